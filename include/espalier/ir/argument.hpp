@@ -12,7 +12,6 @@
 #include <bit>
 #include <concepts>
 #include <cstdint>
-#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -51,7 +50,8 @@ constexpr std::string_view to_string(arg_form f) noexcept {
 class value; // ir/view.hpp
 
 /// An argument on its way into a graph. Does not own: lists and strings point at the caller's memory, which must
-/// live until the call that takes the argument returns (a braced list in the same expression does).
+/// live until the call that takes the argument returns. There is no constructor from a braced list on purpose: `argument{x}`
+/// would be one.
 struct argument {
   arg_form form = arg_form::absent;
   value_id val{};
@@ -77,7 +77,6 @@ struct argument {
   constexpr argument(espalier::device d) noexcept
       : form(arg_form::device), bits((static_cast<std::int64_t>(d.index) << 8) | static_cast<std::uint8_t>(d.type)) {}
   constexpr argument(const sym_int& i) noexcept : form(i.is_int() ? arg_form::integer : arg_form::symbolic), bits(i.int_or(0)), symbol(i.as_expr()) {}
-  constexpr argument(std::initializer_list<argument> l) noexcept : form(arg_form::list), items(l.begin()), count(l.size()) {}
   constexpr argument(std::span<const argument> l) noexcept : form(arg_form::list), items(l.data()), count(l.size()) {}
 
   /// `re + im j`; `parts` are the two numbers.

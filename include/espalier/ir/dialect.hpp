@@ -22,7 +22,7 @@ concept dialect_rule = requires(op_flags f) {
 template <dialect_rule... Rs>
 struct rules {
   /// The sentence of the first rule that refuses the operator; empty when all permit it.
-  static constexpr std::string_view refuses(op_flags f) noexcept {
+  static constexpr std::string_view refuses([[maybe_unused]] op_flags f) noexcept {
     std::string_view why;
     (void)((Rs::permits(f) || (why = Rs::sentence, false)) && ...);
     return why;

@@ -123,7 +123,8 @@ private:
   constexpr void grow() {
     const std::size_t n = table_.empty() ? 16 : table_.size() * 2;
     table_.clear();
-    table_.resize(n);
+    table_.reserve(n);
+    for (std::size_t i = 0; i != n; ++i) table_.push_back(0); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
     for (std::size_t i = 0; i != items_.size(); ++i) {
       std::size_t at = hash_of(items_[i]) & (n - 1);
       while (table_[at] != 0) at = (at + 1) & (n - 1);
