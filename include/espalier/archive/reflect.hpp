@@ -26,44 +26,28 @@ namespace espalier::pt2 {
 template <class T>
 class box {
 public:
-  box() : p_(new T()) {}
-  box(T x) : p_(new T(std::move(x))) {}
-  box(const box& o) : p_(o.p_ ? new T(*o.p_) : nullptr) {}
-  box(box&& o) noexcept : p_(std::exchange(o.p_, nullptr)) {}
-  box& operator=(box o) noexcept {
-    std::swap(p_, o.p_);
-    return *this;
-  }
-  ~box() { delete p_; }
+  box() : p_(std::make_unique<T>()) {}
+  box(T x) : p_(std::make_unique<T>(std::move(x))) {}
 
   T& operator*() noexcept { return *p_; }
   const T& operator*() const noexcept { return *p_; }
-  T* operator->() noexcept { return p_; }
-  const T* operator->() const noexcept { return p_; }
-  friend bool operator==(const box& a, const box& b) { return a.p_ && b.p_ ? *a.p_ == *b.p_ : a.p_ == b.p_; }
+  T* operator->() noexcept { return p_.get(); }
+  const T* operator->() const noexcept { return p_.get(); }
 
 private:
-  T* p_;
+  std::unique_ptr<T> p_;
 };
 
 /// A member of a JSON object that the schema does not know: its name, and its value as JSON text.
 struct raw_member {
   std::string name;
   std::string json;
-  friend bool operator==(const raw_member&, const raw_member&) = default;
 };
 
 /// The unknown members of one object, in the order of the file: one pointer when there are none, which is the
 /// rule.
 class extra_fields {
 public:
-  extra_fields() noexcept = default;
-  extra_fields(const extra_fields& o) : list_(o.list_ ? new std::vector<raw_member>(*o.list_) : nullptr) {}
-  extra_fields(extra_fields&&) noexcept = default;
-  extra_fields& operator=(extra_fields o) noexcept {
-    list_.swap(o.list_);
-    return *this;
-  }
   void add(std::string name, std::string json) {
     if (!list_)
       list_ = std::make_unique<std::vector<raw_member>>();
@@ -73,9 +57,6 @@ public:
   std::size_t size() const noexcept { return list_ ? list_->size() : 0; }
   const raw_member* begin() const noexcept { return list_ ? list_->data() : nullptr; }
   const raw_member* end() const noexcept { return list_ ? list_->data() + list_->size() : nullptr; }
-  friend bool operator==(const extra_fields& a, const extra_fields& b) {
-    return a.list_ && b.list_ ? *a.list_ == *b.list_ : a.size() == b.size();
-  }
 
 private:
   std::unique_ptr<std::vector<raw_member>> list_;
@@ -154,16 +135,16 @@ struct destroyer {
     x.~T();
   }
 };
-template <class T, class... Args>
-void construct(T& place, Args&&... args) {
-  ::new (static_cast<void*>(std::addressof(place))) T{std::forward<Args>(args)...};
+template <class T>
+void construct(T& place, T&& x) noexcept {
+  ::new (static_cast<void*>(std::addressof(place))) T(std::move(x));
 }
 template <class Union>
 struct mover {
   Union& to;
   template <class Tag, class T>
   void operator()(Tag tag, T& x) const noexcept {
-    ::new (static_cast<void*>(std::addressof(to.storage(tag)))) T(std::move(x));
+    construct(to.storage(tag), std::move(x));
   }
 };
 } // namespace detail
@@ -186,9 +167,11 @@ struct mover {
 
 #define ESPALIER_PT2_VISIT_FIELD(field) visitor(std::string_view(#field), self.field);
 
+#define ESPALIER_PT2_COUNT_FIELD(field) +1
+
 /// Inside a struct, after its members: names those that the file knows. As in a Python dataclass, the first
 /// `required_count` must be present when read, the others have defaults. The struct gets the member `extra`,
-/// which carries what the file knew and we do not, and comparison.
+/// which carries what the file knew and we do not.
 #define ESPALIER_PT2_STRUCT(type, required_count, ...)                                                       \
   ::espalier::pt2::extra_fields extra{};                                                                     \
   using espalier_pt2_struct = type;                                                                          \
@@ -198,7 +181,8 @@ struct mover {
   static constexpr void for_each_field(Self& self, Visitor&& visitor) {                                      \
     ESPALIER_PP_EACH(ESPALIER_PT2_VISIT_FIELD, __VA_ARGS__)                                                  \
   }                                                                                                          \
-  static_assert(required_fields <= 9)
+  static_assert(required_count <= (0 ESPALIER_PP_EACH(ESPALIER_PT2_COUNT_FIELD, __VA_ARGS__)),               \
+                "ESPALIER_PT2_STRUCT requires at least as many fields as are required; correct the count")
 
 #define ESPALIER_PT2_TAG_(name, ...) name,
 #define ESPALIER_PT2_TAG(alternative) ESPALIER_PT2_TAG_ alternative
@@ -257,11 +241,11 @@ struct mover {
     std::string_view tag_name() const noexcept {                                                             \
       return tag_ == tag::unknown ? std::string_view(unknown_.name) : tag_names[std::size_t(tag_)];          \
     }                                                                                                        \
-    template <tag Tag, class... Args>                                                                        \
-    auto& emplace(Args&&... args) {                                                                          \
+    template <tag Tag>                                                                                       \
+    auto& emplace(alternative<Tag> v) {                                                                      \
       auto& place = storage(std::integral_constant<tag, Tag>());                                             \
       destroy();                                                                                             \
-      ::espalier::pt2::detail::construct(place, std::forward<Args>(args)...);                                \
+      ::espalier::pt2::detail::construct(place, std::move(v));                                               \
       tag_ = Tag;                                                                                            \
       return place;                                                                                          \
     }                                                                                                        \
@@ -287,8 +271,8 @@ struct mover {
       if (tag_ != t)                                                                                         \
         ::espalier::pt2::detail::wrong_alternative(type_name, tag_name(), tag_names[std::size_t(t)]);        \
     }                                                                                                        \
-    void destroy() noexcept { visit(*this, ::espalier::pt2::detail::destroyer()); }                          \
-    void take(self_type& o) noexcept {                                                                       \
+    [[gnu::noinline]] void destroy() noexcept { visit(*this, ::espalier::pt2::detail::destroyer()); }        \
+    [[gnu::noinline]] void take(self_type& o) noexcept {                                                     \
       visit(o, ::espalier::pt2::detail::mover<self_type>{*this});                                            \
       tag_ = o.tag_;                                                                                         \
     }                                                                                                        \

@@ -126,7 +126,7 @@ ESPALIER_PT2_UNION(optional_tensor_argument, (as_tensor, tensor_argument), (as_n
 /// A subgraph of a higher-order operator.
 struct graph_argument {
   std::string name{};
-  box<pt2::graph> graph;
+  box<pt2::graph> graph{};
   ESPALIER_PT2_STRUCT(graph_argument, 2, name, graph);
 };
 

@@ -5,7 +5,6 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/types.hpp>
-#include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
@@ -178,31 +177,6 @@ inline void append_annotation(std::string& out, const graph_storage& g, const va
   case value_kind::custom_object: out += g.text(m.text); return;
   case value_kind::token: out += "token"; return;
   }
-}
-
-/// `torch.ops.aten.add.Tensor`'s part behind `torch.ops.`; builtins read `operator.add`, `math.ceil`, `torch.sym_max`.
-inline void append_target(std::string& out, std::string_view qualified) {
-  const auto colon = qualified.find("::");
-  const auto ns = qualified.substr(0, colon == qualified.npos ? 0 : colon);
-  const auto rest = colon == qualified.npos ? qualified : qualified.substr(colon + 2);
-  if (ns == "_operator") {
-    out += "operator.";
-    out += rest;
-    return;
-  }
-  if (ns == "math" || ns == "torch" || ns == "builtins") {
-    out += ns;
-    out += '.';
-    out += rest;
-    return;
-  }
-  out += "torch.ops.";
-  if (!ns.empty()) {
-    out += ns;
-    out += '.';
-  }
-  out += rest;
-  if (ns != "higher_order" && rest.find('.') == rest.npos) out += ".default";
 }
 
 /// The schema's name of argument `i` when Python passes it by keyword; empty when it is positional.

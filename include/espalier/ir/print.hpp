@@ -6,11 +6,12 @@
 #include <espalier/ir/format.hpp>
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
-#include <espalier/ir/view.hpp>
+#include <espalier/schema/builtin.hpp>
 
 #include <ostream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace espalier {
@@ -94,7 +95,7 @@ struct python_arguments {
     }
     case arg_form::symbolic: out += sym_text(g.symbol(x.w2)); return;
     case arg_form::subgraph: out += g.text(g.subgraph_name(x.w2)); return;
-    case arg_form::op: append_target(out, name_of(op_id{x.w2})); return;
+    case arg_form::op: out += serialized_target(op_id{x.w2}); return;
     case arg_form::opaque:
       out += "<";
       out += g.text(str_id{x.w2});
@@ -211,7 +212,7 @@ private:
       out_ += g_.text(g_.node_name(n));
     }
     out_ += " = ";
-    append_target(out_, name_of(g_.op(n)));
+    out_ += serialized_target(g_.op(n));
     out_ += '(';
     args_.arguments(n, " = ");
     out_ += ')';
@@ -219,28 +220,27 @@ private:
   // -- comments
   void comments(node_id n) {
     if (g_.origin_of(n) == shown_origin_ && shown_any_) return;
+    std::string module, place;
     if (o_.module_stack) {
       const auto frames = parse_module_stack(g_.origin_text(n, "nn_module_stack"));
-      std::string text;
-      if (!frames.empty() && !(frames.size() == 1 && frames.back().path.empty())) {
-        text = frames.back().path;
-        text += " (";
-        text += frames.back().type;
-        text += ')';
+      if (!frames.empty() && !frames.back().path.empty()) {
+        module = frames.back().path;
+        module += " (";
+        module += frames.back().type;
+        module += ')';
       }
-      if (text != shown_module_) comment(text.empty() ? "(root)" : text);
-      shown_module_ = text;
     }
-    if (o_.stack_trace) {
-      const std::string text = user_line(g_.origin_text(n, "stack_trace"));
-      if (!text.empty() && text != shown_line_) comment(text);
-      shown_line_ = text;
-    }
+    if (o_.stack_trace) place = user_line(g_.origin_text(n, "stack_trace"));
+    const bool new_module = module != shown_module_, new_place = place != shown_place_ && !place.empty();
+    if ((new_module || new_place) && shown_any_) out_ += '\n';
+    if (new_module) comment(module.empty() ? "(root)" : module);
+    if (new_place) comment(place);
+    shown_module_ = std::move(module);
+    shown_place_ = std::move(place);
     shown_origin_ = g_.origin_of(n);
     shown_any_ = true;
   }
   void comment(std::string_view text) {
-    if (shown_any_) out_ += '\n';
     line(2);
     out_ += "# ";
     out_ += text;
@@ -302,7 +302,7 @@ private:
   std::vector<node_id> last_user_; // by value
   origin_id shown_origin_{};
   bool shown_any_ = false;
-  std::string shown_module_, shown_line_;
+  std::string shown_module_, shown_place_;
 };
 
 struct short_printer {
@@ -349,7 +349,7 @@ struct short_printer {
       default:
         head(name, users);
         out += "call_function[target=";
-        append_target(out, name_of(g.op(n)));
+        out += serialized_target(g.op(n));
         out += "](args = (";
         call_arguments(n);
         out += "})\n";

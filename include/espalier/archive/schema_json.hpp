@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: BSL-1.0
+// JSON text to the schema's structs and back, written once over their reflection: straight from one to the
+// other, with no document tree between. The structs' rules are Python's (torch/_export/serde/serialize.py:
+// _dict_to_dataclass, _dataclass_to_dict), except that what is unknown is kept rather than dropped.
+#pragma once
+
+#include <espalier/archive/json.hpp>
+#include <espalier/archive/reflect.hpp>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <unordered_set>
+#include <vector>
+
+namespace espalier::pt2 {
+
+/// Reads the next value of `r` into `x`. Throws `error` with the path of what is wrong: a value of the wrong
+/// kind, a missing or repeated member, a union of no or several members.
+template <class T>
+void read_json(json::reader& r, T& x);
+/// Writes `x`. A union that was never given an alternative throws.
+template <class T>
+void write_json(json::writer& w, const T& x);
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+template <class T>
+inline constexpr bool is_vector = false;
+template <class T>
+inline constexpr bool is_vector<std::vector<T>> = true;
+template <class T>
+inline constexpr bool is_dict = false;
+template <class T>
+inline constexpr bool is_dict<dict<T>> = true;
+template <class T>
+inline constexpr bool is_box = false;
+template <class T>
+inline constexpr bool is_box<box<T>> = true;
+
+[[noreturn]] ESPALIER_COLD inline void repeated_member(json::reader& r, std::string_view key) {
+  r.fail_here("the member '" + std::string(key.substr(0, 40)) + "' appears twice");
+}
+
+// Reads the member whose name is `key`, if the struct has it. Fields are tried in turn: they are few, and a
+// comparison of lengths rejects most.
+struct field_reader {
+  json::reader& r;
+  std::string_view key;
+  std::uint32_t seen = 0;
+  std::uint32_t bit = 1;
+  bool found = false;
+
+  template <class T>
+  void operator()(std::string_view name, T& x) {
+    if (!found && name == key) {
+      found = true;
+      if (seen & bit)
+        repeated_member(r, key);
+      seen |= bit;
+      read_json(r, x);
+    }
+    bit <<= 1;
+  }
+};
+
+// Names the first required field that was not seen.
+struct missing_field {
+  std::uint32_t seen;
+  std::string_view name{};
+  template <class T>
+  void operator()(std::string_view n, T&) {
+    if (!(seen & 1) && name.empty())
+      name = n;
+    seen >>= 1;
+  }
+};
+
+template <class T>
+[[gnu::noinline]] void read_struct(json::reader& r, T& x) {
+  field_reader f{r, {}};
+  for (json::object o(r); o.next();) {
+    f.key = o.key();
+    f.bit = 1;
+    f.found = false;
+    T::for_each_field(x, f);
+    if (!f.found)
+      x.extra.add(std::string(f.key), std::string(r.raw()));
+  }
+  constexpr std::uint32_t required = (1u << T::required_fields) - 1;
+  if ((f.seen & required) != required) {
+    missing_field m{f.seen};
+    T::for_each_field(x, m);
+    r.fail_here("a " + std::string(T::type_name) + " lacks its member '" + std::string(m.name) + "'");
+  }
+}
+
+template <class T, std::size_t... I>
+[[gnu::noinline]] bool read_alternative(json::reader& r, T& x, std::string_view key,
+                                        std::index_sequence<I...>) {
+  auto attempt = [&]<std::size_t Index>(std::integral_constant<std::size_t, Index>) {
+    if (T::tag_names[Index] != key)
+      return false;
+    typename T::template alternative<typename T::tag(Index)> v{};
+    read_json(r, v);
+    x.template emplace<typename T::tag(Index)>(std::move(v));
+    return true;
+  };
+  return (attempt(std::integral_constant<std::size_t, I + 1>()) || ...);
+}
+
+template <class T>
+[[gnu::noinline]] void read_union(json::reader& r, T& x) {
+  json::object o(r);
+  if (!o.next())
+    r.fail_here("a " + std::string(T::type_name) + " is empty; it must have one member");
+  if (!read_alternative(r, x, o.key(), std::make_index_sequence<std::size(T::tag_names) - 1>())) {
+    std::string name(o.key());
+    x.template emplace<T::tag::unknown>({std::move(name), std::string(r.raw())});
+  }
+  if (o.next())
+    r.fail_here("a " + std::string(T::type_name) + " has several members; it must have one");
+}
+
+template <class T>
+[[gnu::noinline]] void read_dict(json::reader& r, dict<T>& x) {
+  x.entries.clear();
+  for (json::object o(r); o.next();) {
+    auto& e = x.entries.emplace_back();
+    e.key = o.key();
+    read_json(r, e.value);
+  }
+  // a few entries (a node's metadata) are compared with each other, many are hashed
+  if (x.size() <= 8) {
+    for (std::size_t i = 1; i < x.size(); ++i)
+      for (std::size_t j = 0; j != i; ++j)
+        if (x.entries[i].key == x.entries[j].key)
+          repeated_member(r, x.entries[i].key);
+  } else {
+    std::unordered_set<std::string_view> keys(x.size() * 2);
+    for (auto& e : x)
+      if (!keys.insert(e.key).second)
+        repeated_member(r, e.key);
+  }
+}
+
+struct field_writer {
+  json::writer& w;
+  template <class T>
+  void operator()(std::string_view name, const T& x) const {
+    w.key(name);
+    write_json(w, x);
+  }
+};
+
+} // namespace detail
+
+template <class T>
+void read_json(json::reader& r, T& x) {
+  if constexpr (std::is_same_v<T, bool>) {
+    x = r.boolean();
+  } else if constexpr (std::is_same_v<T, std::int64_t> || std::is_enum_v<T>) {
+    x = T(r.integer());
+  } else if constexpr (std::is_same_v<T, double>) {
+    x = r.number();
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    r.string(x);
+  } else if constexpr (detail::is_optional<T>) {
+    if (r.null())
+      x.reset();
+    else
+      read_json(r, x.emplace());
+  } else if constexpr (std::is_same_v<T, std::vector<bool>>) {
+    x.clear();
+    for (json::array a(r); a.next();)
+      x.push_back(r.boolean());
+  } else if constexpr (detail::is_vector<T>) {
+    x.clear();
+    for (json::array a(r); a.next();)
+      read_json(r, x.emplace_back());
+  } else if constexpr (detail::is_dict<T>) {
+    detail::read_dict(r, x);
+  } else if constexpr (detail::is_box<T>) {
+    read_json(r, *x);
+  } else if constexpr (reflected_union<T>) {
+    detail::read_union(r, x);
+  } else {
+    static_assert(reflected_struct<T>,
+                  "espalier::pt2::read_json requires a type of the schema; describe yours with "
+                  "ESPALIER_PT2_STRUCT or ESPALIER_PT2_UNION");
+    detail::read_struct(r, x);
+  }
+}
+
+template <class T>
+[[gnu::noinline]] void write_json(json::writer& w, const T& x) {
+  if constexpr (std::is_same_v<T, bool>) {
+    w.boolean(x);
+  } else if constexpr (std::is_same_v<T, std::int64_t> || std::is_enum_v<T>) {
+    w.integer(std::int64_t(x));
+  } else if constexpr (std::is_same_v<T, double>) {
+    w.number(x);
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    w.string(x);
+  } else if constexpr (detail::is_optional<T>) {
+    if (x)
+      write_json(w, *x);
+    else
+      w.null();
+  } else if constexpr (std::is_same_v<T, std::vector<bool>>) {
+    w.begin_array();
+    for (bool b : x)
+      w.boolean(b);
+    w.end_array();
+  } else if constexpr (detail::is_vector<T>) {
+    w.begin_array();
+    for (auto& e : x)
+      write_json(w, e);
+    w.end_array();
+  } else if constexpr (detail::is_dict<T>) {
+    w.begin_object();
+    for (auto& [key, value] : x) {
+      w.key(key);
+      write_json(w, value);
+    }
+    w.end_object();
+  } else if constexpr (detail::is_box<T>) {
+    write_json(w, *x);
+  } else if constexpr (reflected_union<T>) {
+    w.begin_object();
+    w.key(x.tag_name());
+    T::visit(x, [&]<class Tag, class V>(Tag, const V& v) {
+      if constexpr (Tag::value == T::tag::unknown) {
+        if (v.json.empty())
+          fail(error_kind::usage, "a pt2::" + std::string(T::type_name) + " was given no alternative", {},
+               "set it with emplace<tag>() before writing");
+        w.raw(v.json);
+      } else {
+        write_json(w, v);
+      }
+    });
+    w.end_object();
+  } else {
+    static_assert(reflected_struct<T>,
+                  "espalier::pt2::write_json requires a type of the schema; describe yours with "
+                  "ESPALIER_PT2_STRUCT or ESPALIER_PT2_UNION");
+    w.begin_object();
+    T::for_each_field(x, detail::field_writer{w});
+    for (auto& m : x.extra) {
+      w.key(m.name);
+      w.raw(m.json);
+    }
+    w.end_object();
+  }
+}
+
+/// The struct that a whole JSON text describes. `place` names the text in errors.
+template <class T>
+T from_json(std::string_view text, std::string_view place = "JSON text") {
+  json::reader r(text, place);
+  T x;
+  read_json(r, x);
+  r.finish();
+  return x;
+}
+
+/// The JSON text of a struct.
+template <class T>
+std::string to_json(const T& x) {
+  json::writer w;
+  write_json(w, x);
+  return std::move(w).text();
+}
+
+} // namespace espalier::pt2

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+// Stage: run the model under the tracer. The example tensors and the state go in, stand-ins reach the model, the graph
+// comes out. `_export_to_aten_ir_make_fx` and `_make_fx_helper` of `torch/export/_trace.py`.
+#pragma once
+
+#include <espalier/exporting/exporter.hpp>
+#include <espalier/exporting/job.hpp>
+#include <espalier/ir/naming.hpp>
+
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+namespace detail {
+
+/// Calls a module's `forward`, or the callable itself.
+template <class Model, class... A>
+decltype(auto) call_model(Model& m, A&&... a) {
+  if constexpr (requires { m.forward(static_cast<A&&>(a)...); }) return m.forward(static_cast<A&&>(a)...);
+  else if constexpr (requires { m->forward(static_cast<A&&>(a)...); }) return m->forward(static_cast<A&&>(a)...);
+  else {
+    static_assert(std::invocable<Model&, A...>,
+                  "espalier: export_program(model, inputs(...)): the model can be called neither as model.forward(inputs...) nor as "
+                  "model(inputs...) with the types of the example inputs; pass one example input for each parameter, of its type");
+    return m(static_cast<A&&>(a)...);
+  }
+}
+template <class Model, class Inputs>
+struct model_result;
+template <class Model, class... Ts>
+struct model_result<Model, example_inputs<Ts...>> {
+  using type = std::remove_cvref_t<decltype(call_model(std::declval<Model&>(), std::declval<Ts&>()...))>;
+  using signature = type(Ts...);
+};
+
+/// A name that no placeholder has yet: itself, or with the next suffix (the whole name is the prefix).
+class placeholder_namer {
+public:
+  std::string operator()(const std::string& wished) {
+    std::string name = wished;
+    for (int n = 1; !names_.reserve(name); ++n) name = wished + "_" + std::to_string(n);
+    return name;
+  }
+
+private:
+  name_space names_;
+};
+
+/// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their names first.
+inline std::vector<traced_input> placeholders_of(const export_job_data& job) {
+  placeholder_namer fresh;
+  std::vector<std::string> user_names;
+  for (auto& leaf : job.leaves) user_names.push_back(fresh(leaf.path));
+  std::vector<traced_input> all;
+  for (auto& s : job.state) {
+    traced_input t;
+    t.real = s.tensor;
+    t.kind = s.is_parameter ? input_kind::parameter : input_kind::buffer;
+    t.target = s.fqn;
+    t.name = fresh((s.is_parameter ? "p_" : "b_") + path_atom(s.fqn));
+    all.push_back(std::move(t));
+  }
+  for (std::size_t i = 0; i != job.leaves.size(); ++i) {
+    traced_input t;
+    if (job.leaves[i].value.isTensor()) t.real = job.leaves[i].value.toTensor(); // a literal has no tensor: a placeholder without uses
+    t.kind = input_kind::user_input;
+    t.name = user_names[i];
+    all.push_back(std::move(t));
+  }
+  return all;
+}
+
+} // namespace detail
+
+namespace stage {
+
+/// Needs bound inputs and state; gives `traced`: the graph, the lifted constants, the flat outputs and their spec.
+struct record {
+  static constexpr const char* name = "record";
+  using needs = facts<fact::inputs_bound, fact::state_bound>;
+  using gives = facts<fact::traced>;
+
+  template <class Job>
+  static void run(Job& job) {
+    using result = typename detail::model_result<typename Job::model_type, typename Job::inputs_type>::type;
+    static_assert(pytree_type<result>,
+                  "espalier: export_program: the result type of forward cannot be flattened into tensors and numbers; return tensors, numbers, "
+                  "optionals, tuples, vectors, maps with string keys, or a struct adapted with BOOST_HANA_ADAPT_STRUCT");
+    const auto placeholders = detail::placeholders_of(job);
+    const std::size_t num_state = job.state.size();
+    const auto body = [&](const std::vector<at::Tensor>& fakes) {
+      std::vector<c10::IValue> leaves;
+      for (std::size_t i = 0; i != job.leaves.size(); ++i)
+        leaves.push_back(job.leaves[i].value.isTensor() ? c10::IValue(fakes[num_state + i]) : job.leaves[i].value);
+      auto standins = job.inputs.all;
+      leaf_reader in(leaves);
+      std::apply([&](auto&... x) { (replace_leaves(x.value, in), ...); }, standins);
+      const result out = std::apply([&](auto&... x) -> result { return detail::call_model(job.model, x.value...); }, standins);
+      std::vector<tree_leaf> flat;
+      pytree<result>::flatten(out, std::string{}, flat);
+      job.out_spec = pytree<result>::spec(out);
+      std::vector<c10::IValue> values;
+      for (auto& leaf : flat) values.push_back(std::move(leaf.value));
+      return values;
+    };
+    trace_options options;
+    options.stack_traces = job.options.stack_traces;
+    options.strict = job.options.strict;
+    for (auto& m : job.modules) options.modules.push_back({m.fqn, m.type});
+    job.traced = trace(placeholders, body, options);
+  }
+};
+
+} // namespace stage
+} // namespace espalier

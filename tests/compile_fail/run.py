@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Compiles every case beside this file and demands that it fails with our sentence as its first error.
+
+A case starts with `// expect: REGEX`; a second line `// floor: torch` says that it needs LibTorch. With
+-DESPALIER_CURE the same file must compile: what fails is the one thing that the case is about.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+
+
+def torch_flags():
+    out = subprocess.run([sys.executable, ROOT / "tools" / "find_torch.py"], capture_output=True, text=True, check=True).stdout
+    return [f"-isystem{out}/include", f"-isystem{out}/include/torch/csrc/api/include"] if out else None
+
+
+def compilers():
+    found = [c for c in ("g++", "clang++-19") if shutil.which(c)]
+    if not found:
+        sys.exit("compile_fail: no compiler found; install g++ or clang-19")
+    return found
+
+
+def run(compiler, path, flags, cure):
+    command = [compiler, "-std=c++20", "-fsyntax-only", f"-I{ROOT / 'include'}", f"-I{ROOT / 'examples'}", *flags, str(path)]
+    if cure:
+        command.insert(1, "-DESPALIER_CURE")
+    env = dict(os.environ, LC_ALL="C")
+    return subprocess.run(command, capture_output=True, text=True, env=env)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("cases", nargs="*", help="names of cases (default: all)")
+    args = parser.parse_args()
+    torch = torch_flags()
+    failed = passed = 0
+    for path in sorted(HERE.glob("*.cpp")):
+        if args.cases and path.stem not in args.cases:
+            continue
+        lines = path.read_text().splitlines()
+        expected = re.match(r"// expect: (.+)", lines[0])
+        if not expected:
+            sys.exit(f"{path.name}: the first line must be `// expect: REGEX`")
+        needs_torch = len(lines) > 1 and lines[1].startswith("// floor: torch")
+        if needs_torch and torch is None:
+            print(f"{path.stem}: not run, LibTorch is not there")
+            continue
+        flags = torch if needs_torch else []
+        if "ESPALIER_CURE" not in path.read_text():
+            print(f"FAIL {path.stem}: has no ESPALIER_CURE branch")
+            failed += 1
+            continue
+        for compiler in compilers():
+            bad = run(compiler, path, flags, cure=False)
+            errors = [line for line in bad.stderr.splitlines() if re.search(r"\berror: ", line)]
+            good = run(compiler, path, flags, cure=True)
+            if bad.returncode == 0:
+                problem = "compiles, but must not"
+            elif not errors or not re.search(expected[1], errors[0]):
+                problem = f"the first error is not the expected sentence:\n  {errors[0] if errors else bad.stderr[:500]}"
+            elif good.returncode != 0:
+                problem = f"does not compile with -DESPALIER_CURE:\n{good.stderr[:2000]}"
+            else:
+                passed += 1
+                print(f"ok   {path.stem} ({compiler})")
+                continue
+            failed += 1
+            print(f"FAIL {path.stem} ({compiler}): {problem}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

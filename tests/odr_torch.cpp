@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: BSL-1.0
+// The same for the upper floor.
+#include <espalier/espalier.hpp>
