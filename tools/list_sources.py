@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """List the C++ sources of a folder for meson, one `FLOOR NAME PATH` a line.
 
-    list_sources.py tests/ir          every *.cpp of the folder, its floor told by what it includes
+    list_sources.py --tests tests     every tests/NAME/*.cpp: those of one floor make the test executable NAME
     list_sources.py --programs bench  one executable each: NAME.cpp, or NAME/*.cpp where there is a NAME/main.cpp
 
 FLOOR is `torch` for a file named torch_*, or that includes LibTorch or one of our layers above it, else `ground`.
@@ -35,8 +35,12 @@ def floor_of(file):
     return "torch" if file.name.startswith("torch_") or needs_torch(file.resolve()) else "ground"
 
 
-def sources(folder):
-    return [(floor_of(f), f.stem, f) for f in sorted(folder.glob("*.cpp"))]
+NOT_UNIT_TESTS = {"compile_fail", "consumers", "shared_library", "headers", "scripts"}
+
+
+def tests(folder):
+    return [(floor_of(f), f.parent.name, [f]) for f in sorted(folder.glob("*/*.cpp"))
+            if f.parent.name not in NOT_UNIT_TESTS]
 
 
 def programs(folder):
@@ -49,10 +53,6 @@ def programs(folder):
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--programs":
-        rows = [(floor, name, "|".join(str(f.relative_to(ROOT)) for f in files))
-                for floor, name, files in programs(ROOT / sys.argv[2])]
-    else:
-        rows = [(floor, name, str(f.relative_to(ROOT))) for floor, name, f in sources(ROOT / sys.argv[1])]
-    for row in rows:
-        print(*row)
+    kind, folder = sys.argv[1:]
+    for floor, name, files in {"--tests": tests, "--programs": programs}[kind](ROOT / folder):
+        print(floor, name, "|".join(str(f.relative_to(ROOT / folder)) for f in files))

@@ -167,7 +167,7 @@ struct mover {
 
 #define ESPALIER_PT2_VISIT_FIELD(field) visitor(std::string_view(#field), self.field);
 
-#define ESPALIER_PT2_COUNT_FIELD(field) +1
+#define ESPALIER_PT2_FIELD_NAME(field) #field,
 
 /// Inside a struct, after its members: names those that the file knows. As in a Python dataclass, the first
 /// `required_count` must be present when read, the others have defaults. The struct gets the member `extra`,
@@ -177,11 +177,13 @@ struct mover {
   using espalier_pt2_struct = type;                                                                          \
   static constexpr std::string_view type_name = #type;                                                       \
   static constexpr std::size_t required_fields = required_count;                                             \
+  static constexpr std::string_view member_names[] = {                                                       \
+      ESPALIER_PP_EACH(ESPALIER_PT2_FIELD_NAME, __VA_ARGS__)};                                               \
   template <class Self, class Visitor>                                                                       \
   static constexpr void for_each_field(Self& self, Visitor&& visitor) {                                      \
     ESPALIER_PP_EACH(ESPALIER_PT2_VISIT_FIELD, __VA_ARGS__)                                                  \
   }                                                                                                          \
-  static_assert(required_count <= (0 ESPALIER_PP_EACH(ESPALIER_PT2_COUNT_FIELD, __VA_ARGS__)),               \
+  static_assert(required_count <= sizeof member_names / sizeof member_names[0],                              \
                 "ESPALIER_PT2_STRUCT requires at least as many fields as are required; correct the count")
 
 #define ESPALIER_PT2_TAG_(name, ...) name,

@@ -9,7 +9,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -49,95 +51,87 @@ inline constexpr bool is_box<box<T>> = true;
   r.fail_here("the member '" + std::string(key.substr(0, 40)) + "' appears twice");
 }
 
-// Reads the member whose name is `key`, if the struct has it. Fields are tried in turn: they are few, and a
-// comparison of lengths rejects most.
-struct field_reader {
-  json::reader& r;
-  std::string_view key;
+// The loops below are written once for all types: each type adds only the function that reads its member
+// number `index`, which keeps the whole schema's reader small.
+using read_member = void (*)(json::reader&, void* self, std::size_t index);
+
+inline void read_struct(json::reader& r, void* self, extra_fields& extra, std::string_view type_name,
+                        std::span<const std::string_view> names, std::size_t required, read_member read) {
   std::uint32_t seen = 0;
-  std::uint32_t bit = 1;
-  bool found = false;
-
-  template <class T>
-  void operator()(std::string_view name, T& x) {
-    if (!found && name == key) {
-      found = true;
-      if (seen & bit)
-        repeated_member(r, key);
-      seen |= bit;
-      read_json(r, x);
-    }
-    bit <<= 1;
-  }
-};
-
-// Names the first required field that was not seen.
-struct missing_field {
-  std::uint32_t seen;
-  std::string_view name{};
-  template <class T>
-  void operator()(std::string_view n, T&) {
-    if (!(seen & 1) && name.empty())
-      name = n;
-    seen >>= 1;
-  }
-};
-
-template <class T>
-[[gnu::noinline]] void read_struct(json::reader& r, T& x) {
-  field_reader f{r, {}};
+  std::size_t next = 0; // members mostly come in the schema's order
   for (json::object o(r); o.next();) {
-    f.key = o.key();
-    f.bit = 1;
-    f.found = false;
-    T::for_each_field(x, f);
-    if (!f.found)
-      x.extra.add(std::string(f.key), std::string(r.raw()));
+    std::size_t i = next;
+    while (i != names.size() && names[i] != o.key())
+      ++i;
+    if (i == names.size()) {
+      i = 0;
+      while (i != next && names[i] != o.key())
+        ++i;
+      if (i == next) {
+        std::string name(o.key());
+        extra.add(std::move(name), std::string(r.raw()));
+        continue;
+      }
+    }
+    if (seen >> i & 1)
+      repeated_member(r, o.key());
+    seen |= 1u << i;
+    read(r, self, i);
+    next = i + 1;
   }
-  constexpr std::uint32_t required = (1u << T::required_fields) - 1;
-  if ((f.seen & required) != required) {
-    missing_field m{f.seen};
-    T::for_each_field(x, m);
-    r.fail_here("a " + std::string(T::type_name) + " lacks its member '" + std::string(m.name) + "'");
-  }
+  for (std::size_t i = 0; i != required; ++i)
+    if (!(seen >> i & 1))
+      r.fail_here("a " + std::string(type_name) + " lacks its member '" + std::string(names[i]) + "'");
 }
 
-template <class T, std::size_t... I>
-[[gnu::noinline]] bool read_alternative(json::reader& r, T& x, std::string_view key,
-                                        std::index_sequence<I...>) {
-  auto attempt = [&]<std::size_t Index>(std::integral_constant<std::size_t, Index>) {
-    if (T::tag_names[Index] != key)
-      return false;
-    typename T::template alternative<typename T::tag(Index)> v{};
-    read_json(r, v);
-    x.template emplace<typename T::tag(Index)>(std::move(v));
-    return true;
-  };
-  return (attempt(std::integral_constant<std::size_t, I + 1>()) || ...);
-}
-
-template <class T>
-[[gnu::noinline]] void read_union(json::reader& r, T& x) {
+inline void read_union(json::reader& r, void* self, std::string_view type_name,
+                       std::span<const std::string_view> names, read_member read,
+                       void (*keep)(void* self, std::string name, std::string_view json)) {
   json::object o(r);
   if (!o.next())
-    r.fail_here("a " + std::string(T::type_name) + " is empty; it must have one member");
-  if (!read_alternative(r, x, o.key(), std::make_index_sequence<std::size(T::tag_names) - 1>())) {
+    r.fail_here("a " + std::string(type_name) + " is empty; it must have one member");
+  std::size_t i = 1; // 0 stands for what the schema does not know
+  while (i != names.size() && names[i] != o.key())
+    ++i;
+  if (i != names.size()) {
+    read(r, self, i);
+  } else {
     std::string name(o.key());
-    x.template emplace<T::tag::unknown>({std::move(name), std::string(r.raw())});
+    keep(self, std::move(name), r.raw());
   }
   if (o.next())
-    r.fail_here("a " + std::string(T::type_name) + " has several members; it must have one");
+    r.fail_here("a " + std::string(type_name) + " has several members; it must have one");
 }
 
 template <class T>
-[[gnu::noinline]] void read_dict(json::reader& r, dict<T>& x) {
+void read_field(json::reader& r, void* self, std::size_t index) {
+  T::for_each_field(*static_cast<T*>(self), [&](std::string_view, auto& field) {
+    if (index-- == 0)
+      read_json(r, field);
+  });
+}
+template <class T, typename T::tag Tag>
+void read_as(json::reader& r, T& x) {
+  read_json(r, x.template emplace<Tag>({}));
+}
+template <class T, std::size_t... I>
+void read_alternative(json::reader& r, T& x, std::size_t index, std::index_sequence<I...>) {
+  static constexpr void (*table[])(json::reader&, T&) = {&read_as<T, typename T::tag(I + 1)>...};
+  table[index - 1](r, x);
+}
+
+template <class T>
+void read_dict(json::reader& r, dict<T>& x) {
   x.entries.clear();
   for (json::object o(r); o.next();) {
     auto& e = x.entries.emplace_back();
     e.key = o.key();
     read_json(r, e.value);
   }
-  // a few entries (a node's metadata) are compared with each other, many are hashed
+}
+// A dict's keys are unique. A few (a node's metadata) are compared with each other, many are hashed.
+template <class T>
+void check_unique(json::reader& r, const dict<T>& x) {
   if (x.size() <= 8) {
     for (std::size_t i = 1; i < x.size(); ++i)
       for (std::size_t j = 0; j != i; ++j)
@@ -187,15 +181,25 @@ void read_json(json::reader& r, T& x) {
       read_json(r, x.emplace_back());
   } else if constexpr (detail::is_dict<T>) {
     detail::read_dict(r, x);
+    detail::check_unique(r, x);
   } else if constexpr (detail::is_box<T>) {
     read_json(r, *x);
   } else if constexpr (reflected_union<T>) {
-    detail::read_union(r, x);
+    detail::read_union(
+        r, &x, T::type_name, T::tag_names,
+        [](json::reader& r_, void* self, std::size_t i) {
+          detail::read_alternative(r_, *static_cast<T*>(self), i,
+                                   std::make_index_sequence<std::size(T::tag_names) - 1>());
+        },
+        [](void* self, std::string name, std::string_view json) {
+          static_cast<T*>(self)->template emplace<T::tag::unknown>({std::move(name), std::string(json)});
+        });
   } else {
     static_assert(reflected_struct<T>,
                   "espalier::pt2::read_json requires a type of the schema; describe yours with "
                   "ESPALIER_PT2_STRUCT or ESPALIER_PT2_UNION");
-    detail::read_struct(r, x);
+    detail::read_struct(r, &x, x.extra, T::type_name, T::member_names, T::required_fields,
+                        &detail::read_field<T>);
   }
 }
 

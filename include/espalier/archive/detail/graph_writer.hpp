@@ -52,14 +52,14 @@ public:
   }
 
   /// `literals[i]` is the constant that placeholder `i` of the top graph stands for, if any.
-  void write(const std::vector<const pt2::argument*>& literals) {
+  void write(std::vector<std::optional<pt2::argument>> literals) {
     out_.nodes.reserve(g_.num_nodes());
     out_.tensor_values.entries.reserve(g_.num_nodes());
     std::size_t i = 0;
     for (node n : nodes(g_)) {
       switch (n.kind()) {
       case node_kind::placeholder:
-        placeholder(n, i < literals.size() ? literals[i] : nullptr);
+        placeholder(n, i < literals.size() ? std::move(literals[i]) : std::nullopt);
         ++i;
         break;
       case node_kind::call_function:
@@ -104,7 +104,7 @@ private:
   // -- metas
   struct written_expression {
     std::string text;
-    std::optional<pt2::sym_expr_hint> hint;
+    std::string_view hint;
   };
   const written_expression& text_of(const expr* e) {
     const auto [it, fresh] = expressions_.try_emplace(e);
@@ -112,7 +112,7 @@ private:
       const std::string canonical = srepr_of(e);
       const auto s = spellings_.find(canonical);
       it->second.text = s == spellings_.end() ? canonical : std::string(s->second);
-      if (const auto h = hints_.find(canonical); h != hints_.end()) it->second.hint = parse_hint(h->second);
+      if (const auto h = hints_.find(canonical); h != hints_.end()) it->second.hint = h->second;
     }
     return it->second;
   }
@@ -128,7 +128,7 @@ private:
     const auto& w = text_of(e);
     pt2::sym_expr x;
     x.expr_str = w.text;
-    x.hint = w.hint;
+    x.hint = parse_hint(w.hint);
     return x;
   }
   pt2::sym_int number(const sym_int& s) {
@@ -193,9 +193,11 @@ private:
       c.name = name;
       if (const auto it = custom_names_.find(name); it != custom_names_.end()) c.name = std::string(it->second);
       c.class_fqn = std::string(g_.text(m.text));
-      out_.custom_obj_values.add(name, c);
-      c.name = name;
-      return arg::make<arg::tag::as_custom_obj>(std::move(c));
+      pt2::custom_obj_argument a;
+      a.name = name;
+      a.class_fqn = c.class_fqn;
+      out_.custom_obj_values.add(name, std::move(c));
+      return arg::make<arg::tag::as_custom_obj>(std::move(a));
     }
     case value_kind::tensor: out_.tensor_values.add(name, tensor(m.tensor, name)); break;
     default: break;
@@ -209,10 +211,10 @@ private:
   }
 
   // -- nodes
-  void placeholder(node n, const pt2::argument* literal) {
+  void placeholder(node n, std::optional<pt2::argument> literal) {
     using arg = pt2::argument;
     if (literal) {
-      out_.inputs.push_back(*literal);
+      out_.inputs.push_back(std::move(*literal));
       return;
     }
     if (const auto text = g_.origin_text(n, note::literal); !text.empty()) {
@@ -444,10 +446,8 @@ private:
     case arg_form::op: return arg::make<tag::as_operator>(target_text(a.as_op()));
     case arg_form::opaque: {
       auto text = a.as_opaque();
-      arg o;
       const auto name = next_item(text, '\n');
-      o.value.emplace<0>(pt2::raw_member{std::string(name), std::string(text)});
-      return o;
+      return arg::make<tag::unknown>(pt2::raw_member{std::string(name), std::string(text)});
     }
     }
     return arg::make<tag::as_none>(true);

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSL-1.0
+// Tensors without data. A fake has the device, dtype, sizes and strides of the tensor it stands for, the dispatch keys
+// of its device, and the interceptor's key, so that no kernel ever meets it: every operator on it comes to us, on any
+// thread. What it stands for in a graph is kept in the object, not in a table by address, so that shallow copies
+// (`.data()`, factories of the C++ frontend, saved variables) stand for the same thing and addresses may be reused.
+#pragma once
+
+#include <espalier/bridge/types.hpp>
+#include <espalier/meta/tensor_meta.hpp>
+#include <espalier/support/config.hpp>
+#include <espalier/support/error.hpp>
+#include <espalier/support/id.hpp>
+#include <espalier/trace/interceptor.hpp>
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/Storage.h>
+#include <c10/core/TensorImpl.h>
+
+#include <cstdint>
+#include <typeinfo>
+#include <utility>
+
+namespace espalier {
+
+/// What a fake stands for.
+struct fake_identity {
+  std::uint64_t owner = 0;  ///< the trace it belongs to; 0 for one made under `fake_construction`
+  value_id value{};         ///< the value of that trace's graph
+  std::uint32_t memory = 0; ///< fakes with equal memory numbers share storage: views, detached copies
+};
+
+/// The TensorImpl of a fake.
+class ESPALIER_SHARED fake_tensor_impl final : public c10::TensorImpl {
+public:
+  fake_tensor_impl(tensor_meta m, fake_identity who) : TensorImpl(keys_of(m.dev), type_of(m.dtype), to_c10(m.dev)), identity_(who), meta_(std::move(m)) {
+    apply_meta();
+  }
+  /// One with memory behind it, which the user may write by raw pointer: what `empty` gives (see docs/hazards.md).
+  fake_tensor_impl(tensor_meta m, fake_identity who, c10::Storage storage)
+      : TensorImpl(std::move(storage), keys_of(m.dev), type_of(m.dtype)), identity_(who), meta_(std::move(m)) {
+    apply_meta();
+  }
+
+  const fake_identity& identity() const noexcept { return identity_; }
+  void set_identity(fake_identity i) noexcept { identity_ = i; }
+  /// True for a copy made without an operator (`.data()`, `variable_data()`): the same value, cut off from autograd.
+  bool is_detached_copy() const noexcept { return detached_copy_; }
+  void set_detached_copy(bool b) noexcept { detached_copy_ = b; }
+
+  const tensor_meta& meta() const noexcept { return meta_; }
+  /// Changes sizes and strides, as `resize_` or `t_` do. The dtype and the device stay.
+  void set_meta(tensor_meta m) {
+    meta_ = std::move(m);
+    apply_meta();
+  }
+  void set_meta_requires_grad(bool b) noexcept { meta_.requires_grad = b; }
+
+  /// Forgets the memory behind an `empty`: from now on, raw access throws.
+  void drop_storage() { storage_ = c10::Storage(); }
+
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(const c10::VariableVersion& version, bool allow_change) const override {
+    return copy(version, allow_change);
+  }
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(c10::VariableVersion&& version, bool allow_change) const override {
+    return copy(version, allow_change);
+  }
+  void shallow_copy_from(const c10::intrusive_ptr<TensorImpl>& from) override {
+    const auto* other = of(*from);
+    if (!other)
+      fail(error_kind::trace, "set_data gives a traced tensor the data of a tensor that is not traced, which no graph can say", "Tensor::set_data",
+           "write with copy_ under torch::NoGradGuard, or build a new tensor");
+    copy_tensor_metadata(other, this, version_counter(), allow_tensor_metadata_change());
+    identity_ = other->identity_;
+    meta_ = other->meta_;
+    detached_copy_ = true;
+  }
+  const char* tensorimpl_type_name() const override { return "espalier::fake_tensor_impl"; }
+
+  /// The fake behind an impl, or null. The key alone is no proof: `real.set_data(fake)` copies it.
+  static fake_tensor_impl* of(c10::TensorImpl& t) noexcept {
+    return t.key_set().has(interceptor_key) && typeid(t) == typeid(fake_tensor_impl) ? static_cast<fake_tensor_impl*>(&t) : nullptr;
+  }
+
+  static c10::DispatchKeySet keys_of(device d) {
+    const auto backend = c10::toBackendComponent(static_cast<c10::DeviceType>(d.type));
+    return c10::DispatchKeySet(c10::toRuntimePerBackendFunctionalityKey(c10::DispatchKey::Dense, backend)) | c10::DispatchKeySet(interceptor_key);
+  }
+
+private:
+  static caffe2::TypeMeta type_of(scalar_type t) { return c10::scalarTypeToTypeMeta(to_c10(t)); }
+
+  c10::intrusive_ptr<TensorImpl> copy(const c10::VariableVersion& version, bool allow_change) const {
+    auto impl = storage_ ? c10::make_intrusive<fake_tensor_impl>(meta_, identity_, storage_) : c10::make_intrusive<fake_tensor_impl>(meta_, identity_);
+    impl->set_version_counter(version);
+    impl->set_allow_tensor_metadata_change(allow_change);
+    impl->detached_copy_ = true;
+    return impl;
+  }
+  void apply_meta() {
+    // concrete sizes live in the base class, where reading them costs no virtual call; symbolic ones will need
+    // SizesStridesPolicy::CustomSizes
+    const std::size_t n = meta_.sizes.size();
+    set_allow_tensor_metadata_change(true);
+    sizes_and_strides_.resize(n);
+    for (std::size_t i = 0; i != n; ++i) {
+      sizes_and_strides_.size_at_unchecked(i) = meta_.sizes[i].as_int();
+      sizes_and_strides_.stride_at_unchecked(i) = meta_.strides[i].as_int();
+    }
+    storage_offset_ = meta_.storage_offset.as_int();
+    refresh_numel();
+    refresh_contiguous();
+  }
+
+  fake_identity identity_;
+  bool detached_copy_ = false;
+  tensor_meta meta_;
+};
+
+/// The fake behind a tensor; null for a real or an undefined one.
+inline fake_tensor_impl* fake_of(const at::Tensor& t) noexcept { return t.defined() ? fake_tensor_impl::of(*t.unsafeGetTensorImpl()) : nullptr; }
+
+/// Whether a tensor is a fake: it has no data.
+inline bool is_fake(const at::Tensor& t) noexcept { return fake_of(t) != nullptr; }
+
+namespace detail {
+
+/// A fake tensor that does not require gradients (autograd data is the caller's to add).
+inline at::Tensor make_fake(tensor_meta m, fake_identity who = {}) {
+  return at::detail::make_tensor<fake_tensor_impl>(std::move(m), who);
+}
+
+} // namespace detail
+} // namespace espalier

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: BSL-1.0
+// Precompiled once for all test sources of the upper floor. Nothing of ours is in it, so that a change to a header of
+// ours doesn't rebuild it; `./dev lint` compiles our headers without it.
+#include <torch/torch.h>
+
+#include <boost/hana.hpp>
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
