@@ -33,6 +33,13 @@ def program(*names):
     return lambda: any(shutil.which(n) for n in names)
 
 
+def gxx():
+    if not shutil.which("g++"):
+        return False
+    version = subprocess.run(["g++", "-dumpversion"], capture_output=True, text=True).stdout
+    return int(version.split(".")[0] or 0) >= 12
+
+
 def boost():
     version = include("boost/version.hpp")
     found = version and re.search(r"define BOOST_VERSION (\d+)", version.read_text())
@@ -58,7 +65,7 @@ def formatter_package():
 
 # what, Debian package, probe, the commands that need it
 DEBIAN = [
-    ("g++ (12 or later)", "g++", program("g++"), EVERYTHING),
+    ("g++ (12 or later)", "g++", gxx, EVERYTHING),
     ("Boost headers (1.81 or later)", boost_package(), boost, EVERYTHING),
     ("Python's venv", "python3-venv", venv_module, EVERYTHING),
     ("pkg-config", "pkg-config", program("pkg-config"), EVERYTHING),
@@ -134,8 +141,10 @@ def install_debian(missing):
 
 def install_pypi(missing):
     python = VENV / "bin/python"
-    if not python.exists() or subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode != 0:
-        if run(sys.executable, "-m", "venv", "--clear" if VENV.exists() else "--copies", VENV) != 0:
+    if not python.exists() and run(sys.executable, "-m", "venv", VENV) != 0:
+        return False
+    if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode != 0:
+        if run(python, "-m", "ensurepip") != 0:
             return False
     return run(python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
                *(spec(*m) for m in missing)) == 0

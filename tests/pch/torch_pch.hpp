@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Precompiled once for all test sources of the upper floor. Nothing of ours is in it, so that a change to a header of
-// ours doesn't rebuild it; `./dev lint` compiles our headers without it.
+// Precompiled once for all test sources of the upper floor. Nothing of ours is in it, so that a change to a
+// header of ours doesn't rebuild it; `./dev lint` compiles our headers without it.
+#pragma once
+
 #include <torch/torch.h>
 
 #include <boost/hana.hpp>

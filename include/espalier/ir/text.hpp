@@ -186,6 +186,7 @@ private:
     target(g_.op(n));
     out_ += '(';
     const op_schema* schema = schema_of(g_.op(n));
+    if (schema && g_.num_args(n) > schema->args.size()) schema = nullptr; // too many: a fault to show, not to hide
     bool named = false;
     for (std::size_t i = 0; i != g_.num_args(n); ++i) {
       const slot_id s = g_.arg_slot(n, i);

@@ -105,7 +105,7 @@ private:
   std::uint32_t origin_number() {
     in_.need('#', "");
     const auto n = in_.integer();
-    if (n < 0 || n > 10'000'000) in_.fail_here("an origin's number is out of range", "number origins from 0 on");
+    if (n < 0 || static_cast<std::uint64_t>(n) >= in_.size()) in_.fail_here("an origin's number is out of range", "number origins from 0 on");
     return static_cast<std::uint32_t>(n);
   }
 
@@ -467,7 +467,7 @@ private:
   std::string text_name() { return in_.peek_raw() == '"' ? in_.quoted() : std::string(in_.ident_raw()); }
 
   template <class V>
-  static auto& at(V& v, std::size_t i) {
+  static typename V::value_type& at(V& v, std::size_t i) {
     if (v.size() <= i) v.resize(i + 1);
     return v[i];
   }

@@ -44,6 +44,7 @@ public:
     fail_here("found " + found + " where " + std::string(what) + " was expected", std::move(cure));
   }
 
+  std::size_t size() const noexcept { return text_.size(); }
   std::size_t position() const noexcept { return at_; }
   void back_to(std::size_t p) noexcept { at_ = p; }
   bool at_end() const noexcept { return at_ >= text_.size(); }

@@ -81,7 +81,7 @@ public:
     return t.key_set().has(interceptor_key) && typeid(t) == typeid(fake_tensor_impl) ? static_cast<fake_tensor_impl*>(&t) : nullptr;
   }
 
-  static c10::DispatchKeySet keys_of(device d) {
+  static c10::DispatchKeySet keys_of(espalier::device d) {
     const auto backend = c10::toBackendComponent(static_cast<c10::DeviceType>(d.type));
     return c10::DispatchKeySet(c10::toRuntimePerBackendFunctionalityKey(c10::DispatchKey::Dense, backend)) | c10::DispatchKeySet(interceptor_key);
   }

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <espalier/support/error.hpp>
-#include <espalier/symbolic/expr.hpp>
+#include <espalier/symbolic/expr_text.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <string>

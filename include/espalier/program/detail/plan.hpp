@@ -7,6 +7,8 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/program/detail/builtins.hpp>
 #include <espalier/program/detail/int_expr.hpp>
+#include <espalier/schema/builtin.hpp>
+#include <espalier/symbolic/expr_text.hpp>
 
 #include <ATen/ScalarOps.h>
 #include <ATen/core/List.h>
@@ -124,11 +126,9 @@ inline c10::IValue fitted(c10::IValue v, fit f, std::uint32_t count) {
     return v;
   case fit::int_list: {
     if (!v.isInt()) return v;
-    return c10::IValue(c10::List<std::int64_t>(std::vector<std::int64_t>(count ? count : 1, v.toInt()).size() ? [&] {
-      c10::List<std::int64_t> l;
-      for (std::uint32_t i = 0; i != (count ? count : 1); ++i) l.push_back(v.toInt());
-      return l;
-    }() : c10::List<std::int64_t>()));
+    c10::List<std::int64_t> l;
+    for (std::uint32_t i = 0; i != (count ? count : 1); ++i) l.push_back(v.toInt());
+    return c10::IValue(std::move(l));
   }
   }
   return v;
@@ -300,7 +300,6 @@ private:
     }
     case arg_form::list: {
       const c10::Type* element = nullptr;
-      o.elements = guess(a);
       if (type && type->kind() == c10::TypeKind::ListType) {
         o.elements = element_kind_of(*type);
         element = type->castRaw<c10::ListType>()->getElementType().get();
@@ -332,11 +331,6 @@ private:
     for (std::size_t i = 0; i != a.size(); ++i)
       if (!is_constant(a[i])) return false;
     return true;
-  }
-  /// The kind of a list that no schema types (operands of higher-order calls).
-  static element_kind guess(arg_view a) {
-    (void)a;
-    return element_kind::generic;
   }
   std::uint32_t constant(c10::IValue v) {
     constants.push_back(std::move(v));

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+// The state of a program: tensors by fully qualified name, in order, parameters told from buffers.
+#pragma once
+
+#include <espalier/support/error.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+/// One tensor of a state dict. Tied weights are entries whose tensors share a storage.
+struct state_entry {
+  std::string name;
+  at::Tensor tensor;
+  bool is_parameter = false;
+};
+
+/// An ordered map of names to tensors. Copies share the tensors, as Python's dicts do.
+class state_dict {
+public:
+  auto begin() const noexcept { return entries_.begin(); }
+  auto end() const noexcept { return entries_.end(); }
+  std::size_t size() const noexcept { return entries_.size(); }
+  bool empty() const noexcept { return entries_.empty(); }
+  const state_entry& operator[](std::size_t i) const noexcept { return entries_[i]; }
+
+  /// The position of a name, or `size()`.
+  std::size_t position(std::string_view name) const {
+    const auto it = index_.find(std::string(name));
+    return it == index_.end() ? entries_.size() : it->second;
+  }
+  bool contains(std::string_view name) const { return position(name) != entries_.size(); }
+  /// The tensor of a name, or null.
+  const at::Tensor* find(std::string_view name) const {
+    const auto i = position(name);
+    return i == entries_.size() ? nullptr : &entries_[i].tensor;
+  }
+  /// The tensor of a name. Throws `error` (usage) when there is none.
+  const at::Tensor& at(std::string_view name) const {
+    if (const auto* t = find(name)) return *t;
+    fail(error_kind::usage, "there is no tensor '" + std::string(name) + "' among " + std::to_string(size()), "state dict", "iterate over the state dict to see its names");
+  }
+  /// Adds a tensor, or replaces the one of that name.
+  void set(std::string name, at::Tensor t, bool is_parameter) {
+    const auto [it, fresh] = index_.try_emplace(name, entries_.size());
+    if (fresh) entries_.push_back({std::move(name), std::move(t), is_parameter});
+    else {
+      entries_[it->second].tensor = std::move(t);
+      entries_[it->second].is_parameter = is_parameter;
+    }
+  }
+  /// Forgets a name; the order of the others stays. O(size).
+  bool erase(std::string_view name) {
+    const auto i = position(name);
+    if (i == entries_.size()) return false;
+    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
+    index_.clear();
+    for (std::size_t k = 0; k != entries_.size(); ++k) index_.emplace(entries_[k].name, k);
+    return true;
+  }
+
+private:
+  std::vector<state_entry> entries_;
+  std::unordered_map<std::string, std::size_t> index_;
+};
+
+} // namespace espalier
