@@ -27,7 +27,7 @@ namespace espalier {
 namespace detail {
 
 /// Memory for list arguments while a node is being built; `reset` keeps it for the next node.
-class argument_pool {
+class item_pool {
 public:
   std::vector<argument>& take() {
     if (used_ == lists_.size())
@@ -276,7 +276,7 @@ private:
   void placeholder(const pt2::argument& a, const pt2::input_spec* spec, std::size_t i) {
     input_kind kind = input_kind::user_input;
     using tag = pt2::input_spec::tag;
-    std::string_view literal_name, token_name;
+    std::string_view literal_name;
     if (spec)
       switch (spec->which()) {
       case tag::user_input:
@@ -295,7 +295,6 @@ private:
         break;
       case tag::token:
         kind = input_kind::token;
-        token_name = spec->token().arg.name;
         break;
       case tag::constant_input:
         literal_name = spec->constant_input().name;
@@ -309,8 +308,14 @@ private:
     const bool named = describe(a, name, m);
     if (!named) {
       name = literal_name;
-      value_meta v;
-      v.kind = a.is_as_none() ? value_kind::none : value_kind::unknown;
+      value_meta v = value_meta::of(value_kind::none); // None, and what no other kind holds: a string
+      if (a.is_as_int()) v = value_meta::of(value_kind::sym_int, a.as_int());
+      if (a.is_as_bool()) v = value_meta::of(value_kind::sym_bool, a.as_bool() ? 1 : 0);
+      if (a.is_as_float()) {
+        v.kind = value_kind::sym_float;
+        v.has_hint = true;
+        v.hint = std::bit_cast<std::int64_t>(a.as_float());
+      }
       m = g_.intern_meta(v);
     }
     if (kind == input_kind::token && !m.valid())
@@ -320,7 +325,6 @@ private:
       define(g_.result(n), name);
     if (!named && literal_name.empty())
       literal(n, a);
-    (void)token_name;
   }
   /// A constant input of a subgraph, which has no spec that would keep it.
   void literal(node_id n, const pt2::argument& a) {
@@ -805,7 +809,7 @@ private:
   lookup<pt2::sym_bool> sym_bools_{&src_.sym_bool_values};
   lookup<pt2::custom_obj_argument> customs_{&src_.custom_obj_values};
   origin graph_notes_, notes_;
-  argument_pool pool_;
+  item_pool pool_;
   std::vector<argument> args_;
   std::vector<pending_result> results_;
   std::vector<text_memo> keys_, texts_;
