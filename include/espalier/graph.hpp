@@ -19,22 +19,41 @@
 #include <espalier/schema/schema.hpp>
 
 #include <espalier/symbolic/expr.hpp>
+#include <espalier/symbolic/expr_text.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
+#include <espalier/meta/promotion.hpp>
+#include <espalier/meta/rule_args.hpp>
+#include <espalier/meta/rules/convolution.hpp>
+#include <espalier/meta/rules/factories.hpp>
+#include <espalier/meta/rules/indexing.hpp>
+#include <espalier/meta/rules/layers.hpp>
+#include <espalier/meta/rules/matmul.hpp>
+#include <espalier/meta/rules/pointwise.hpp>
+#include <espalier/meta/rules/reduction.hpp>
+#include <espalier/meta/rules/views.hpp>
+#include <espalier/meta/rules.hpp>
+#include <espalier/meta/strides.hpp>
 #include <espalier/meta/tensor_meta.hpp>
 #include <espalier/meta/types.hpp>
 
 #include <espalier/ir/argument.hpp>
+#include <espalier/ir/boost_graph.hpp>
 #include <espalier/ir/build_check.hpp>
 #include <espalier/ir/diagnostic.hpp>
 #include <espalier/ir/dialect.hpp>
+#include <espalier/ir/dot.hpp>
 #include <espalier/ir/format.hpp>
 #include <espalier/ir/graph.hpp>
+#include <espalier/ir/hash.hpp>
 #include <espalier/ir/metadata.hpp>
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/print.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/strings.hpp>
+#include <espalier/ir/text.hpp>
+#include <espalier/ir/text_parser.hpp>
+#include <espalier/ir/text_reader.hpp>
 #include <espalier/ir/verify.hpp>
 #include <espalier/ir/verify_arguments.hpp>
 #include <espalier/ir/view.hpp>
@@ -48,9 +67,16 @@
 #include <espalier/passes/effects.hpp>
 #include <espalier/passes/pass_result.hpp>
 
+#include <espalier/archive/crc32.hpp>
+#include <espalier/archive/file.hpp>
 #include <espalier/archive/from_archive.hpp>
 #include <espalier/archive/json.hpp>
+#include <espalier/archive/loaded_program.hpp>
+#include <espalier/archive/payload.hpp>
+#include <espalier/archive/pt2_archive.hpp>
 #include <espalier/archive/reflect.hpp>
 #include <espalier/archive/schema.hpp>
 #include <espalier/archive/schema_json.hpp>
+#include <espalier/archive/to_archive.hpp>
 #include <espalier/archive/tree_spec_json.hpp>
+#include <espalier/archive/zip.hpp>

@@ -23,9 +23,9 @@ namespace espalier {
 /// What a run may be given beside its inputs.
 struct run_options {
   /// Called after each node of the graph (subgraphs too) with its results; an exception it throws ends the run.
-  std::function<void(node, std::span<const c10::IValue>)> on_node;
+  std::function<void(node, std::span<const c10::IValue>)> on_node{};
   /// Values of symbols, by name, for arguments that are expressions no node computes.
-  std::vector<std::pair<std::string, std::int64_t>> symbols;
+  std::vector<std::pair<std::string, std::int64_t>> symbols{};
 };
 
 /// The interpreter of one graph, which must neither move nor change while it lives.

@@ -17,6 +17,8 @@
 #include <c10/core/TensorImpl.h>
 
 #include <cstdint>
+#include <c10/core/TensorOptions.h>
+
 #include <typeinfo>
 #include <utility>
 
@@ -82,8 +84,8 @@ public:
   }
 
   static c10::DispatchKeySet keys_of(espalier::device d) {
-    const auto backend = c10::toBackendComponent(static_cast<c10::DeviceType>(d.type));
-    return c10::DispatchKeySet(c10::toRuntimePerBackendFunctionalityKey(c10::DispatchKey::Dense, backend)) | c10::DispatchKeySet(interceptor_key);
+    const c10::DispatchKey dense = c10::computeDispatchKey(c10::kFloat, c10::kStrided, to_c10(d));
+    return c10::DispatchKeySet(dense) | c10::DispatchKeySet(interceptor_key);
   }
 
 private:
