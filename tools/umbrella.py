@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 INCLUDE = ROOT / "include/espalier"
 GROUND = ["support", "schema", "symbolic", "meta", "ir", "signature", "pipeline", "passes", "archive"]
-UPPER = ["bridge", "trace", "exporting", "program"]
+UPPER = ["bridge", "trace", "program", "exporting"]
 LAYERS = GROUND + UPPER
 
 UMBRELLAS = {

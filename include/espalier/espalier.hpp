@@ -10,12 +10,26 @@
 #include <espalier/bridge/types.hpp>
 #include <espalier/bridge/weights.hpp>
 
+#include <espalier/trace/fake_engine.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/place.hpp>
 #include <espalier/trace/report.hpp>
+#include <espalier/trace/tracer.hpp>
 
+#include <espalier/program/exported_program.hpp>
+#include <espalier/program/higher_order.hpp>
+#include <espalier/program/input_check.hpp>
+#include <espalier/program/interpreter.hpp>
+#include <espalier/program/module_weights.hpp>
+#include <espalier/program/pickle.hpp>
+#include <espalier/program/program_base.hpp>
+#include <espalier/program/program_verify.hpp>
+#include <espalier/program/save_load.hpp>
+#include <espalier/program/state_dict.hpp>
+
+#include <espalier/exporting/export_program.hpp>
 #include <espalier/exporting/exporter.hpp>
 #include <espalier/exporting/inputs.hpp>
 #include <espalier/exporting/job.hpp>
@@ -25,13 +39,3 @@
 #include <espalier/exporting/stage/describe.hpp>
 #include <espalier/exporting/stage/record.hpp>
 #include <espalier/exporting/stage/verify.hpp>
-
-#include <espalier/program/exported_program.hpp>
-#include <espalier/program/higher_order.hpp>
-#include <espalier/program/input_check.hpp>
-#include <espalier/program/interpreter.hpp>
-#include <espalier/program/pickle.hpp>
-#include <espalier/program/program_base.hpp>
-#include <espalier/program/program_verify.hpp>
-#include <espalier/program/save_load.hpp>
-#include <espalier/program/state_dict.hpp>

@@ -148,7 +148,7 @@ TEST_CASE("control flow") {
     const auto f = g.add_subgraph("inner", inner);
     const auto n = higher(g, "wrap_with_autocast", {"cpu", es::scalar_type::bf16, true, true, es::argument::of_subgraph(f), arg(x)}, 1);
     output(g, {arg(result(g, n))});
-    CHECK(es::interpreter(g).run({at::rand({2, 2})})[0].toTensor().scalar_type() == at::kBFloat16);
+    CHECK((es::interpreter(g).run({at::rand({2, 2})})[0].toTensor().scalar_type() == at::kBFloat16));
     CHECK(!at::autocast::is_autocast_enabled(at::kCPU));
   }
 }

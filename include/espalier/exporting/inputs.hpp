@@ -37,7 +37,7 @@ example_input<std::decay_t<T>> kwarg(std::string name, T&& x) {
 
 /// The example arguments of one call.
 template <class... Ts>
-struct example_inputs {
+struct example_args {
   std::tuple<example_input<Ts>...> all;
 };
 
@@ -71,7 +71,7 @@ auto inputs(A&&... a) {
                 "espalier: inputs(...): an argument's type cannot be flattened into tensors and numbers; pass tensors, numbers, strings, "
                 "optionals, tuples, vectors, maps with string keys, or a struct adapted with BOOST_HANA_ADAPT_STRUCT");
   std::size_t i = 0;
-  example_inputs<typename detail::example_type<std::decay_t<A>>::type...> out{{detail::to_example(static_cast<A&&>(a), i)...}};
+  example_args<typename detail::example_type<std::decay_t<A>>::type...> out{{detail::to_example(static_cast<A&&>(a), i)...}};
   bool keywords = false;
   std::apply(
       [&](auto&... in) {

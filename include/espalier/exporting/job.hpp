@@ -27,7 +27,7 @@ struct export_options {
 };
 
 /// A parameter or buffer of the model.
-struct state_entry {
+struct model_state {
   std::string fqn;
   at::Tensor tensor;
   bool is_parameter = false;
@@ -47,7 +47,7 @@ struct export_job_data {
   std::vector<std::string> arg_names;
   tree_spec in_spec;
   // given by bind_state
-  std::vector<state_entry> state;
+  std::vector<model_state> state;
   std::vector<module_entry> modules;
   // given by record
   trace_result traced;
@@ -61,9 +61,9 @@ struct export_job_data {
 template <class Model, class Inputs>
 struct export_job;
 template <class Model, class... Ts>
-struct export_job<Model, example_inputs<Ts...>> : export_job_data {
+struct export_job<Model, example_args<Ts...>> : export_job_data {
   using model_type = Model;
-  using inputs_type = example_inputs<Ts...>;
+  using inputs_type = example_args<Ts...>;
   Model& model;
   const inputs_type& inputs;
   export_job(Model& m, const inputs_type& in, export_options o) : model(m), inputs(in) { options = std::move(o); }

@@ -205,14 +205,14 @@ inline auto adjacent_vertices(node_id n, const graph_storage& g) {
   using it = detail::bgl_iterator<detail::bgl_adjacent>;
   detail::bgl_out_edges first{&g, n, 0, g.num_results(n) ? g.first_use(g.result(n)) : slot_id{}};
   first.settle();
-  return std::pair<it, it>(it({first}), it({{&g, n, g.num_results(n), {}}}));
+  return std::pair<it, it>(it({first}), it({detail::bgl_out_edges{&g, n, g.num_results(n), {}}}));
 }
 
 inline auto edges(const graph_storage& g) {
   using it = detail::bgl_iterator<detail::bgl_edges>;
   detail::bgl_edges first{&g, g.first(), {}};
   first.enter();
-  return std::pair<it, it>(it(first), it({&g, {}, {}}));
+  return std::pair<it, it>(it(first), it(detail::bgl_edges{&g, {}, {}}));
 }
 /// O(nodes + arguments).
 inline std::size_t num_edges(const graph_storage& g) {

@@ -21,7 +21,7 @@ torch::nn::Module* module_of(Model& m) {
 }
 
 /// Depth first, in order of registration; every name of a shared module is listed.
-inline void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job, std::vector<state_entry>& buffers) {
+inline void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job, std::vector<model_state>& buffers) {
   job.modules.push_back({prefix, m.name()});
   const std::string dot = prefix.empty() ? "" : prefix + ".";
   for (auto& p : m.named_parameters(/*recurse=*/false))
@@ -51,7 +51,7 @@ struct bind_state {
       job.modules.push_back({"", "callable"});
       return;
     }
-    std::vector<state_entry> buffers;
+    std::vector<model_state> buffers;
     detail::list_state(*root, "", job, buffers);
     for (auto& name : job.options.non_persistent_buffers) {
       bool found = false;

@@ -31,7 +31,7 @@ decltype(auto) call_model(Model& m, A&&... a) {
 template <class Model, class Inputs>
 struct model_result;
 template <class Model, class... Ts>
-struct model_result<Model, example_inputs<Ts...>> {
+struct model_result<Model, example_args<Ts...>> {
   using type = std::remove_cvref_t<decltype(call_model(std::declval<Model&>(), std::declval<Ts&>()...))>;
   using signature = type(Ts...);
 };

@@ -7,7 +7,6 @@
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/verify.hpp>
-#include <espalier/signature/verify.hpp>
 
 namespace espalier::stage {
 
