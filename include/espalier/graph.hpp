@@ -70,6 +70,7 @@
 #include <espalier/archive/crc32.hpp>
 #include <espalier/archive/file.hpp>
 #include <espalier/archive/from_archive.hpp>
+#include <espalier/archive/inspect.hpp>
 #include <espalier/archive/json.hpp>
 #include <espalier/archive/loaded_program.hpp>
 #include <espalier/archive/payload.hpp>

@@ -53,8 +53,8 @@ def cmake(name, work, prefix, torch):
 
 
 def pkgconfig(name, work, prefix, torch):
-    env = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "share/pkgconfig"), OUT=str(work / "consumer"), CXX="g++")
-    run("make", "-C", HERE / name, env=env)
+    env = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "share/pkgconfig"))
+    run("sh", HERE / name / "build.sh", work / "consumer", env=env)
     return run(work / "consumer")
 
 

@@ -222,14 +222,14 @@ inline void assign_archive_names(graph_storage& g) {
   for (const value_id v : unused)
     g.set_value_name(v, std::string(g.text(g.node_name(g.def(v)))) + "_unused_" + std::to_string(g.result_index(v)));
 }
-inline bool all_named(const graph_storage& g) {
+inline bool every_node_named(const graph_storage& g) {
   for (node n : nodes(g)) {
     if (n.name().empty()) return false;
     for (std::size_t r = 0; r != n.num_results(); ++r)
       if (n.result(r).name().empty()) return false;
   }
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    if (!all_named(g.subgraph(i))) return false;
+    if (!every_node_named(g.subgraph(i))) return false;
   return true;
 }
 
@@ -238,7 +238,7 @@ inline bool all_named(const graph_storage& g) {
 /// What an archive says of a program. Values without a name get their canonical ones first (hence not
 /// `const`). Throws `error` (unsupported) for what archives cannot hold. About 1 us a node.
 inline pt2::exported_program to_archive(graph_storage& graph, const program_info& info) {
-  if (!detail::all_named(graph)) detail::assign_archive_names(graph);
+  if (!detail::every_node_named(graph)) detail::assign_archive_names(graph);
   pt2::exported_program p;
   auto& m = p.graph_module;
   std::vector<std::optional<pt2::argument>> literals(info.signature.inputs.size());
@@ -288,7 +288,7 @@ inline pt2::exported_program to_archive(graph_storage& graph, const program_info
 
 /// The same for a graph that must not change: it is copied when something in it has no name.
 inline pt2::exported_program to_archive(const graph_storage& graph, const program_info& info) {
-  if (detail::all_named(graph)) return to_archive(const_cast<graph_storage&>(graph), info); // which then changes nothing
+  if (detail::every_node_named(graph)) return to_archive(const_cast<graph_storage&>(graph), info); // which then changes nothing
   graph_storage named = graph;
   return to_archive(named, info);
 }

@@ -39,7 +39,7 @@ struct rule_table {
 
 inline constexpr rule_table aten_rules = [] {
   rule_table t;
-  namespace r = rules;
+  namespace r = shape_rules;
   using namespace aten;
   // pointwise
   t.put<add_Tensor, sub_Tensor, mul_Tensor, add_Scalar, sub_Scalar, mul_Scalar, rsub_Scalar, rsub_Tensor, maximum, minimum, fmax, fmin, remainder_Tensor,

@@ -4,7 +4,7 @@
 
 #include <espalier/meta/strides.hpp>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 namespace detail {
 
 constexpr memory_format conv_format(const tensor_meta& x, const tensor_meta& w) {
@@ -130,4 +130,4 @@ constexpr rule_result adaptive_max_pool(const rule_args& a) {
   return r;
 }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules

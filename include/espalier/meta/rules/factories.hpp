@@ -6,7 +6,7 @@
 #include <espalier/meta/strides.hpp>
 #include <espalier/meta/rules/views.hpp>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 
 /// `empty.memory_format(size, dtype, layout, device, pin_memory, memory_format)`.
 constexpr rule_result empty(const rule_args& a) {
@@ -158,4 +158,4 @@ constexpr rule_result sym_numel(const rule_args& a) {
 /// No result: assertions.
 constexpr rule_result nothing(const rule_args&) { return {}; }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules

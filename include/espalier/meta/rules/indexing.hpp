@@ -5,7 +5,7 @@
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 
 /// `index.Tensor(self, indices)`: indexed dimensions are replaced by the indices' common shape, in place when they are
 /// neighbours, else in front. A boolean mask makes the shape depend on data and is refused.
@@ -198,4 +198,4 @@ constexpr rule_result upsample(const rule_args& a) {
   return out;
 }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules

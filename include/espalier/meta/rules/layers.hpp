@@ -6,7 +6,7 @@
 #include <espalier/meta/rules/reduction.hpp>
 #include <espalier/meta/strides.hpp>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 
 /// `batch_norm(input, ...)`, `instance_norm`: like the input, dense.
 constexpr rule_result batch_norm(const rule_args& a) { return like(a.tensor(0), a.tensor(0).dtype, suggests_channels_last(a.tensor(0)) ? memory_format::channels_last : memory_format::contiguous); }
@@ -161,4 +161,4 @@ constexpr rule_result pixel_shuffle(const rule_args& a) {
   return make_meta(a.tensor(0).dtype, std::move(sizes), a.tensor(0).dev);
 }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules

@@ -5,7 +5,7 @@
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 namespace detail {
 constexpr void same_inner(const rule_args& a, const sym_int& x, const sym_int& y) {
   if (!same_size(x, y))
@@ -72,4 +72,4 @@ constexpr rule_result matmul(const rule_args& a) {
   return make_meta(x.dtype, std::move(sizes), x.dev);
 }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules

@@ -5,7 +5,7 @@
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 
 /// What the dtype of a pointwise result is, beside promotion.
 enum class result_kind { same, floating, boolean };
@@ -75,4 +75,4 @@ constexpr rule_result activation(const rule_args& a) { return detail::pointwise<
 /// `prelu(self, weight)`: the weight broadcasts along the channel and does not decide.
 constexpr rule_result prelu(const rule_args& a) { return like(a.tensor(0), a.tensor(0).dtype); }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules

@@ -5,7 +5,7 @@
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 namespace detail {
 
 /// A dense row-major result with the dimensions in `dims` reduced (all when empty).
@@ -134,4 +134,4 @@ constexpr rule_result diff(const rule_args& a) {
   return make_meta(m.dtype, m.sizes, m.dev);
 }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules

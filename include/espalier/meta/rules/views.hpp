@@ -6,7 +6,7 @@
 
 #include <optional>
 
-namespace espalier::rules {
+namespace espalier::shape_rules {
 namespace detail {
 
 /// A view of `m`: dtype, device and offset stay.
@@ -425,4 +425,4 @@ constexpr rule_result view_as_complex(const rule_args& a) {
   return m;
 }
 
-} // namespace espalier::rules
+} // namespace espalier::shape_rules
