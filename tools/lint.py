@@ -76,8 +76,8 @@ def check_first_lines():
         first = text.split("\n", 2)
         if "SPDX-License-Identifier: BSL-1.0" not in "\n".join(first[:3]):
             report(file, 1, "no SPDX line: begin with // SPDX-License-Identifier: BSL-1.0")
-        if file.suffix == ".hpp" and not re.search(r"^#pragma once$", text, re.M):
-            report(file, 1, "no #pragma once")
+        if file.suffix == ".hpp" and not re.search(r"^#(pragma once$|ifndef ESPALIER_)", text, re.M):
+            report(file, 1, "no #pragma once (nor an include guard)")
 
 
 # --- layers ---------------------------------------------------------------------------------------------------------

@@ -10,10 +10,12 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -26,19 +28,33 @@ double milliseconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
 }
 
-void write_tensors(const fs::path& path, const std::vector<at::Tensor>& tensors) {
-  c10::List<at::Tensor> list;
-  for (auto& t : tensors) list.push_back(t.detach().contiguous());
-  const std::vector<char> bytes = torch::pickle_save(list);
+void write_values(const fs::path& path, const std::vector<c10::IValue>& values) {
+  c10::impl::GenericList list(c10::AnyType::get());
+  for (auto& v : values) list.push_back(v.isTensor() ? c10::IValue(v.toTensor().detach()) : v);
+  const auto bytes = es::torch_save(list);
   std::ofstream out(path, std::ios::binary);
-  out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-  if (!out) es::fail(es::error_kind::io, "cannot write", path.string(), "check the folder's permissions and free space");
+  out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+  if (!out.flush()) es::fail(es::error_kind::io, "cannot write", path.string(), "check the folder's permissions and free space");
+}
+
+template <class T>
+std::vector<c10::IValue> leaves_of(const T& x) {
+  std::vector<es::tree_leaf> flat;
+  es::pytree<T>::flatten(x, "", flat);
+  std::vector<c10::IValue> out;
+  for (auto& leaf : flat) out.push_back(leaf.value);
+  return out;
 }
 
 /// The largest difference between two results, or infinity when their shapes differ.
-double gap(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes()) return std::numeric_limits<double>::infinity();
-  return a.numel() == 0 ? 0.0 : (a - b).abs().max().item<double>();
+double gap(const std::vector<c10::IValue>& a, const std::vector<c10::IValue>& b) {
+  double worst = a.size() == b.size() ? 0.0 : std::numeric_limits<double>::infinity();
+  for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
+    const auto &x = a[i].toTensor(), &y = b[i].toTensor();
+    if (x.sizes() != y.sizes()) return std::numeric_limits<double>::infinity();
+    if (x.numel()) worst = std::max(worst, (x - y).abs().max().item<double>());
+  }
+  return worst;
 }
 
 template <class Net, class... Inputs>
@@ -51,8 +67,8 @@ bool show(const std::string& name, Net& net, const fs::path& folder, es::example
   auto program = es::export_program(net, es::inputs(inputs...));
   const double exported = milliseconds(start);
 
-  const at::Tensor eager = net->forward(inputs.value...);
-  const at::Tensor ours = program(inputs.value...);
+  const auto eager = leaves_of(net->forward(inputs.value...));
+  const auto ours = leaves_of(program(inputs.value...)); // a typed call: the result has forward's type
 
   // What Python would call it by: C++ spells linear as t + addmm.
   es::raise::run(program.graph());
@@ -61,13 +77,13 @@ bool show(const std::string& name, Net& net, const fs::path& folder, es::example
   start = std::chrono::steady_clock::now();
   es::save(program, file);
   const double saved = milliseconds(start);
-  write_tensors(folder / (name + ".inputs.pt"), {inputs.value...});
-  write_tensors(folder / (name + ".outputs.pt"), {eager});
+  write_values(folder / (name + ".inputs.pt"), {inputs.value...});
+  write_values(folder / (name + ".outputs.pt"), eager);
 
   start = std::chrono::steady_clock::now();
-  auto again = es::load<es::training_ir, at::Tensor(Inputs...)>(file);
+  auto again = es::load<es::training_ir>(file);
   const double loaded = milliseconds(start);
-  const at::Tensor reloaded = again(inputs.value...);
+  const auto reloaded = again({inputs.value...});
 
   const double g1 = gap(ours, eager), g2 = gap(reloaded, eager);
   const bool good = g1 < 1e-5 && g2 < 1e-5;

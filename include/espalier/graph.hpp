@@ -38,7 +38,6 @@
 #include <espalier/meta/types.hpp>
 
 #include <espalier/ir/argument.hpp>
-#include <espalier/ir/boost_graph.hpp>
 #include <espalier/ir/build_check.hpp>
 #include <espalier/ir/diagnostic.hpp>
 #include <espalier/ir/dialect.hpp>
@@ -66,6 +65,7 @@
 #include <espalier/passes/dce.hpp>
 #include <espalier/passes/effects.hpp>
 #include <espalier/passes/pass_result.hpp>
+#include <espalier/passes/raise.hpp>
 
 #include <espalier/archive/crc32.hpp>
 #include <espalier/archive/file.hpp>

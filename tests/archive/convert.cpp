@@ -13,6 +13,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace es = espalier;
 
@@ -148,6 +149,25 @@ TEST_CASE("a graph made here is written as Python would write it") {
   CHECK(nodes[1].outputs[0].as_tensor().name == "getitem");
   CHECK(nodes[1].outputs[1].as_tensor().name == "max_1_unused_1");
   CHECK(p.graph_module.graph.tensor_values.size() == 4);
+}
+
+TEST_CASE("hints of sizes made here follow from the symbols'") {
+  es::graph<es::training_ir> g;
+  const es::sym_int s0(es::parse_expr("s0"));
+  const auto a = g.placeholder("a", es::value_meta(es::make_meta(es::scalar_type::f32, {s0})));
+  const auto b = g.call<es::aten::cat>(std::vector<es::value>{a, a});
+  g.set_meta(b.id(), es::value_meta(es::make_meta(es::scalar_type::f32, {s0 * 2})));
+  g.output(b);
+  es::program_info info;
+  const auto hint_of = [&](const char* name) {
+    const auto p = es::to_archive(g, info);
+    const auto& size = p.graph_module.graph.tensor_values.find(name)->sizes.at(0).as_expr();
+    return size.hint ? size.hint->as_int() : -1;
+  };
+  CHECK(hint_of("cat") == -1);
+  es::set_symbol_hint(g, "Symbol('s0', positive=True, integer=True)", 5);
+  CHECK(hint_of("a") == 5);
+  CHECK(hint_of("cat") == 10);
 }
 
 TEST_CASE("tree specs keep their text") {

@@ -6,6 +6,7 @@
 #include <espalier/program/save_load.hpp>
 
 #include <torch/nn/module.h>
+#include <torch/version.h>
 
 #include <algorithm>
 #include <cstddef>
@@ -133,9 +134,9 @@ inline name_report load_state_dict(torch::nn::Module& module, const state_dict& 
   detail::guess_renames(r, unexpected, missing);
   if (options.apply_likely_renames) {
     for (const auto& [file, to] : r.renames) {
-      for (const auto& [name, t] : unexpected)
-        if (name == file) copies.emplace_back(wanted.at(to), t);
-      std::erase_if(unexpected, [&file = file](const auto& u) { return u.first == file; });
+      for (const auto& u : unexpected)
+        if (u.first == file) copies.emplace_back(wanted.at(to), u.second);
+      std::erase_if(unexpected, [&from_file = file](const auto& u) { return u.first == from_file; });
       missing.erase(to);
       r.loaded.push_back(to);
     }

@@ -133,7 +133,35 @@ private:
   }
   pt2::sym_int number(const sym_int& s) {
     using t = pt2::sym_int;
-    return s.is_int() ? t::make<t::tag::as_int>(s.as_int()) : t::make<t::tag::as_expr>(expression(s.as_expr()));
+    if (s.is_int()) return t::make<t::tag::as_int>(s.as_int());
+    auto e = expression(s.as_expr());
+    if (!e.hint) // a size that was made here: its value follows from its symbols', when they have one
+      if (const auto v = derived_hint(s.as_expr())) e.hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_int>(*v);
+    return t::make<t::tag::as_expr>(std::move(e));
+  }
+  std::optional<std::int64_t> derived_hint(const expr* e) {
+    const auto [it, fresh] = derived_.try_emplace(e);
+    if (fresh) it->second = value_by_symbols(e);
+    return it->second;
+  }
+  std::optional<std::int64_t> value_by_symbols(const expr* e) const {
+    if (hints_.empty()) return std::nullopt;
+    std::vector<const expr*> symbols;
+    collect_symbols(e, symbols);
+    std::unordered_map<std::string, std::int64_t> values;
+    for (const expr* s : symbols) {
+      const auto h = hints_.find(srepr_of(s));
+      if (h == hints_.end() || h->second.empty() || h->second[0] != 'i') return std::nullopt;
+      values.emplace(std::string(s->name()), to_number(h->second.substr(1)));
+    }
+    try {
+      return evaluate(e, [&](std::string_view name) -> std::optional<std::int64_t> {
+        const auto it = values.find(std::string(name));
+        return it == values.end() ? std::nullopt : std::optional(it->second);
+      });
+    } catch (const error&) {
+      return std::nullopt; // not an integer
+    }
   }
   void numbers(const sym_ints& from, std::vector<pt2::sym_int>& to) {
     to.reserve(from.size());
@@ -545,6 +573,7 @@ private:
   std::unordered_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
   std::vector<std::pair<std::string_view, std::string_view>> extras_;
   std::unordered_map<const expr*, written_expression> expressions_;
+  std::unordered_map<const expr*, std::optional<std::int64_t>> derived_;
 };
 
 } // namespace espalier::detail

@@ -111,3 +111,15 @@ inline pt2::device to_pt2(device d) {
 }
 
 } // namespace espalier::detail
+
+namespace espalier {
+
+/// Tells the value that a symbol (or another expression, by its `srepr`) had for the example inputs: archives write it
+/// beside the expression, and Python's loader wants it for every symbol of an input's size. On the output node.
+inline void set_symbol_hint(graph_storage& g, std::string_view srepr, std::int64_t value) {
+  if (!g.output_node().valid())
+    fail(error_kind::usage, "hints hang on the output node, and the graph has none yet", "set_symbol_hint", "make the output first");
+  g.set_origin(g.output_node(), detail::note_key(detail::note::hint, srepr), "i" + std::to_string(value));
+}
+
+} // namespace espalier
