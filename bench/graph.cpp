@@ -23,16 +23,15 @@ es::graph<es::aten_ir> chain(std::int64_t n) {
   for (std::int64_t i = 0; i != n; ++i) {
     const auto y = g.call<es::aten::add_Tensor>(prev, back);
     g.set_meta(y.id(), meta);
-    if (i % 7 == 0) back = prev;
+    if (i % 7 == 0)
+      back = prev;
     prev = y;
   }
   g.output(prev);
   return g;
 }
 
-void per_node(benchmark::State& state) {
-  state.SetItemsProcessed(state.iterations() * state.range(0));
-}
+void per_node(benchmark::State& state) { state.SetItemsProcessed(state.iterations() * state.range(0)); }
 
 void graph_create(benchmark::State& state) {
   std::size_t bytes = 0;
@@ -49,7 +48,8 @@ void graph_iterate(benchmark::State& state) {
   const auto g = chain(state.range(0));
   for (auto _ : state) {
     std::uint64_t sum = 0;
-    for (es::node n : es::nodes(g)) sum += n.id().index;
+    for (es::node n : es::nodes(g))
+      sum += n.id().index;
     benchmark::DoNotOptimize(sum);
   }
   per_node(state);
@@ -60,7 +60,8 @@ void graph_operands(benchmark::State& state) {
   for (auto _ : state) {
     std::uint64_t sum = 0;
     for (es::node n : es::nodes(g))
-      for (es::value v : n.operands()) sum += v.id().index;
+      for (es::value v : n.operands())
+        sum += v.id().index;
     benchmark::DoNotOptimize(sum);
   }
   per_node(state);
@@ -82,7 +83,8 @@ void graph_erase(benchmark::State& state) {
     auto copy = g;
     state.ResumeTiming();
     for (es::node n : es::nodes_reversed(copy))
-      if (n.kind() != es::node_kind::placeholder) copy.erase(n);
+      if (n.kind() != es::node_kind::placeholder)
+        copy.erase(n);
     benchmark::DoNotOptimize(copy);
   }
   per_node(state);
@@ -103,6 +105,7 @@ int main(int argc, char** argv) {
   mallopt(M_TRIM_THRESHOLD, -1);
   mallopt(M_TOP_PAD, 256 << 20);
   benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  if (benchmark::ReportUnrecognizedArguments(argc, argv))
+    return 1;
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The main job on real input: four plain torch::nn models are exported, run, saved, reloaded and compared. Python takes
-// it from there (tests/python/check_demo.py).
+// The main job on real input: four plain torch::nn models are exported, run, saved, reloaded and compared.
+// Python takes it from there (tests/python/check_demo.py).
 #include <espalier/espalier.hpp>
 
 #include "models/bert.hpp"
@@ -30,11 +30,14 @@ double milliseconds(std::chrono::steady_clock::time_point since) {
 
 void write_values(const fs::path& path, const std::vector<c10::IValue>& values) {
   c10::impl::GenericList list(c10::AnyType::get());
-  for (auto& v : values) list.push_back(v.isTensor() ? c10::IValue(v.toTensor().detach()) : v);
+  for (auto& v : values)
+    list.push_back(v.isTensor() ? c10::IValue(v.toTensor().detach()) : v);
   const auto bytes = es::torch_save(list);
   std::ofstream out(path, std::ios::binary);
   out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  if (!out.flush()) es::fail(es::error_kind::io, "cannot write", path.string(), "check the folder's permissions and free space");
+  if (!out.flush())
+    es::fail(es::error_kind::io, "cannot write", path.string(),
+             "check the folder's permissions and free space");
 }
 
 template <class T>
@@ -42,7 +45,8 @@ std::vector<c10::IValue> leaves_of(const T& x) {
   std::vector<es::tree_leaf> flat;
   es::pytree<T>::flatten(x, "", flat);
   std::vector<c10::IValue> out;
-  for (auto& leaf : flat) out.push_back(leaf.value);
+  for (auto& leaf : flat)
+    out.push_back(leaf.value);
   return out;
 }
 
@@ -51,8 +55,10 @@ double gap(const std::vector<c10::IValue>& a, const std::vector<c10::IValue>& b)
   double worst = a.size() == b.size() ? 0.0 : std::numeric_limits<double>::infinity();
   for (std::size_t i = 0; i < a.size() && i < b.size(); ++i) {
     const auto &x = a[i].toTensor(), &y = b[i].toTensor();
-    if (x.sizes() != y.sizes()) return std::numeric_limits<double>::infinity();
-    if (x.numel()) worst = std::max(worst, (x - y).abs().max().item<double>());
+    if (x.sizes() != y.sizes())
+      return std::numeric_limits<double>::infinity();
+    if (x.numel())
+      worst = std::max(worst, (x - y).abs().max().item<double>());
   }
   return worst;
 }
@@ -71,7 +77,7 @@ bool show(const std::string& name, Net& net, const fs::path& folder, es::example
   const auto ours = leaves_of(program(inputs.value...)); // a typed call: the result has forward's type
 
   // What Python would call it by: C++ spells linear as t + addmm.
-  es::raise::run(program.graph());
+  es::apply<es::raise>(program);
 
   const fs::path file = folder / (name + ".pt2");
   start = std::chrono::steady_clock::now();
@@ -87,7 +93,8 @@ bool show(const std::string& name, Net& net, const fs::path& folder, es::example
 
   const double g1 = gap(ours, eager), g2 = gap(reloaded, eager);
   const bool good = g1 < 1e-5 && g2 < 1e-5;
-  std::printf(" %4zu nodes   export %7.1f ms   save %6.1f ms   load %6.1f ms   gap to eager %.1e, reloaded %.1e   %s\n",
+  std::printf(" %4zu nodes   export %7.1f ms   save %6.1f ms   load %6.1f ms   gap to eager %.1e, reloaded "
+              "%.1e   %s\n",
               program.graph().num_nodes(), exported, saved, loaded, g1, g2, good ? "ok" : "WRONG");
   std::ofstream(folder / (name + ".graph.txt")) << es::print_readable(program.graph());
   return good;
@@ -97,7 +104,8 @@ bool show(const std::string& name, Net& net, const fs::path& folder, es::example
 
 int main(int argc, char** argv) try {
   if (argc != 2 || std::string(argv[1]) == "--help") {
-    std::puts("usage: demo FOLDER\n\nExports ResNet-18, a BERT-like encoder, a Llama-like decoder and an LSTM classifier, runs them, and writes\n"
+    std::puts("usage: demo FOLDER\n\nExports ResNet-18, a BERT-like encoder, a Llama-like decoder and an "
+              "LSTM classifier, runs them, and writes\n"
               "NAME.pt2, NAME.inputs.pt, NAME.outputs.pt and NAME.graph.txt into FOLDER.");
     return argc == 2 ? 0 : 2;
   }

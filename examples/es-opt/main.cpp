@@ -48,7 +48,8 @@ struct options {
 options parse(int argc, char** argv) {
   options o;
   const auto value = [&](int& i, std::string_view flag) -> std::string {
-    if (i + 1 >= argc) refuse("option " + std::string(flag) + " needs a value");
+    if (i + 1 >= argc)
+      refuse("option " + std::string(flag) + " needs a value");
     return argv[++i];
   };
   for (int i = 1; i < argc; ++i) {
@@ -56,24 +57,39 @@ options parse(int argc, char** argv) {
     if (a == "--passes") {
       std::stringstream list(value(i, a));
       for (std::string name; std::getline(list, name, ',');)
-        if (!name.empty()) o.passes.push_back(name);
-    } else if (a == "--print") o.print = true;
-    else if (a == "--text") o.text = true;
-    else if (a == "--dot") o.dot = true;
-    else if (a == "--inspect") o.inspect = true;
-    else if (a == "--verify") o.verify = true;
-    else if (a == "--timing") o.timing = true;
+        if (!name.empty())
+          o.passes.push_back(name);
+    } else if (a == "--print")
+      o.print = true;
+    else if (a == "--text")
+      o.text = true;
+    else if (a == "--dot")
+      o.dot = true;
+    else if (a == "--inspect")
+      o.inspect = true;
+    else if (a == "--verify")
+      o.verify = true;
+    else if (a == "--timing")
+      o.timing = true;
     else if (a == "--run") {
       o.run = true;
-      if (i + 1 < argc && argv[i + 1][0] != '-' && std::string_view(argv[i + 1]).ends_with(".pt")) o.inputs = argv[++i];
-    } else if (a == "--save-outputs") o.outputs = value(i, a);
-    else if (a == "-o") o.out = value(i, a);
-    else if (a.starts_with("-")) refuse("unknown option " + std::string(a));
-    else if (o.in.empty()) o.in = a;
-    else refuse("a second input file: " + std::string(a), "give one file; its name comes first");
+      if (i + 1 < argc && argv[i + 1][0] != '-' && std::string_view(argv[i + 1]).ends_with(".pt"))
+        o.inputs = argv[++i];
+    } else if (a == "--save-outputs")
+      o.outputs = value(i, a);
+    else if (a == "-o")
+      o.out = value(i, a);
+    else if (a.starts_with("-"))
+      refuse("unknown option " + std::string(a));
+    else if (o.in.empty())
+      o.in = a;
+    else
+      refuse("a second input file: " + std::string(a), "give one file; its name comes first");
   }
-  if (o.in.empty()) refuse("no input file");
-  if (!o.outputs.empty() && !o.run) refuse("--save-outputs without --run", "add --run");
+  if (o.in.empty())
+    refuse("no input file");
+  if (!o.outputs.empty() && !o.run)
+    refuse("--save-outputs without --run", "add --run");
   return o;
 }
 
@@ -82,7 +98,10 @@ public:
   explicit stopwatch(bool on) : on_(on) {}
   void lap(std::string_view what) {
     const auto now = std::chrono::steady_clock::now();
-    if (on_) std::fprintf(stderr, "%10.3f ms  %.*s\n", std::chrono::duration<double, std::milli>(now - last_).count(), static_cast<int>(what.size()), what.data());
+    if (on_)
+      std::fprintf(stderr, "%10.3f ms  %.*s\n",
+                   std::chrono::duration<double, std::milli>(now - last_).count(),
+                   static_cast<int>(what.size()), what.data());
     last_ = std::chrono::steady_clock::now();
   }
 
@@ -91,30 +110,39 @@ private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-void run_pass(es::graph_storage& g, const std::string& name) {
-  if (name == es::dce::name) es::dce::run(g);
-  else if (name == es::cse::name) es::cse::run(g);
-  else if (name == es::raise::name) es::raise::run(g);
-  else refuse("no pass is called '" + name + "'", "the passes are dce, cse and raise");
+void run_pass(es::program_base& p, const std::string& name) {
+  if (name == es::dce::name)
+    es::apply<es::dce>(p);
+  else if (name == es::cse::name)
+    es::apply<es::cse>(p);
+  else if (name == es::raise::name)
+    es::apply<es::raise>(p);
+  else
+    refuse("no pass is called '" + name + "'", "the passes are dce, cse and raise");
 }
 
 std::vector<c10::IValue> read_inputs(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
-  if (!in) es::fail(es::error_kind::io, "cannot open the inputs", path, "check the path");
+  if (!in)
+    es::fail(es::error_kind::io, "cannot open the inputs", path, "check the path");
   const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
   const c10::IValue list = es::torch_load(std::as_bytes(std::span(bytes)));
-  if (!list.isList() && !list.isTuple()) refuse(path + " holds a " + list.tagKind() + ", not a list", "write torch.save([tensor, ...], path)");
-  if (list.isTuple()) return list.toTupleRef().elements().vec();
+  if (!list.isList() && !list.isTuple())
+    refuse(path + " holds a " + list.tagKind() + ", not a list", "write torch.save([tensor, ...], path)");
+  if (list.isTuple())
+    return list.toTupleRef().elements().vec();
   return list.toList().vec();
 }
 
 void write_outputs(const std::string& path, const std::vector<c10::IValue>& outputs) {
   c10::impl::GenericList list(c10::AnyType::get());
-  for (auto& v : outputs) list.push_back(v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().detach()) : v);
+  for (auto& v : outputs)
+    list.push_back(v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().detach()) : v);
   const auto bytes = es::torch_save(list);
   std::ofstream out(path, std::ios::binary);
   out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
-  if (!out.flush()) es::fail(es::error_kind::io, "cannot write the outputs", path, "check the path and the free space");
+  if (!out.flush())
+    es::fail(es::error_kind::io, "cannot write the outputs", path, "check the path and the free space");
 }
 
 void describe(const c10::IValue& v) {
@@ -129,37 +157,48 @@ void describe(const c10::IValue& v) {
 int main_with(const options& o) {
   if (o.inspect) {
     std::cout << es::pt2::to_string(es::pt2::inspect(o.in));
-    if (o.passes.empty() && !o.print && !o.text && !o.dot && !o.verify && !o.run && o.out.empty()) return 0;
+    if (o.passes.empty() && !o.print && !o.text && !o.dot && !o.verify && !o.run && o.out.empty())
+      return 0;
   }
   stopwatch watch(o.timing);
   auto program = es::load<es::torch_ir>(o.in);
   watch.lap("load");
   const auto verify = [&] {
-    if (!o.verify) return;
+    if (!o.verify)
+      return;
     program.verify();
     watch.lap("verify");
   };
   verify();
   for (auto& name : o.passes) {
-    run_pass(program.graph(), name);
+    run_pass(program, name);
     watch.lap("pass " + name);
   }
-  if (!o.passes.empty()) verify();
-  if (o.print) std::cout << es::print_readable(program.graph());
-  if (o.text) std::cout << es::to_text(program.graph());
-  if (o.dot) std::cout << es::to_dot(program.graph());
+  if (!o.passes.empty())
+    verify();
+  if (o.print)
+    std::cout << es::print_readable(program.graph());
+  if (o.text)
+    std::cout << es::to_text(program.graph());
+  if (o.dot)
+    std::cout << es::to_dot(program.graph());
   if (o.run) {
     std::vector<c10::IValue> inputs;
-    if (!o.inputs.empty()) inputs = read_inputs(o.inputs);
-    else if (!program.example_inputs().leaves.empty()) inputs = program.example_inputs().leaves;
+    if (!o.inputs.empty())
+      inputs = read_inputs(o.inputs);
+    else if (!program.example_inputs().leaves.empty())
+      inputs = program.example_inputs().leaves;
     else
-      refuse("the archive holds no sample inputs that can be read" + (program.example_inputs().unread.empty() ? "" : ": " + program.example_inputs().unread),
+      refuse("the archive holds no sample inputs that can be read" +
+                 (program.example_inputs().unread.empty() ? "" : ": " + program.example_inputs().unread),
              "give a file: --run INPUTS.pt");
     watch.lap("read inputs");
     const auto outputs = program(std::move(inputs));
     watch.lap("run");
-    for (auto& v : outputs) describe(v);
-    if (!o.outputs.empty()) write_outputs(o.outputs, outputs);
+    for (auto& v : outputs)
+      describe(v);
+    if (!o.outputs.empty())
+      write_outputs(o.outputs, outputs);
   }
   if (!o.out.empty()) {
     es::save(program, o.out);
@@ -180,7 +219,8 @@ int main(int argc, char** argv) try {
   return main_with(parse(argc, argv));
 } catch (const std::exception& e) {
   std::string line = e.what();
-  if (const auto end = line.find('\n'); end != line.npos) line.resize(end);
+  if (const auto end = line.find('\n'); end != line.npos)
+    line.resize(end);
   std::cerr << "es-opt: " << line << '\n';
   return 1;
 }

@@ -10,14 +10,17 @@
 #include <espalier/bridge/types.hpp>
 #include <espalier/bridge/weights.hpp>
 
+#include <espalier/trace/fake_construction.hpp>
 #include <espalier/trace/fake_engine.hpp>
 #include <espalier/trace/fake_tensor.hpp>
+#include <espalier/trace/gradient_edge.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/place.hpp>
 #include <espalier/trace/report.hpp>
 #include <espalier/trace/tracer.hpp>
 
+#include <espalier/program/apply.hpp>
 #include <espalier/program/exported_program.hpp>
 #include <espalier/program/higher_order.hpp>
 #include <espalier/program/input_check.hpp>

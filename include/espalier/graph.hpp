@@ -13,9 +13,11 @@
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/aten_table.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/schema/default_value.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/schema/parse.hpp>
+#include <espalier/schema/registry.hpp>
 #include <espalier/schema/schema.hpp>
 
 #include <espalier/symbolic/expr.hpp>
@@ -39,6 +41,7 @@
 
 #include <espalier/ir/argument.hpp>
 #include <espalier/ir/build_check.hpp>
+#include <espalier/ir/clone.hpp>
 #include <espalier/ir/diagnostic.hpp>
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/dot.hpp>
@@ -57,8 +60,10 @@
 #include <espalier/ir/verify_arguments.hpp>
 #include <espalier/ir/view.hpp>
 
+#include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/tree_spec.hpp>
+#include <espalier/signature/verify.hpp>
 
 #include <espalier/passes/aliases.hpp>
 #include <espalier/passes/cse.hpp>
@@ -72,6 +77,8 @@
 #include <espalier/archive/from_archive.hpp>
 #include <espalier/archive/inspect.hpp>
 #include <espalier/archive/json.hpp>
+#include <espalier/archive/json_reader.hpp>
+#include <espalier/archive/json_writer.hpp>
 #include <espalier/archive/loaded_program.hpp>
 #include <espalier/archive/payload.hpp>
 #include <espalier/archive/pt2_archive.hpp>

@@ -24,10 +24,12 @@ inline std::vector<fs::path> models() {
     const auto colon = list.find(':');
     const fs::path root(list.substr(0, colon));
     list = colon == list.npos ? std::string_view{} : list.substr(colon + 1);
-    if (!fs::is_directory(root)) continue;
+    if (!fs::is_directory(root))
+      continue;
     std::vector<fs::path> here;
     for (const auto& d : fs::directory_iterator(root))
-      if (fs::exists(d.path() / "model.pt2")) here.push_back(d.path());
+      if (fs::exists(d.path() / "model.pt2"))
+        here.push_back(d.path());
     std::sort(here.begin(), here.end());
     out.insert(out.end(), here.begin(), here.end());
   }
@@ -37,13 +39,15 @@ inline std::vector<fs::path> models() {
 inline std::vector<fs::path> archives(const fs::path& model) {
   std::vector<fs::path> out;
   for (const char* name : {"model.pt2", "model_decomp.pt2", "model_dyn.pt2"})
-    if (fs::exists(model / name)) out.push_back(model / name);
+    if (fs::exists(model / name))
+      out.push_back(model / name);
   return out;
 }
 inline std::vector<fs::path> archives() {
   std::vector<fs::path> out;
   for (const auto& m : models())
-    for (auto& a : archives(m)) out.push_back(a);
+    for (auto& a : archives(m))
+      out.push_back(a);
   return out;
 }
 inline std::string read(const fs::path& p) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Every program of the corpus runs here and gives what Python recorded: as exported, decomposed, and with dynamic sizes
-// on further input sets; what it changes is changed; wrong sizes are refused.
+// Every program of the corpus runs here and gives what Python recorded: as exported, decomposed, and with
+// dynamic sizes on further input sets; what it changes is changed; wrong sizes are refused.
 #include "program/torch_files.hpp"
 
 #include <espalier/program/save_load.hpp>
@@ -13,7 +13,9 @@
 namespace es = espalier;
 
 namespace {
-es::exported_program<es::torch_ir> load(const corpus::fs::path& p) { return es::load<es::torch_ir>(p.string()); }
+es::exported_program<es::torch_ir> load(const corpus::fs::path& p) {
+  return es::load<es::torch_ir>(p.string());
+}
 } // namespace
 
 TEST_CASE("programs of the corpus give the recorded outputs") {
@@ -22,20 +24,24 @@ TEST_CASE("programs of the corpus give the recorded outputs") {
     for (const auto& path : corpus::archives(model)) {
       CAPTURE(path.string());
       const auto p = load(path);
-      for (const auto& d : p.diagnose()) FAIL_CHECK(es::to_string(d));
+      for (const auto& d : p.diagnose())
+        FAIL_CHECK(es::to_string(d));
       const auto want = corpus::load_list(model / "outputs.pt");
       const auto inputs = corpus::load_list(model / "inputs.pt");
       CHECK(corpus::difference(p(inputs), want) < 1e-5);
-      if (corpus::fs::exists(model / "inputs_after.pt")) CHECK(corpus::difference(inputs, corpus::load_list(model / "inputs_after.pt")) < 1e-5);
+      if (corpus::fs::exists(model / "inputs_after.pt"))
+        CHECK(corpus::difference(inputs, corpus::load_list(model / "inputs_after.pt")) < 1e-5);
       if (corpus::fs::exists(model / "state_after.pt")) {
         const auto after = corpus::load_value(model / "state_after.pt").toGenericDict();
         for (const auto& e : after) {
           const auto name = e.key().toStringRef();
           CAPTURE(name);
           const auto* t = p.state_dict().find(name);
-          if (!t) t = p.constants().find(name);
+          if (!t)
+            t = p.constants().find(name);
           REQUIRE(t);
-          CHECK(corpus::difference(std::vector<at::Tensor>{*t}, std::vector<at::Tensor>{e.value().toTensor()}) < 1e-5);
+          CHECK(corpus::difference(std::vector<at::Tensor>{*t},
+                                   std::vector<at::Tensor>{e.value().toTensor()}) < 1e-5);
         }
       }
     }
@@ -44,13 +50,15 @@ TEST_CASE("programs of the corpus give the recorded outputs") {
 TEST_CASE("programs with dynamic sizes give the recorded outputs on other sizes") {
   const at::NoGradGuard no_grad;
   for (const auto& model : corpus::models()) {
-    if (!corpus::fs::exists(model / "model_dyn.pt2")) continue;
+    if (!corpus::fs::exists(model / "model_dyn.pt2"))
+      continue;
     for (int k = 1; corpus::fs::exists(model / ("inputs_dyn" + std::to_string(k) + ".pt")); ++k) {
       CAPTURE(model.string());
       CAPTURE(k);
       const auto p = load(model / "model_dyn.pt2");
       const auto want = corpus::load_list(model / ("outputs_dyn" + std::to_string(k) + ".pt"));
-      CHECK(corpus::difference(p(corpus::load_list(model / ("inputs_dyn" + std::to_string(k) + ".pt"))), want) < 1e-5);
+      CHECK(corpus::difference(p(corpus::load_list(model / ("inputs_dyn" + std::to_string(k) + ".pt"))),
+                               want) < 1e-5);
     }
   }
 }
@@ -63,7 +71,8 @@ TEST_CASE("a reloaded copy runs like the original") {
       std::stringstream file;
       es::save(load(path), file);
       const auto again = es::load<es::torch_ir>(file);
-      CHECK(corpus::difference(again(corpus::load_list(model / "inputs.pt")), corpus::load_list(model / "outputs.pt")) < 1e-5);
+      CHECK(corpus::difference(again(corpus::load_list(model / "inputs.pt")),
+                               corpus::load_list(model / "outputs.pt")) < 1e-5);
     }
 }
 
@@ -81,7 +90,8 @@ TEST_CASE("example inputs in the archive run too") {
     CAPTURE(model.string());
     CHECK(corpus::difference(p(p.example_inputs().leaves), corpus::load_list(model / "outputs.pt")) < 1e-5);
   }
-  if (!corpus::models().empty()) CHECK(known > 0);
+  if (!corpus::models().empty())
+    CHECK(known > 0);
 }
 
 TEST_CASE("inputs of other sizes, ranks and types are refused before anything runs") {
@@ -90,7 +100,8 @@ TEST_CASE("inputs of other sizes, ranks and types are refused before anything ru
     const auto p = load(model / "model.pt2");
     const auto good = corpus::load_list(model / "inputs.pt");
     for (std::size_t i = 0; i != good.size(); ++i) {
-      if (!good[i].isTensor()) continue;
+      if (!good[i].isTensor())
+        continue;
       const auto refused = [&](const at::Tensor& t) {
         auto bad = good;
         bad[i] = t;
@@ -106,10 +117,12 @@ TEST_CASE("inputs of other sizes, ranks and types are refused before anything ru
       const auto t = good[i].toTensor();
       CHECK(refused(t.unsqueeze(0)));
       CHECK(refused(t.to(t.scalar_type() == at::kDouble ? at::kFloat : at::kDouble)));
-      if (t.dim() > 0) CHECK(refused(at::cat({t, t}, t.dim() - 1)));
+      if (t.dim() > 0)
+        CHECK(refused(at::cat({t, t}, t.dim() - 1)));
     }
     auto few = good;
     few.pop_back();
-    if (!few.empty() || p.input_names().size() > 0) CHECK_THROWS_AS(p(few), es::error);
+    if (!few.empty() || p.input_names().size() > 0)
+      CHECK_THROWS_AS(p(few), es::error);
   }
 }

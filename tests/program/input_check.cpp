@@ -20,7 +20,8 @@ std::optional<std::int64_t> evaluate(std::string_view text, std::int64_t a = 0, 
   v.slot("a");
   v.slot("b");
   const auto e = int_expr::compile(text, v);
-  if (!e) return std::nullopt;
+  if (!e)
+    return std::nullopt;
   bindings x(v.size());
   x[0] = a;
   x[1] = b;
@@ -28,7 +29,10 @@ std::optional<std::int64_t> evaluate(std::string_view text, std::int64_t a = 0, 
 }
 es::value_meta tensor(std::vector<const char*> sizes) {
   es::sym_ints s;
-  for (const char* x : sizes) s.push_back(x[0] >= '0' && x[0] <= '9' && std::string(x).find('*') == std::string::npos ? es::sym_int(std::atoi(x)) : es::sym_int(es::parse_expr(x)));
+  for (const char* x : sizes)
+    s.push_back(x[0] >= '0' && x[0] <= '9' && std::string(x).find('*') == std::string::npos
+                    ? es::sym_int(std::atoi(x))
+                    : es::sym_int(es::parse_expr(x)));
   return es::value_meta(es::make_meta(es::scalar_type::f32, s));
 }
 } // namespace
@@ -84,13 +88,15 @@ TEST_CASE("messages name the input, the dimension, what was expected and what wa
   info.ranges.push_back({"s0", 2, 8});
   es::module_call_entry root;
   root.signature.emplace();
-  root.signature->in_spec = es::tree_spec::tuple({es::tree_spec::tuple(std::vector<es::tree_spec>(4)), es::tree_spec::dict({}, {})});
+  root.signature->in_spec = es::tree_spec::tuple(
+      {es::tree_spec::tuple(std::vector<es::tree_spec>(4)), es::tree_spec::dict({}, {})});
   root.signature->forward_arg_names = std::vector<std::string>{"x", "y", "z", "w"};
   info.module_calls.push_back(root);
   info.guards_code = {"L['x'].size()[0] % 2 == 0", "hasattr(L['x'], 'q')"};
   const es::input_check check(g, info);
   CHECK(check.unchecked_guards().size() == 1);
-  const auto what = [&](at::IntArrayRef x, at::IntArrayRef y, at::IntArrayRef z, at::IntArrayRef w) -> std::string {
+  const auto what = [&](at::IntArrayRef x, at::IntArrayRef y, at::IntArrayRef z,
+                        at::IntArrayRef w) -> std::string {
     const std::vector<c10::IValue> in{at::zeros(x), at::zeros(y), at::zeros(z), at::zeros(w)};
     try {
       check.check(in);
@@ -106,12 +112,14 @@ TEST_CASE("messages name the input, the dimension, what was expected and what wa
   };
   CHECK(what({4, 3}, {4, 8}, {5}, {6}).empty());
   has(what({4, 2}, {4, 8}, {5}, {6}), "dimension 1 of 'x' is 2, but the program was exported for 3");
-  has(what({4, 3}, {6, 8}, {5}, {6}), "dimension 0 of 'y' is 6, but must equal dimension 0 of 'x', which is 4");
+  has(what({4, 3}, {6, 8}, {5}, {6}),
+      "dimension 0 of 'y' is 6, but must equal dimension 0 of 'x', which is 4");
   has(what({4, 3}, {4, 9}, {5}, {6}), "dimension 1 of 'y' is 9, but must be 2*s0, which is 8 for s0 = 4");
   has(what({4, 3}, {4, 8}, {4}, {6}), "dimension 0 of 'z' is 4");
   has(what({4, 3}, {4, 8}, {5}, {7}), "dimension 0 of 'w' is 7, but must be of the form 2*s9");
   has(what({10, 3}, {10, 20}, {11}, {6}), "dimension 0 of 'x' is 10, but must be between 2 and 8");
   has(what({3, 3}, {3, 6}, {4}, {6}), "guard failed: L['x'].size()[0] % 2 == 0 (L['x'].size()[0] = 3)");
-  const auto symbols = check.symbols(std::vector<c10::IValue>{at::zeros({4, 3}), at::zeros({4, 8}), at::zeros({5}), at::zeros({6})});
+  const auto symbols = check.symbols(
+      std::vector<c10::IValue>{at::zeros({4, 3}), at::zeros({4, 8}), at::zeros({5}), at::zeros({6})});
   CHECK(symbols.size() == 2);
 }

@@ -19,17 +19,21 @@ namespace {
 
 c10::IValue builtin(const char* name, std::vector<c10::IValue> args) {
   const auto f = es::detail::find_builtin(name);
-  if (!f) FAIL(name);
+  if (!f)
+    FAIL(name);
   return f(args);
 }
 es::argument arg(const es::value& v) { return es::argument(v); }
 es::value result(es::graph_storage& g, es::node_id n, std::size_t i = 0) { return {g, g.result(n, i)}; }
-es::value placeholder(es::graph_storage& g, const char* name) { return result(g, g.placeholder(es::input_kind::user_input, name)); }
+es::value placeholder(es::graph_storage& g, const char* name) {
+  return result(g, g.placeholder(es::input_kind::user_input, name));
+}
 template <class Op>
 es::value call(es::graph_storage& g, std::vector<es::argument> args) {
   return result(g, g.call(es::id_of<Op>(), args, 1));
 }
-es::node_id higher(es::graph_storage& g, const char* name, std::vector<es::argument> args, std::size_t results) {
+es::node_id higher(es::graph_storage& g, const char* name, std::vector<es::argument> args,
+                   std::size_t results) {
   return g.call(es::higher_order_op(name), args, results, false, es::node_kind::call_higher_order);
 }
 void output(es::graph_storage& g, std::vector<es::argument> values) { g.output(values); }
@@ -67,8 +71,11 @@ TEST_CASE("numbers for tensors, lists of values, list results") {
   const auto n = call<es::aten::sym_size_int>(g, {arg(x), 0});
   const auto m = call<es::builtin::floordiv>(g, {arg(n), 2});
   const es::argument sizes[] = {arg(m), arg(m)};
-  const auto parts = g.call(es::id_of<es::aten::split_with_sizes>(), std::vector<es::argument>{arg(x), es::argument(std::span<const es::argument>(sizes))}, 2, true);
-  const auto sum = call<es::aten::add_Tensor>(g, {arg(result(g, parts, 0)), 1.5}); // a float where the schema says Tensor
+  const auto parts =
+      g.call(es::id_of<es::aten::split_with_sizes>(),
+             std::vector<es::argument>{arg(x), es::argument(std::span<const es::argument>(sizes))}, 2, true);
+  const auto sum =
+      call<es::aten::add_Tensor>(g, {arg(result(g, parts, 0)), 1.5}); // a float where the schema says Tensor
   const es::argument both[] = {arg(sum), arg(result(g, parts, 1))};
   const auto cat = call<es::aten::cat>(g, {es::argument(std::span<const es::argument>(both))});
   output(g, {arg(cat), arg(m)});
@@ -90,10 +97,15 @@ TEST_CASE("control flow") {
   SUBCASE("cond") {
     es::graph_storage g;
     const auto p = placeholder(g, "p"), x = placeholder(g, "x");
-    const auto yes = g.add_subgraph("yes", unary([](auto& s, auto a) { return call<es::aten::neg>(s, {arg(a)}); }));
-    const auto no = g.add_subgraph("no", unary([](auto& s, auto a) { return call<es::aten::abs>(s, {arg(a)}); }));
+    const auto yes =
+        g.add_subgraph("yes", unary([](auto& s, auto a) { return call<es::aten::neg>(s, {arg(a)}); }));
+    const auto no =
+        g.add_subgraph("no", unary([](auto& s, auto a) { return call<es::aten::abs>(s, {arg(a)}); }));
     const es::argument operands[] = {arg(x)};
-    const auto n = higher(g, "cond", {arg(p), es::argument::of_subgraph(yes), es::argument::of_subgraph(no), es::argument(std::span<const es::argument>(operands))}, 1);
+    const auto n = higher(g, "cond",
+                          {arg(p), es::argument::of_subgraph(yes), es::argument::of_subgraph(no),
+                           es::argument(std::span<const es::argument>(operands))},
+                          1);
     output(g, {arg(result(g, n))});
     const es::interpreter run(g);
     const auto x1 = at::full({2}, -3.0);
@@ -111,12 +123,17 @@ TEST_CASE("control flow") {
     {
       const auto i = placeholder(body, "i"), x = placeholder(body, "x");
       placeholder(body, "n");
-      output(body, {arg(call<es::aten::add_Scalar>(body, {arg(i), 1})), arg(call<es::aten::mul_Scalar>(body, {arg(x), 2}))});
+      output(body, {arg(call<es::aten::add_Scalar>(body, {arg(i), 1})),
+                    arg(call<es::aten::mul_Scalar>(body, {arg(x), 2}))});
     }
     const auto i = placeholder(g, "i"), x = placeholder(g, "x"), n = placeholder(g, "n");
     const auto t = g.add_subgraph("test", test), b = g.add_subgraph("body", body);
     const es::argument carried[] = {arg(i), arg(x)}, additional[] = {arg(n)};
-    const auto w = higher(g, "while_loop", {es::argument::of_subgraph(t), es::argument::of_subgraph(b), es::argument(std::span<const es::argument>(carried)), es::argument(std::span<const es::argument>(additional))}, 2);
+    const auto w = higher(g, "while_loop",
+                          {es::argument::of_subgraph(t), es::argument::of_subgraph(b),
+                           es::argument(std::span<const es::argument>(carried)),
+                           es::argument(std::span<const es::argument>(additional))},
+                          2);
     output(g, {arg(result(g, w, 0)), arg(result(g, w, 1))});
     const auto out = es::interpreter(g).run({at::scalar_tensor(0), at::ones({2}), at::scalar_tensor(5)});
     CHECK(out[0].toTensor().item<double>() == 5);
@@ -129,8 +146,12 @@ TEST_CASE("control flow") {
     const auto x = placeholder(g, "x"), y = placeholder(g, "y");
     const auto f = g.add_subgraph("row", row);
     const es::argument xs[] = {arg(x)}, shared[] = {arg(y)};
-    const auto m = higher(g, "map_impl", {es::argument::of_subgraph(f), es::argument(std::span<const es::argument>(xs)), es::argument(std::span<const es::argument>(shared))}, 1);
-    const auto quiet = higher(g, "wrap_with_set_grad_enabled", {false, es::argument::of_subgraph(f), arg(x), arg(y)}, 1);
+    const auto m = higher(g, "map_impl",
+                          {es::argument::of_subgraph(f), es::argument(std::span<const es::argument>(xs)),
+                           es::argument(std::span<const es::argument>(shared))},
+                          1);
+    const auto quiet =
+        higher(g, "wrap_with_set_grad_enabled", {false, es::argument::of_subgraph(f), arg(x), arg(y)}, 1);
     output(g, {arg(result(g, m)), arg(result(g, quiet))});
     const auto in = at::rand({3, 2}).requires_grad_();
     const auto factor = at::full({2}, 3.0);
@@ -146,7 +167,9 @@ TEST_CASE("control flow") {
     output(inner, {arg(call<es::aten::mm>(inner, {arg(a), arg(a)}))});
     const auto x = placeholder(g, "x");
     const auto f = g.add_subgraph("inner", inner);
-    const auto n = higher(g, "wrap_with_autocast", {"cpu", es::scalar_type::bf16, true, true, es::argument::of_subgraph(f), arg(x)}, 1);
+    const auto n =
+        higher(g, "wrap_with_autocast",
+               {"cpu", es::scalar_type::bf16, true, true, es::argument::of_subgraph(f), arg(x)}, 1);
     output(g, {arg(result(g, n))});
     CHECK((es::interpreter(g).run({at::rand({2, 2})})[0].toTensor().scalar_type() == at::kBFloat16));
     CHECK(!at::autocast::is_autocast_enabled(at::kCPU));
@@ -155,7 +178,10 @@ TEST_CASE("control flow") {
 
 TEST_CASE("sizes that no node computes come from the symbols") {
   es::graph_storage g;
-  const auto x = result(g, g.placeholder(es::input_kind::user_input, "x", g.intern_meta(es::value_meta(es::make_meta(es::scalar_type::f32, {es::sym_int(es::parse_expr("s0")), 2})))));
+  const auto x =
+      result(g, g.placeholder(es::input_kind::user_input, "x",
+                              g.intern_meta(es::value_meta(es::make_meta(
+                                  es::scalar_type::f32, {es::sym_int(es::parse_expr("s0")), 2})))));
   const es::argument sizes[] = {es::argument(es::sym_int(es::parse_expr("2*s0")))};
   output(g, {arg(call<es::aten::view>(g, {arg(x), es::argument(std::span<const es::argument>(sizes))}))});
   CHECK(es::interpreter(g).run({at::zeros({3, 2})})[0].toTensor().size(0) == 6);

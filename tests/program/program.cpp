@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Programs made by hand: typed calls, training, mutation of state and inputs, save and load, dialects, errors.
+// Programs made by hand: typed calls, training, mutation of state and inputs, save and load, dialects,
+// errors.
 #include "program/torch_files.hpp"
 
 #include <espalier/program/module_weights.hpp>
@@ -19,7 +20,9 @@ namespace es = espalier;
 
 namespace {
 
-es::value_meta f32(es::sym_ints sizes) { return es::value_meta(es::make_meta(es::scalar_type::f32, std::move(sizes))); }
+es::value_meta f32(es::sym_ints sizes) {
+  return es::value_meta(es::make_meta(es::scalar_type::f32, std::move(sizes)));
+}
 es::input_spec input(es::input_kind k, std::string name, std::string target = {}) {
   es::input_spec s;
   s.kind = k;
@@ -37,8 +40,10 @@ es::output_spec output(es::output_kind k, std::string name, std::string target =
 es::module_call_entry root(std::size_t inputs, std::size_t outputs) {
   es::module_call_entry e;
   e.signature.emplace();
-  e.signature->in_spec = es::tree_spec::tuple({es::tree_spec::tuple(std::vector<es::tree_spec>(inputs)), es::tree_spec::dict({}, {})});
-  e.signature->out_spec = outputs == 1 ? es::tree_spec::leaf() : es::tree_spec::tuple(std::vector<es::tree_spec>(outputs));
+  e.signature->in_spec = es::tree_spec::tuple(
+      {es::tree_spec::tuple(std::vector<es::tree_spec>(inputs)), es::tree_spec::dict({}, {})});
+  e.signature->out_spec =
+      outputs == 1 ? es::tree_spec::leaf() : es::tree_spec::tuple(std::vector<es::tree_spec>(outputs));
   return e;
 }
 
@@ -61,8 +66,11 @@ es::exported_program<Dialect> linear() {
   info.verifier = Dialect::verifier;
   info.torch_version = "2.15.0";
   info.opset_version["aten"] = 10;
-  info.signature.inputs = {input(es::input_kind::parameter, "p_w", "w"), input(es::input_kind::parameter, "p_b", "b"), input(es::input_kind::buffer, "b_calls", "calls"), input(es::input_kind::user_input, "x")};
-  info.signature.outputs = {output(es::output_kind::buffer_mutation, "add", "calls"), output(es::output_kind::user_output, "linear")};
+  info.signature.inputs = {
+      input(es::input_kind::parameter, "p_w", "w"), input(es::input_kind::parameter, "p_b", "b"),
+      input(es::input_kind::buffer, "b_calls", "calls"), input(es::input_kind::user_input, "x")};
+  info.signature.outputs = {output(es::output_kind::buffer_mutation, "add", "calls"),
+                            output(es::output_kind::user_output, "linear")};
   info.module_calls.push_back(root(1, 1));
   es::exported_program<Dialect> p(std::move(g), std::move(info));
   torch::manual_seed(1);
@@ -127,7 +135,8 @@ TEST_CASE("a program is trained with torch::optim, from a file whose bytes stay 
 
 TEST_CASE("saved and loaded: state, ties, requires_grad, example inputs, bytes") {
   auto p = linear<es::aten_ir>();
-  p.state_dict().set("b", p.state_dict().at("w").detach().select(1, 0).set_requires_grad(true), true); // a view of w
+  p.state_dict().set("b", p.state_dict().at("w").detach().select(1, 0).set_requires_grad(true),
+                     true); // a view of w
   p.example_inputs().leaves = {torch::ones({4, 3})};
   std::stringstream a, b;
   es::save(p, a);
@@ -142,7 +151,8 @@ TEST_CASE("saved and loaded: state, ties, requires_grad, example inputs, bytes")
   REQUIRE(q.example_inputs().leaves.size() == 1);
   CHECK(torch::equal(q.example_inputs().leaves[0].toTensor(), torch::ones({4, 3})));
   const auto text = b.str();
-  const auto m = es::load<es::aten_ir>(std::span(reinterpret_cast<const std::byte*>(text.data()), text.size()));
+  const auto m =
+      es::load<es::aten_ir>(std::span(reinterpret_cast<const std::byte*>(text.data()), text.size()));
   CHECK(torch::equal(m({torch::ones({4, 3})})[0].toTensor(), q({torch::ones({4, 3})})[0].toTensor()));
 }
 
@@ -173,14 +183,18 @@ TEST_CASE("a program of another dialect than asked") {
 
 TEST_CASE("errors name the input, the node and the user's line") {
   auto p = linear<es::training_ir>();
-  CHECK(has(what_of([&] { p({torch::ones({5, 3})}); }), "dimension 0 of 'x' is 5, but the program was exported for 4"));
+  CHECK(has(what_of([&] {
+              p({torch::ones({5, 3})});
+            }),
+            "dimension 0 of 'x' is 5, but the program was exported for 4"));
   CHECK(has(what_of([&] { p({torch::ones({4, 3}, torch::kLong)}); }), "element type is Long"));
   CHECK(has(what_of([&] { p({torch::ones({4})}); }), "1 dimensions"));
   CHECK(has(what_of([&] { p({}); }), "takes 1: x"));
   CHECK(p({torch::ones({5, 3})}, {.check_inputs = false})[0].toTensor().size(0) == 5);
   auto& g = p.graph();
   for (es::node n : es::nodes(g))
-    if (n.name() == "linear") g.set_origin(n.id(), "stack_trace", "File \"net.py\", line 7, in forward\n    return self.l(x)");
+    if (n.name() == "linear")
+      g.set_origin(n.id(), "stack_trace", "File \"net.py\", line 7, in forward\n    return self.l(x)");
   const auto what = what_of([&] { p({torch::ones({4, 5})}, {.check_inputs = false}); });
   CHECK(has(what, "node 'linear' (aten::linear)"));
   CHECK(has(what, "net.py"));
@@ -204,12 +218,15 @@ TEST_CASE("a hook sees every node") {
 
 TEST_CASE("weights alone, with a report of names") {
   struct net_impl : torch::nn::Module {
-    net_impl(std::string name) : fc(register_module(std::move(name), torch::nn::Linear(3, 2))) { stat = register_buffer("stat", torch::ones({2})); }
+    net_impl(std::string name) : fc(register_module(std::move(name), torch::nn::Linear(3, 2))) {
+      stat = register_buffer("stat", torch::ones({2}));
+    }
     torch::nn::Linear fc;
     at::Tensor stat;
   };
   const auto path = temporary("espalier_state.pt2");
-  auto a = std::make_shared<net_impl>("fc"), b = std::make_shared<net_impl>("fc"), other = std::make_shared<net_impl>("head");
+  auto a = std::make_shared<net_impl>("fc"), b = std::make_shared<net_impl>("fc"),
+       other = std::make_shared<net_impl>("head");
   es::save_state_dict(*a, path);
   const auto r = es::load_state_dict(*b, path);
   CHECK(r.complete());

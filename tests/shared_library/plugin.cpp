@@ -10,9 +10,13 @@ namespace plugin {
 es::graph<es::training_ir> build() {
   es::graph<es::training_ir> g;
   const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2, 3}));
+  const auto meta = g.meta_of(x.id());
   const auto y = g.call<es::aten::relu>(x);
   const auto z = g.call<es::aten::add_Tensor>(y, x);
-  g.output(g.call<scale_by>(z, 0.5));
+  const auto s = g.call<scale_by>(z, 0.5);
+  for (const auto v : {y, z, s})
+    g.set_meta(v.id(), meta);
+  g.output(s);
   return g;
 }
 

@@ -15,7 +15,8 @@ TEST_CASE("srepr comes back character by character") {
            "Max(Integer(1), Mod(Symbol('s0'), Integer(-3)))",
            "Rational(1, 2)",
            "Float('0.5', precision=53)",
-           "Piecewise(ExprCondPair(Integer(1), StrictLessThan(Symbol('s0'), Integer(2))), ExprCondPair(Integer(0), true))",
+           "Piecewise(ExprCondPair(Integer(1), StrictLessThan(Symbol('s0'), Integer(2))), "
+           "ExprCondPair(Integer(0), true))",
        })
     CHECK(es::to_srepr(es::parse_srepr(text)) == text);
 }
@@ -42,14 +43,17 @@ TEST_CASE("expressions print as sympy prints them, and are read back") {
   CHECK(es::to_string(es::floordiv(s, 2)) == "(s0//2)");
   CHECK(es::to_string(es::sym_max(s, t + 1)) == "Max(s0, s1 + 1)");
   CHECK(es::to_string((s + 1) * t) == "s1*(s0 + 1)");
-  for (const char* text : {"2*s0", "s0 + 1", "s0 - 1", "s0**2", "(s0//2)", "Max(1, s0)", "u0 >= 1", "-s0 + 3", "s1*(s0 + 1)", "2*(s0//2) + 1"})
+  for (const char* text : {"2*s0", "s0 + 1", "s0 - 1", "s0**2", "(s0//2)", "Max(1, s0)", "u0 >= 1", "-s0 + 3",
+                           "s1*(s0 + 1)", "2*(s0//2) + 1"})
     CHECK(es::to_string(es::parse_expr(text)) == text);
 }
 
 TEST_CASE("evaluation is exact or refused") {
   const auto at = [](std::string_view n) -> std::optional<std::int64_t> {
-    if (n == "s0") return 7;
-    if (n == "big") return std::int64_t{1} << 62;
+    if (n == "s0")
+      return 7;
+    if (n == "big")
+      return std::int64_t{1} << 62;
     return std::nullopt;
   };
   CHECK(es::evaluate(es::parse_expr("2*s0 + (s0//2)"), at) == 17);
@@ -61,10 +65,12 @@ TEST_CASE("evaluation is exact or refused") {
 }
 
 TEST_CASE("malformed text is refused with its place") {
-  for (const char* text : {"", "Integer(", "Integer(x)", "Mul(Integer(2)", "Symbol('s0", "Integer(99999999999999999999)", "Integer(1) Integer(2)"})
+  for (const char* text : {"", "Integer(", "Integer(x)", "Mul(Integer(2)", "Symbol('s0",
+                           "Integer(99999999999999999999)", "Integer(1) Integer(2)"})
     CHECK_THROWS_AS(es::parse_srepr(text), es::error);
   std::string deep;
-  for (int i = 0; i != 5000; ++i) deep += "Abs(";
+  for (int i = 0; i != 5000; ++i)
+    deep += "Abs(";
   CHECK_THROWS_AS(es::parse_srepr(deep), es::error);
   CHECK_THROWS_AS(es::parse_expr(std::string(5000, '(')), es::error);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Programs for those who do without LibTorch: read one, rewrite its graph, write it. Weights stay bytes in the mapped
-// file; what we do not understand (pickled inputs, records of others) passes through.
+// Programs for those who do without LibTorch: read one, rewrite its graph, write it. Weights stay bytes in
+// the mapped file; what we do not understand (pickled inputs, records of others) passes through.
 #pragma once
 
 #include <espalier/archive/from_archive.hpp>
@@ -53,19 +53,25 @@ inline loaded_archive open_programs(pt2::archive a, const std::string& place) {
   return out;
 }
 /// All programs of a file, which stays mapped while any weight is in use.
-inline loaded_archive load_programs(const std::string& path) { return open_programs(pt2::read_archive(path), path); }
+inline loaded_archive load_programs(const std::string& path) {
+  return open_programs(pt2::read_archive(path), path);
+}
 
 namespace detail {
 /// The program of that name, or the only one when no name is given.
 template <class Programs>
-auto pick_program(Programs& programs, std::string_view name, const std::string& place) -> decltype(&programs.front()) {
+auto pick_program(Programs& programs, std::string_view name, const std::string& place)
+    -> decltype(&programs.front()) {
   std::string names;
   for (auto& p : programs) {
-    if (p.name == name || (name.empty() && programs.size() == 1)) return &p;
+    if (p.name == name || (name.empty() && programs.size() == 1))
+      return &p;
     names += (names.empty() ? "" : ", ") + p.name;
   }
-  fail(error_kind::usage, name.empty() ? "the archive holds several programs: " + names : "the archive holds no program '" + std::string(name) + "', but: " + names, place,
-       "name one of them");
+  fail(error_kind::usage,
+       name.empty() ? "the archive holds several programs: " + names
+                    : "the archive holds no program '" + std::string(name) + "', but: " + names,
+       place, "name one of them");
 }
 } // namespace detail
 
@@ -88,7 +94,8 @@ inline pt2::model to_model(loaded_program& p) {
       y.meta = pt2::from_json<pt2::payload_meta>(pt2::to_json(x.meta), fqn); // the structs only move
       to.add(fqn, std::move(y));
     }
-    for (const auto& e : from.extra) to.extra.add(e.name, e.json);
+    for (const auto& e : from.extra)
+      to.extra.add(e.name, e.json);
   };
   copy(p.weights, m.weights);
   copy(p.constants, m.constants);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A .pt2 archive as a whole: which record holds what (torch/csrc/export/pt2_archive_constants.h,
-// torch/export/pt2_archive/_package.py), one or several models, their weights mapped rather than copied, and every
-// record that we do not know kept byte for byte. Graphs stay in the schema's terms here.
+// torch/export/pt2_archive/_package.py), one or several models, their weights mapped rather than copied, and
+// every record that we do not know kept byte for byte. Graphs stay in the schema's terms here.
 #pragma once
 
 #include <espalier/archive/file.hpp>
@@ -13,9 +13,10 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <istream>
-#include <optional>
 #include <ostream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -37,8 +38,8 @@ struct model {
   shared_bytes sample_inputs{};
 };
 
-/// A record that belongs to no model: under `extra/` (files that the user added), `data/aotinductor/` (compiled
-/// models), or unknown.
+/// A record that belongs to no model: under `extra/` (files that the user added), `data/aotinductor/`
+/// (compiled models), or unknown.
 struct loose_record {
   std::string name; ///< without the archive's root folder
   shared_bytes bytes{};
@@ -50,22 +51,24 @@ struct archive {
   std::string root = "archive";
   std::vector<model> models{};
   std::vector<loose_record> others{};
-  /// The archive's `.data/serialization_id`, and what it was computed for: written back only while the other records
-  /// are still the same, computed anew otherwise.
+  /// The archive's `.data/serialization_id`, and what it was computed for: written back only while the other
+  /// records are still the same, computed anew otherwise.
   std::string serialization_id{};
   std::uint64_t identified_contents = 0;
 
   /// The model of that name, or null.
   const model* find(std::string_view name) const noexcept {
     for (auto& m : models)
-      if (m.name == name) return &m;
+      if (m.name == name)
+        return &m;
     return nullptr;
   }
   model* find(std::string_view name) noexcept { return const_cast<model*>(std::as_const(*this).find(name)); }
   /// A user's file (`extra/NAME`; torch.export.save's `extra_files`), or null.
   const shared_bytes* extra_file(std::string_view name) const noexcept {
     for (auto& r : others)
-      if (r.name.size() == 6 + name.size() && r.name.starts_with("extra/") && r.name.ends_with(name)) return &r.bytes;
+      if (r.name.size() == 6 + name.size() && r.name.starts_with("extra/") && r.name.ends_with(name))
+        return &r.bytes;
     return nullptr;
   }
 };
@@ -76,18 +79,29 @@ enum class verify {
   structure,  ///< all but the bytes of weights and constants: these are not touched until they are used
 };
 
-/// Reads an archive of exported programs from a file, which is mapped and stays so while any weight is in use.
-archive read_archive(const std::string& path, verify how = verify::everything);
+// These are templates only so that a program which includes this header and reads or writes nothing does not
+// compile the code for all of the schema (four seconds when optimised). Nobody names the parameter.
+
+/// Reads an archive of exported programs from a file, which is mapped and stays so while any weight is in
+/// use.
+template <class Archive = archive>
+Archive read_archive(const std::string& path, verify how = verify::everything);
 /// Reads one from memory. `place` names it in errors. The result keeps the bytes alive if they are owned.
-archive read_archive(shared_bytes file, std::string place, verify how = verify::everything);
+template <class Archive = archive>
+Archive read_archive(shared_bytes file, std::string place, verify how = verify::everything);
 /// Reads one from a stream, to its end.
-archive read_archive(std::istream& in, verify how = verify::everything);
+template <class Archive = archive>
+Archive read_archive(std::istream& in, verify how = verify::everything);
 
 /// Writes an archive. The bytes are the same from run to run.
-void write_archive(const archive& a, output& to);
+template <class Archive>
+void write_archive(const Archive& a, output& to);
 /// Writes a file: complete, or not at all.
-void write_archive(const archive& a, const std::string& path);
-void write_archive(const archive& a, std::ostream& to);
+template <class Archive>
+void write_archive(const Archive& a, const std::string& path);
+/// Writes into a stream.
+template <class Archive>
+void write_archive(const Archive& a, std::ostream& to);
 
 namespace detail {
 
@@ -95,39 +109,47 @@ inline constexpr std::string_view format_record = "archive_format", version_reco
                                   byteorder_record = "byteorder", container_record = ".data/version",
                                   id_record = ".data/serialization_id";
 inline constexpr std::string_view models_folder = "models/", weights_folder = "data/weights/",
-                                  constants_folder = "data/constants/", samples_folder = "data/sample_inputs/";
+                                  constants_folder = "data/constants/",
+                                  samples_folder = "data/sample_inputs/";
+
+/// A number for the names and contents of records, in any order.
+inline std::uint64_t mix(std::uint64_t sum, std::string_view name, std::uint32_t crc) noexcept {
+  std::uint64_t h = 0xcbf2'9ce4'8422'2325u; // FNV-1a
+  for (char c : name)
+    h = (h ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3u;
+  h = (h ^ crc) * 0x9e37'79b9'7f4a'7c15u;
+  return sum + (h ^ (h >> 29));
+}
 
 /// Reads one archive; knows which records are accounted for.
+template <class Archive>
 class archive_reader {
 public:
-  archive_reader(shared_bytes file, std::string place, verify how)
-      : zip_((refuse_foreign(file, place), file), place), file_(std::move(file)), how_(how) {}
+  archive_reader(const shared_bytes& file, const std::string& place, verify how)
+      : zip_(open_exported(file, place)), how_(how) {}
 
-  archive read() {
-    archive a;
+  Archive read() {
+    Archive a;
     a.root = std::string(root_folder(zip_));
     prefix_ = a.root + '/';
     check_versions();
     for (auto& e : zip_.entries())
       if (auto name = local(e.name); name.starts_with(models_folder) && name.ends_with(".json"))
-        a.models.push_back(read_model(e, name.substr(models_folder.size(), name.size() - models_folder.size() - 5)));
-    if (a.models.empty()) refuse("the archive holds no exported program", "export one into it");
-    if (auto e = zip_.find(prefix_ + std::string(id_record))) a.serialization_id = std::string(take(*e).text());
+        a.models.push_back(
+            read_model(e, name.substr(models_folder.size(), name.size() - models_folder.size() - 5)));
+    if (a.models.empty())
+      refuse("the archive holds no exported program", "export one into it");
+    if (auto e = zip_.find(prefix_ + std::string(id_record)))
+      a.serialization_id = std::string(take(*e).text());
     std::uint64_t contents = 0;
     for (auto& e : zip_.entries()) {
-      if (!used_.contains(e.name)) a.others.push_back({std::string(local(e.name)), take(e)});
-      if (local(e.name) != id_record) contents = mix(contents, local(e.name), e.crc);
+      if (!used_.contains(e.name))
+        a.others.push_back({std::string(local(e.name)), take(e)});
+      if (local(e.name) != id_record)
+        contents = mix(contents, local(e.name), e.crc);
     }
     a.identified_contents = contents;
     return a;
-  }
-
-  /// A number for the names and contents of records, in any order.
-  static std::uint64_t mix(std::uint64_t sum, std::string_view name, std::uint32_t crc) noexcept {
-    std::uint64_t h = 0xcbf2'9ce4'8422'2325u; // FNV-1a
-    for (char c : name) h = (h ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3u;
-    h = (h ^ crc) * 0x9e37'79b9'7f4a'7c15u;
-    return sum + (h ^ (h >> 29));
   }
 
 private:
@@ -140,7 +162,8 @@ private:
   // The bytes of a record, which count as accounted for.
   shared_bytes take(const zip::entry& e, bool check = true) {
     used_.insert(e.name);
-    if (check) zip_.verify(e);
+    if (check)
+      zip_.verify(e);
     return zip_.data(e);
   }
   const zip::entry* find(std::string_view folder, std::string_view name, std::string_view suffix = {}) const {
@@ -157,9 +180,11 @@ private:
   void check_versions() {
     take(need({}, format_record, {})); // its value was checked: it makes the file a .pt2
     std::string_view version = "0";
-    if (auto* e = find({}, version_record)) version = take(*e).text();
+    if (auto* e = find({}, version_record))
+      version = take(*e).text();
     if (version != "0")
-      refuse("the archive has the layout version '" + std::string(version.substr(0, 20)) + "', and only 0 is known",
+      refuse("the archive has the layout version '" + std::string(version.substr(0, 20)) +
+                 "', and only 0 is known",
              "read it with a newer espalier, or export it with PyTorch 2.15 or older");
     if (auto* e = find({}, byteorder_record)) {
       auto order = take(*e).text();
@@ -167,7 +192,8 @@ private:
         refuse("the archive's weights are in '" + std::string(order.substr(0, 20)) + "' byte order",
                "load and save it again on a little-endian machine");
     }
-    if (auto* e = find({}, container_record)) take(*e);
+    if (auto* e = find({}, container_record))
+      take(*e);
   }
 
   model read_model(const zip::entry& e, std::string_view name) {
@@ -179,7 +205,8 @@ private:
     m.program = from_json<exported_program>(text.text(), where);
     m.weights = read_payloads(weights_folder, name, "_weights_config.json");
     m.constants = read_payloads(constants_folder, name, "_constants_config.json");
-    if (auto* samples = find(samples_folder, name, ".pt")) m.sample_inputs = take(*samples);
+    if (auto* samples = find(samples_folder, name, ".pt"))
+      m.sample_inputs = take(*samples);
     return m;
   }
 
@@ -226,21 +253,25 @@ private:
   }
 
   zip::reader zip_;
-  shared_bytes file_;
   verify how_;
   std::string prefix_;
   std::unordered_set<std::string_view> used_;
 };
 
 /// Lists the records of an archive in Python's order, then writes them.
+template <class Archive>
 class archive_writer {
 public:
-  explicit archive_writer(const archive& a) : a_(a) {
+  explicit archive_writer(const Archive& a) : a_(a) {
     if (a.root.empty() || a.root.find('/') != a.root.npos)
-      fail(error_kind::usage, "the root folder of an archive cannot be '" + a.root + "'", {}, "give it a plain name");
-    for (auto& m : a.models) reserve_names(m);
-    for (auto& m : a.models) add_model(m);
-    for (auto& r : a.others) add(r.name, r.bytes);
+      fail(error_kind::usage, "the root folder of an archive cannot be '" + a.root + "'", {},
+           "give it a plain name");
+    for (auto& m : a.models)
+      reserve_names(m);
+    for (auto& m : a.models)
+      add_model(m);
+    for (auto& r : a.others)
+      add(r.name, r.bytes);
     add(format_record, shared_bytes::borrow("pt2"));
     add(version_record, shared_bytes::borrow("0"));
     add(container_record, shared_bytes::borrow("6\n"));
@@ -252,7 +283,7 @@ public:
     std::uint64_t contents = 0;
     for (auto& [name, bytes] : records_) {
       std::uint32_t crc = z.add(a_.root + '/' + name, bytes.span());
-      contents = archive_reader::mix(contents, name, crc);
+      contents = mix(contents, name, crc);
     }
     z.add(a_.root + '/' + std::string(id_record), identify(contents));
     z.finish();
@@ -264,11 +295,14 @@ private:
     shared_bytes bytes;
   };
 
-  void add(std::string_view name, shared_bytes bytes) { records_.push_back({std::string(name), std::move(bytes)}); }
+  void add(std::string_view name, shared_bytes bytes) {
+    records_.push_back({std::string(name), std::move(bytes)});
+  }
 
   // Forty digits that depend on the contents alone.
   std::string identify(std::uint64_t contents) const {
-    if (!a_.serialization_id.empty() && contents == a_.identified_contents) return a_.serialization_id;
+    if (!a_.serialization_id.empty() && contents == a_.identified_contents)
+      return a_.serialization_id;
     std::string digits = std::to_string(contents), more = std::to_string(contents * 0x9e37'79b9'7f4a'7c15u);
     return std::string(20 - digits.size(), '0') + digits + std::string(20 - more.size(), '0') + more;
   }
@@ -276,9 +310,11 @@ private:
   // Names that payloads have already must not be given to others: models share the folders.
   void reserve_names(const model& m) {
     for (auto& [fqn, p] : m.weights)
-      if (!p.meta.path_name.empty()) claim(weights_folder, p, p.meta.path_name, fqn);
+      if (!p.meta.path_name.empty())
+        claim(weights_folder, p, p.meta.path_name, fqn);
     for (auto& [fqn, p] : m.constants)
-      if (!p.meta.path_name.empty()) claim(constants_folder, p, p.meta.path_name, fqn);
+      if (!p.meta.path_name.empty())
+        claim(constants_folder, p, p.meta.path_name, fqn);
   }
   // Says whether the record is new.
   bool claim(std::string_view folder, const payload& p, const std::string& name, std::string_view fqn) {
@@ -287,20 +323,23 @@ private:
         !(it->second.size() == p.bytes.size() && it->second.size() != 0 &&
           std::memcmp(it->second.data(), p.bytes.data(), p.bytes.size()) == 0))
       fail(error_kind::usage,
-           "the payload '" + std::string(fqn) + "' names the record '" + it->first + "', which has other bytes", {},
-           "leave meta.path_name empty to have a record named for it");
+           "the payload '" + std::string(fqn) + "' names the record '" + it->first +
+               "', which has other bytes",
+           {}, "leave meta.path_name empty to have a record named for it");
     return fresh;
   }
 
   void add_model(const model& m) {
-    if (m.name.empty()) fail(error_kind::usage, "a model has no name", {}, "name it; \"model\" is what Python uses");
+    if (m.name.empty())
+      fail(error_kind::usage, "a model has no name", {}, "name it; \"model\" is what Python uses");
     add_payloads(m.weights, weights_folder, "weight_", m.name + "_weights_config.json");
     add_payloads(m.constants, constants_folder, "tensor_", m.name + "_constants_config.json");
     add(std::string(models_folder) + m.name + ".json", shared_bytes::own(to_json(m.program)));
     add(std::string(samples_folder) + m.name + ".pt", m.sample_inputs);
   }
 
-  void add_payloads(const payload_table& t, std::string_view folder, std::string_view stem, const std::string& config) {
+  void add_payloads(const payload_table& t, std::string_view folder, std::string_view stem,
+                    const std::string& config) {
     json::writer w;
     w.begin_object();
     w.key("config");
@@ -309,7 +348,8 @@ private:
       std::string name = p.meta.path_name.empty() ? name_for(folder, stem, p, fqn) : p.meta.path_name;
       std::string full = std::string(folder) + name;
       check_extent(p, fqn, full);
-      if (added_.insert(full).second) add(full, p.bytes);
+      if (added_.insert(full).second)
+        add(full, p.bytes);
       w.key(fqn);
       w.begin_object();
       payload_meta::for_each_field(p.meta, [&](std::string_view field, auto& value) {
@@ -335,21 +375,24 @@ private:
   }
 
   // One record for each distinct run of bytes, so that what shared storage in memory shares it in the file.
-  std::string name_for(std::string_view folder, std::string_view stem, const payload& p, std::string_view fqn) {
+  std::string name_for(std::string_view folder, std::string_view stem, const payload& p,
+                       std::string_view fqn) {
     auto key = std::string(folder) + std::to_string(reinterpret_cast<std::uintptr_t>(p.bytes.data())) + ' ' +
                std::to_string(p.bytes.size());
     if (!p.bytes.empty())
-      if (auto it = named_.find(key); it != named_.end()) return it->second;
+      if (auto it = named_.find(key); it != named_.end())
+        return it->second;
     auto& next = next_[std::string(folder)];
     std::string name;
-    do name = std::string(stem) + std::to_string(next++);
+    do
+      name = std::string(stem) + std::to_string(next++);
     while (claimed_.contains(std::string(folder) + name));
     claim(folder, p, name, fqn);
     named_.emplace(std::move(key), name);
     return name;
   }
 
-  const archive& a_;
+  const Archive& a_;
   std::vector<record> records_;
   std::unordered_map<std::string, std::span<const std::byte>> claimed_;
   std::unordered_map<std::string, std::string> named_;
@@ -359,20 +402,32 @@ private:
 
 } // namespace detail
 
-inline archive read_archive(shared_bytes file, std::string place, verify how) {
-  return detail::archive_reader(std::move(file), std::move(place), how).read();
+template <class Archive>
+Archive read_archive(shared_bytes file, std::string place, verify how) {
+  return detail::archive_reader<Archive>(file, place, how).read();
 }
-inline archive read_archive(const std::string& path, verify how) { return read_archive(map_file(path), path, how); }
-inline archive read_archive(std::istream& in, verify how) { return read_archive(read_stream(in), "stream", how); }
+template <class Archive>
+Archive read_archive(const std::string& path, verify how) {
+  return read_archive<Archive>(map_file(path), path, how);
+}
+template <class Archive>
+Archive read_archive(std::istream& in, verify how) {
+  return read_archive<Archive>(read_stream(in), "stream", how);
+}
 
-inline void write_archive(const archive& a, output& to) { detail::archive_writer(a).write(to); }
-inline void write_archive(const archive& a, const std::string& path) {
-  detail::archive_writer w(a); // what is wrong with the archive shows before any file is touched
+template <class Archive>
+void write_archive(const Archive& a, output& to) {
+  detail::archive_writer<Archive>(a).write(to);
+}
+template <class Archive>
+void write_archive(const Archive& a, const std::string& path) {
+  detail::archive_writer<Archive> w(a); // what is wrong with the archive shows before any file is touched
   atomic_file file(path);
   w.write(file);
   file.commit();
 }
-inline void write_archive(const archive& a, std::ostream& to) {
+template <class Archive>
+void write_archive(const Archive& a, std::ostream& to) {
   stream_output out(to);
   write_archive(a, out);
   to.flush();

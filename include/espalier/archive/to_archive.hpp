@@ -208,10 +208,12 @@ inline void read_program_notes(const graph_storage& g, pt2::exported_program& p)
 /// Names for what has none: as `assign_names`, but unused results of calls with several are named as Python's
 /// serializer names them (`max_1_unused_0`), since no `getitem` takes them.
 inline void assign_archive_names(graph_storage& g) {
-  for (std::size_t i = 0; i != g.num_subgraphs(); ++i) assign_archive_names(g.subgraph(i));
+  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+    assign_archive_names(g.subgraph(i));
   std::vector<value_id> unused;
   for (node n : nodes(g)) {
-    if (n.num_results() < 2 && !n.returns_list()) continue;
+    if (n.num_results() < 2 && !n.returns_list())
+      continue;
     for (std::size_t r = 0; r != n.num_results(); ++r)
       if (const value v = n.result(r); v.name().empty() && !v.has_uses()) {
         g.set_value_name(v.id(), "_unused"); // taken for now, so that no `getitem` is counted for it
@@ -220,16 +222,20 @@ inline void assign_archive_names(graph_storage& g) {
   }
   assign_names(g);
   for (const value_id v : unused)
-    g.set_value_name(v, std::string(g.text(g.node_name(g.def(v)))) + "_unused_" + std::to_string(g.result_index(v)));
+    g.set_value_name(v, std::string(g.text(g.node_name(g.def(v)))) + "_unused_" +
+                            std::to_string(g.result_index(v)));
 }
 inline bool every_node_named(const graph_storage& g) {
   for (node n : nodes(g)) {
-    if (n.name().empty()) return false;
+    if (n.name().empty())
+      return false;
     for (std::size_t r = 0; r != n.num_results(); ++r)
-      if (n.result(r).name().empty()) return false;
+      if (n.result(r).name().empty())
+        return false;
   }
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    if (!every_node_named(g.subgraph(i))) return false;
+    if (!every_node_named(g.subgraph(i)))
+      return false;
   return true;
 }
 
@@ -238,7 +244,8 @@ inline bool every_node_named(const graph_storage& g) {
 /// What an archive says of a program. Values without a name get their canonical ones first (hence not
 /// `const`). Throws `error` (unsupported) for what archives cannot hold. About 1 us a node.
 inline pt2::exported_program to_archive(graph_storage& graph, const program_info& info) {
-  if (!detail::every_node_named(graph)) detail::assign_archive_names(graph);
+  if (!detail::every_node_named(graph))
+    detail::assign_archive_names(graph);
   pt2::exported_program p;
   auto& m = p.graph_module;
   std::vector<std::optional<pt2::argument>> literals(info.signature.inputs.size());
@@ -288,7 +295,8 @@ inline pt2::exported_program to_archive(graph_storage& graph, const program_info
 
 /// The same for a graph that must not change: it is copied when something in it has no name.
 inline pt2::exported_program to_archive(const graph_storage& graph, const program_info& info) {
-  if (detail::every_node_named(graph)) return to_archive(const_cast<graph_storage&>(graph), info); // which then changes nothing
+  if (detail::every_node_named(graph))
+    return to_archive(const_cast<graph_storage&>(graph), info); // which then changes nothing
   graph_storage named = graph;
   return to_archive(named, info);
 }

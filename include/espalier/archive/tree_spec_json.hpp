@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Tree specs as Python writes them (`torch/utils/_pytree.py`: treespec_dumps, protocol 1): a JSON text inside the JSON
-// of an archive. Reading and writing what Python wrote gives the same text, byte for byte, because Python compares
-// tree specs as text when it decides whether a signature changed.
+// Tree specs as Python writes them (`torch/utils/_pytree.py`: treespec_dumps, protocol 1): a JSON text inside
+// the JSON of an archive. Reading and writing what Python wrote gives the same text, byte for byte, because
+// Python compares tree specs as text when it decides whether a signature changed.
 #pragma once
 
 #include <espalier/archive/json.hpp>
@@ -30,16 +30,21 @@ inline void read_tree_spec(json::reader& r, tree_spec& t) {
   for (json::object o(r); o.next();) {
     if (o.key() == "type") {
       leaf = r.null();
-      if (!leaf) r.string(t.type);
+      if (!leaf)
+        r.string(t.type);
     } else if (o.key() == "context") {
-      if (r.peek() == json::kind::string) r.string(t.context);
-      else if (!r.null()) t.context = raw_context_mark + std::string(r.raw());
+      if (r.peek() == json::kind::string)
+        r.string(t.context);
+      else if (!r.null())
+        t.context = raw_context_mark + std::string(r.raw());
     } else if (o.key() == "children_spec") {
-      for (json::array a(r); a.next();) read_tree_spec(r, t.children.emplace_back());
+      for (json::array a(r); a.next();)
+        read_tree_spec(r, t.children.emplace_back());
     } else
       r.raw(); // a newer producer's
   }
-  if (leaf && !t.children.empty()) r.fail_here("a leaf of a tree spec has children");
+  if (leaf && !t.children.empty())
+    r.fail_here("a leaf of a tree spec has children");
 }
 
 inline void write_tree_spec(json::writer& w, const tree_spec& t) {
@@ -47,12 +52,16 @@ inline void write_tree_spec(json::writer& w, const tree_spec& t) {
   w.key("type");
   t.is_leaf() ? w.null() : w.string(t.type);
   w.key("context");
-  if (t.context.empty()) w.null();
-  else if (t.context.front() == raw_context_mark) w.raw(std::string_view(t.context).substr(1));
-  else w.string(t.context);
+  if (t.context.empty())
+    w.null();
+  else if (t.context.front() == raw_context_mark)
+    w.raw(std::string_view(t.context).substr(1));
+  else
+    w.string(t.context);
   w.key("children_spec");
   w.begin_array();
-  for (const auto& c : t.children) write_tree_spec(w, c);
+  for (const auto& c : t.children)
+    write_tree_spec(w, c);
   w.end_array();
   w.end_object();
 }
@@ -77,32 +86,39 @@ inline tree_spec parse_tree_spec(std::string_view text) {
   for (json::array a(r); a.next(); ++n) {
     if (n == 0) {
       if (const auto protocol = r.integer(); protocol != detail::tree_spec_protocol)
-        fail(error_kind::archive, "the protocol is " + std::to_string(protocol) + ", but only " + std::to_string(detail::tree_spec_protocol) + " is known", "tree spec",
-             "export the program with a torch that writes protocol 1, or update espalier");
+        fail(error_kind::archive,
+             "the protocol is " + std::to_string(protocol) + ", but only " +
+                 std::to_string(detail::tree_spec_protocol) + " is known",
+             "tree spec", "export the program with a torch that writes protocol 1, or update espalier");
     } else if (n == 1)
       detail::read_tree_spec(r, t);
     else
       r.fail_here("a tree spec is a pair of a protocol and a tree");
   }
-  if (n != 2) r.fail_here("a tree spec is a pair of a protocol and a tree");
+  if (n != 2)
+    r.fail_here("a tree spec is a pair of a protocol and a tree");
   r.finish();
   return t;
 }
 
-/// The keys of a dict-like node: its context when that is a list of strings (for a registered dataclass a list of two
-/// such lists, of which the first counts), else nothing.
+/// The keys of a dict-like node: its context when that is a list of strings (for a registered dataclass a
+/// list of two such lists, of which the first counts), else nothing.
 inline std::vector<std::string> keys_of(const tree_spec& t) {
   std::vector<std::string> keys;
   std::string_view c = t.context;
-  if (!c.empty() && c.front() == detail::raw_context_mark) c.remove_prefix(1);
-  if (c.empty() || c.front() != '[') return keys;
+  if (!c.empty() && c.front() == detail::raw_context_mark)
+    c.remove_prefix(1);
+  if (c.empty() || c.front() != '[')
+    return keys;
   try {
     json::reader r(c, "tree spec's context");
     bool first = true;
     for (json::array a(r); a.next(); first = false) {
-      if (r.peek() == json::kind::string) r.string(keys.emplace_back());
+      if (r.peek() == json::kind::string)
+        r.string(keys.emplace_back());
       else if (first && r.peek() == json::kind::array) {
-        for (json::array fields(r); fields.next();) r.string(keys.emplace_back());
+        for (json::array fields(r); fields.next();)
+          r.string(keys.emplace_back());
       } else
         r.raw();
     }

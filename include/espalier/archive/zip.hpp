@@ -49,6 +49,8 @@ struct entry {
   std::uint64_t offset = 0; ///< of its data
   std::uint64_t size = 0;   ///< of its data
   std::uint32_t crc = 0;
+  std::uint32_t method = 0; ///< how it is compressed; only stored records (0) can be used
+  std::uint64_t packed = 0; ///< bytes that its data takes in the file
 };
 
 /// An open archive: its directory, checked, over bytes that it keeps alive.
@@ -68,11 +70,19 @@ public:
     auto it = index_.find(name);
     return it == index_.end() ? nullptr : &entries_[it->second];
   }
-  /// The data of a record, not copied and not checked against its checksum.
-  shared_bytes data(const entry& e) const { return file_.part(e.offset, e.size); }
+  /// The data of a record, not copied and not checked against its checksum. A compressed record is refused
+  /// before anything is unpacked: what is small in the file may be huge in memory.
+  shared_bytes data(const entry& e) const {
+    if (e.method != 0)
+      refuse(e.name,
+             "it is compressed (method " + std::to_string(e.method) + ", " + std::to_string(e.packed) +
+                 " bytes for " + std::to_string(e.size) + ")",
+             "records must be stored: unpack the archive and pack it again with `zip -0 -r`");
+    return file_.part(e.offset, e.size);
+  }
   /// Throws if the record's bytes do not have the checksum that the directory gives.
   void verify(const entry& e) const {
-    if (espalier::detail::crc32(file_.span().subspan(e.offset, e.size)) != e.crc)
+    if (espalier::detail::crc32(data(e).span()) != e.crc)
       refuse(e.name,
              "its bytes do not have the checksum that the archive gives for them: the file is corrupt");
   }
@@ -168,10 +178,9 @@ private:
       std::uint32_t flags = get16(at(p + 8)), method = get16(at(p + 10));
       if (flags & 1)
         refuse(e.name, "it is encrypted", "unpack the archive and pack it again without a password");
-      if (method != 0)
-        refuse(e.name, "it is compressed (method " + std::to_string(method) + ")",
-               "records must be stored: unpack the archive and pack it again with `zip -0 -r`");
-      if (packed != e.size)
+      e.method = method;
+      e.packed = packed;
+      if (method == 0 && packed != e.size)
         refuse(e.name, "its two sizes differ, though it is stored: " + std::to_string(packed) + " and " +
                            std::to_string(e.size));
       read_local(e, header, flags, data_limit);
@@ -180,7 +189,7 @@ private:
         continue; // a folder: general zip tools write them
       if (!index_.emplace(e.name, entries_.size()).second)
         refuse(e.name, "two records have this name");
-      headers_.push_back({header, e.offset + e.size});
+      headers_.push_back({header, e.offset + e.packed});
       entries_.push_back(e);
     }
     if (p != limit)
@@ -226,15 +235,15 @@ private:
     std::string_view name(reinterpret_cast<const char*>(at(header + local_size)), name_size);
     if (name != e.name)
       refuse(e.name, "its header gives it another name: '" + printable(name) + "'");
-    if (get16(at(header + 8)) != 0)
-      refuse(e.name, "its header says that it is compressed, the directory that it is not");
+    if (get16(at(header + 8)) != e.method)
+      refuse(e.name, "its header and the directory disagree on how it is compressed");
     e.offset = header + local_size + name_size + extra_size;
-    if (data_limit - e.offset < e.size)
-      refuse(e.name, "its data is said to be " + std::to_string(e.size) + " bytes, but " +
+    if (data_limit - e.offset < e.packed)
+      refuse(e.name, "its data is said to be " + std::to_string(e.packed) + " bytes, but " +
                          std::to_string(data_limit - e.offset) + " are there");
     // with bit 3 set the sizes stand behind the data (PyTorch's writer does so), and the directory repeats
     // them
-    std::uint32_t local = get32(at(header + 22));
+    std::uint32_t local = get32(at(header + 22)); // of the data unpacked
     if (!(flags & 8) && local != none32 && local != e.size)
       refuse(e.name, "its header gives it " + std::to_string(local) + " bytes, the directory " +
                          std::to_string(e.size));

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Pytrees of C++ types: how nested arguments and results become a flat list of leaves and come back, with the tree
-// spec that Python's loader understands. Tensors, numbers, strings, optionals, tuples, pairs, vectors, arrays, maps
-// with string keys, and structs that Boost.Hana reflects (`BOOST_HANA_DEFINE_STRUCT`, `BOOST_HANA_ADAPT_STRUCT`).
-// Python sees a tuple as a tuple, a vector as a list, a map or a struct as a dict, since its own class is unknown there.
+// Pytrees of C++ types: how nested arguments and results become a flat list of leaves and come back, with the
+// tree spec that Python's loader understands. Tensors, numbers, strings, optionals, tuples, pairs, vectors,
+// arrays, maps with string keys, and structs that Boost.Hana reflects (`BOOST_HANA_DEFINE_STRUCT`,
+// `BOOST_HANA_ADAPT_STRUCT`). Python sees a tuple as a tuple, a vector as a list, a map or a struct as a
+// dict, since its own class is unknown there.
 #pragma once
 
 #include <espalier/signature/tree_spec.hpp>
@@ -35,7 +36,8 @@
 
 namespace espalier {
 
-/// One leaf on its way into a graph: its value and where it stood (`x`, `x_0_mask`: atoms joined as Python joins them).
+/// One leaf on its way into a graph: its value and where it stood (`x`, `x_0_mask`: atoms joined as Python
+/// joins them).
 struct tree_leaf {
   c10::IValue value;
   std::string path;
@@ -46,7 +48,9 @@ class leaf_reader {
 public:
   explicit leaf_reader(std::span<const c10::IValue> leaves) noexcept : leaves_(leaves) {}
   const c10::IValue& take() {
-    if (at_ == leaves_.size()) fail(error_kind::usage, "fewer leaves than the type needs", "pytree", "pass as many values as the tree spec has leaves");
+    if (at_ == leaves_.size())
+      fail(error_kind::usage, "fewer leaves than the type needs", "pytree",
+           "pass as many values as the tree spec has leaves");
     return leaves_[at_++];
   }
   const c10::IValue& peek() const { return leaves_[at_]; }
@@ -57,7 +61,8 @@ private:
   std::size_t at_ = 0;
 };
 
-/// How a type is flattened. Specialise it for a type of your own that Hana cannot reflect, with the three functions.
+/// How a type is flattened. Specialise it for a type of your own that Hana cannot reflect, with the three
+/// functions.
 template <class T>
 struct pytree;
 
@@ -72,10 +77,13 @@ concept pytree_type = requires(const T& x, std::vector<tree_leaf>& out, leaf_rea
 namespace detail {
 template <class T>
 struct leaf_tree {
-  static void flatten(const T& x, std::string path, std::vector<tree_leaf>& out) { out.push_back({c10::IValue(x), std::move(path)}); }
+  static void flatten(const T& x, std::string path, std::vector<tree_leaf>& out) {
+    out.push_back({c10::IValue(x), std::move(path)});
+  }
   static tree_spec spec(const T&) { return tree_spec::leaf(); }
 };
-/// An atom of a path: non-alphanumerics become `_`, letters lower case (`torch/_export/utils.py`: placeholder naming).
+/// An atom of a path: non-alphanumerics become `_`, letters lower case (`torch/_export/utils.py`: placeholder
+/// naming).
 inline std::string path_atom(std::string_view s) {
   std::string out;
   for (char c : s) {
@@ -84,7 +92,9 @@ inline std::string path_atom(std::string_view s) {
   }
   return out;
 }
-inline std::string join(const std::string& path, std::string_view atom) { return path.empty() ? std::string(atom) : path + "_" + std::string(atom); }
+inline std::string join(const std::string& path, std::string_view atom) {
+  return path.empty() ? std::string(atom) : path + "_" + std::string(atom);
+}
 } // namespace detail
 
 template <>
@@ -99,15 +109,18 @@ struct pytree<bool> : detail::leaf_tree<bool> {
   static bool unflatten(leaf_reader& in) { return in.take().toBool(); }
 };
 template <std::integral I>
-requires(!std::same_as<I, bool>)
-struct pytree<I> {
-  static void flatten(I x, std::string path, std::vector<tree_leaf>& out) { out.push_back({c10::IValue(static_cast<std::int64_t>(x)), std::move(path)}); }
+requires(!std::same_as<I, bool>) struct pytree<I> {
+  static void flatten(I x, std::string path, std::vector<tree_leaf>& out) {
+    out.push_back({c10::IValue(static_cast<std::int64_t>(x)), std::move(path)});
+  }
   static tree_spec spec(I) { return tree_spec::leaf(); }
   static I unflatten(leaf_reader& in) { return static_cast<I>(in.take().toInt()); }
 };
 template <std::floating_point F>
 struct pytree<F> {
-  static void flatten(F x, std::string path, std::vector<tree_leaf>& out) { out.push_back({c10::IValue(static_cast<double>(x)), std::move(path)}); }
+  static void flatten(F x, std::string path, std::vector<tree_leaf>& out) {
+    out.push_back({c10::IValue(static_cast<double>(x)), std::move(path)});
+  }
   static tree_spec spec(F) { return tree_spec::leaf(); }
   static F unflatten(leaf_reader& in) { return static_cast<F>(in.take().toDouble()); }
 };
@@ -120,8 +133,10 @@ struct pytree<std::string> : detail::leaf_tree<std::string> {
 template <pytree_type T>
 struct pytree<std::optional<T>> {
   static void flatten(const std::optional<T>& x, std::string path, std::vector<tree_leaf>& out) {
-    if (x) pytree<T>::flatten(*x, std::move(path), out);
-    else out.push_back({c10::IValue(), std::move(path)});
+    if (x)
+      pytree<T>::flatten(*x, std::move(path), out);
+    else
+      out.push_back({c10::IValue(), std::move(path)});
   }
   static tree_spec spec(const std::optional<T>& x) { return x ? pytree<T>::spec(*x) : tree_spec::leaf(); }
   static std::optional<T> unflatten(leaf_reader& in) {
@@ -139,12 +154,14 @@ struct tuple_tree {
   static void flatten(const T& x, const std::string& path, std::vector<tree_leaf>& out) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (pytree<Es>::flatten(std::get<I>(x), join(path, std::to_string(I)), out), ...);
-    }(std::index_sequence_for<Es...>{});
+    }
+    (std::index_sequence_for<Es...>{});
   }
   static tree_spec spec(const T& x) {
     return [&]<std::size_t... I>(std::index_sequence<I...>) {
       return tree_spec::tuple({pytree<Es>::spec(std::get<I>(x))...});
-    }(std::index_sequence_for<Es...>{});
+    }
+    (std::index_sequence_for<Es...>{});
   }
   static T unflatten(leaf_reader& in) { return T{pytree<Es>::unflatten(in)...}; } // braces: left to right
 };
@@ -154,37 +171,43 @@ struct pytree<std::tuple<Es...>> : detail::tuple_tree<std::tuple<Es...>, Es...> 
 template <pytree_type A, pytree_type B>
 struct pytree<std::pair<A, B>> : detail::tuple_tree<std::pair<A, B>, A, B> {};
 
-/// The length of a vector is that of the example: `unflatten` needs a spec-sized reader, so vectors come back through
-/// `unflatten_like`.
+/// The length of a vector is that of the example: `unflatten` needs a spec-sized reader, so vectors come back
+/// through `unflatten_like`.
 template <pytree_type E>
 struct pytree<std::vector<E>> {
   static void flatten(const std::vector<E>& x, const std::string& path, std::vector<tree_leaf>& out) {
-    for (std::size_t i = 0; i != x.size(); ++i) pytree<E>::flatten(x[i], detail::join(path, std::to_string(i)), out);
+    for (std::size_t i = 0; i != x.size(); ++i)
+      pytree<E>::flatten(x[i], detail::join(path, std::to_string(i)), out);
   }
   static tree_spec spec(const std::vector<E>& x) {
     std::vector<tree_spec> c;
-    for (const auto& e : x) c.push_back(pytree<E>::spec(e));
+    for (const auto& e : x)
+      c.push_back(pytree<E>::spec(e));
     return tree_spec::list(std::move(c));
   }
   static std::vector<E> unflatten(leaf_reader& in) {
     std::vector<E> x;
-    while (!in.done()) x.push_back(pytree<E>::unflatten(in));
+    while (!in.done())
+      x.push_back(pytree<E>::unflatten(in));
     return x;
   }
 };
 template <pytree_type E, std::size_t N>
 struct pytree<std::array<E, N>> {
   static void flatten(const std::array<E, N>& x, const std::string& path, std::vector<tree_leaf>& out) {
-    for (std::size_t i = 0; i != N; ++i) pytree<E>::flatten(x[i], detail::join(path, std::to_string(i)), out);
+    for (std::size_t i = 0; i != N; ++i)
+      pytree<E>::flatten(x[i], detail::join(path, std::to_string(i)), out);
   }
   static tree_spec spec(const std::array<E, N>& x) {
     std::vector<tree_spec> c;
-    for (const auto& e : x) c.push_back(pytree<E>::spec(e));
+    for (const auto& e : x)
+      c.push_back(pytree<E>::spec(e));
     return tree_spec::list(std::move(c));
   }
   static std::array<E, N> unflatten(leaf_reader& in) {
     std::array<E, N> x;
-    for (auto& e : x) e = pytree<E>::unflatten(in);
+    for (auto& e : x)
+      e = pytree<E>::unflatten(in);
     return x;
   }
 };
@@ -192,7 +215,8 @@ namespace detail {
 template <class M, class E>
 struct map_tree {
   static void flatten(const M& x, const std::string& path, std::vector<tree_leaf>& out) {
-    for (auto& [k, v] : x) pytree<E>::flatten(v, join(path, path_atom(k)), out);
+    for (auto& [k, v] : x)
+      pytree<E>::flatten(v, join(path, path_atom(k)), out);
   }
   static tree_spec spec(const M& x) {
     std::vector<std::string> keys;
@@ -208,18 +232,19 @@ struct map_tree {
 template <pytree_type E>
 struct pytree<std::map<std::string, E>> : detail::map_tree<std::map<std::string, E>, E> {
   static std::map<std::string, E> unflatten(leaf_reader&) {
-    fail(error_kind::usage, "the keys of a map cannot be read from leaves alone", "pytree", "use unflatten_like with an example map, or return a struct");
+    fail(error_kind::usage, "the keys of a map cannot be read from leaves alone", "pytree",
+         "use unflatten_like with an example map, or return a struct");
   }
 };
 
 /// A struct that Hana reflects: a dict by member names, in order of declaration.
 template <class T>
-requires(boost::hana::Struct<T>::value)
-struct pytree<T> {
+requires(boost::hana::Struct<T>::value) struct pytree<T> {
   static void flatten(const T& x, const std::string& path, std::vector<tree_leaf>& out) {
     boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) {
       using M = std::remove_cvref_t<decltype(boost::hana::second(member)(x))>;
-      pytree<M>::flatten(boost::hana::second(member)(x), detail::join(path, detail::path_atom(boost::hana::first(member).c_str())), out);
+      pytree<M>::flatten(boost::hana::second(member)(x),
+                         detail::join(path, detail::path_atom(boost::hana::first(member).c_str())), out);
     });
   }
   static tree_spec spec(const T& x) {
@@ -242,21 +267,33 @@ struct pytree<T> {
   }
 };
 
-/// Replaces the leaves of `x` in place by the next ones, its structure staying: the way back for types whose shape is
-/// not in the type (vectors, maps, optionals).
+/// Replaces the leaves of `x` in place by the next ones, its structure staying: the way back for types whose
+/// shape is not in the type (vectors, maps, optionals).
 template <class T>
 void replace_leaves(T& x, leaf_reader& in) {
   if constexpr (boost::hana::Struct<T>::value) {
-    boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) { replace_leaves(boost::hana::second(member)(x), in); });
-  } else if constexpr (requires { x.has_value(); *x; }) {
-    if (x) replace_leaves(*x, in);
-    else in.take();
+    boost::hana::for_each(boost::hana::accessors<T>(),
+                          [&](const auto& member) { replace_leaves(boost::hana::second(member)(x), in); });
+  } else if constexpr (requires {
+                         x.has_value();
+                         *x;
+                       }) {
+    if (x)
+      replace_leaves(*x, in);
+    else
+      in.take();
   } else if constexpr (requires { typename T::mapped_type; }) {
-    for (auto& [k, v] : x) replace_leaves(v, in);
+    for (auto& [k, v] : x)
+      replace_leaves(v, in);
   } else if constexpr (requires { std::tuple_size<T>::value; }) {
     std::apply([&](auto&... e) { (replace_leaves(e, in), ...); }, x);
-  } else if constexpr (requires { x.begin(); x.end(); } && !std::same_as<T, std::string>) {
-    for (auto& e : x) replace_leaves(e, in);
+  } else if constexpr (requires {
+                         x.begin();
+                         x.end();
+                       } &&
+                       !std::same_as<T, std::string>) {
+    for (auto& e : x)
+      replace_leaves(e, in);
   } else {
     x = pytree<T>::unflatten(in);
   }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Between our ground-floor types and c10's. The enumerations have c10's numbers, which the assertions below prove, so
-// a conversion is a cast; what does not fit (a sparse tensor, a symbolic size where an integer is needed) is refused.
+// Between our ground-floor types and c10's. The enumerations have c10's numbers, which the assertions below
+// prove, so a conversion is a cast; what does not fit (a sparse tensor, a symbolic size where an integer is
+// needed) is refused.
 #pragma once
 
 #include <espalier/meta/tensor_meta.hpp>
@@ -38,8 +39,10 @@ static_assert(static_cast<int>(scalar_type::qi32) == static_cast<int>(c10::Scala
 static_assert(static_cast<int>(scalar_type::bf16) == static_cast<int>(c10::ScalarType::BFloat16));
 static_assert(static_cast<int>(scalar_type::f8e5m2) == static_cast<int>(c10::ScalarType::Float8_e5m2));
 static_assert(static_cast<int>(scalar_type::f8e4m3fn) == static_cast<int>(c10::ScalarType::Float8_e4m3fn));
-static_assert(static_cast<int>(scalar_type::f8e5m2fnuz) == static_cast<int>(c10::ScalarType::Float8_e5m2fnuz));
-static_assert(static_cast<int>(scalar_type::f8e4m3fnuz) == static_cast<int>(c10::ScalarType::Float8_e4m3fnuz));
+static_assert(static_cast<int>(scalar_type::f8e5m2fnuz) ==
+              static_cast<int>(c10::ScalarType::Float8_e5m2fnuz));
+static_assert(static_cast<int>(scalar_type::f8e4m3fnuz) ==
+              static_cast<int>(c10::ScalarType::Float8_e4m3fnuz));
 static_assert(static_cast<int>(scalar_type::u16) == static_cast<int>(c10::ScalarType::UInt16));
 static_assert(static_cast<int>(scalar_type::u32) == static_cast<int>(c10::ScalarType::UInt32));
 static_assert(static_cast<int>(scalar_type::u64) == static_cast<int>(c10::ScalarType::UInt64));
@@ -55,8 +58,10 @@ static_assert(static_cast<int>(layout::jagged) == static_cast<int>(c10::Layout::
 
 static_assert(static_cast<int>(memory_format::contiguous) == static_cast<int>(c10::MemoryFormat::Contiguous));
 static_assert(static_cast<int>(memory_format::preserve) == static_cast<int>(c10::MemoryFormat::Preserve));
-static_assert(static_cast<int>(memory_format::channels_last) == static_cast<int>(c10::MemoryFormat::ChannelsLast));
-static_assert(static_cast<int>(memory_format::channels_last_3d) == static_cast<int>(c10::MemoryFormat::ChannelsLast3d));
+static_assert(static_cast<int>(memory_format::channels_last) ==
+              static_cast<int>(c10::MemoryFormat::ChannelsLast));
+static_assert(static_cast<int>(memory_format::channels_last_3d) ==
+              static_cast<int>(c10::MemoryFormat::ChannelsLast3d));
 
 /// To c10 and back. Casts: the numbers agree.
 constexpr c10::ScalarType to_c10(scalar_type t) noexcept { return static_cast<c10::ScalarType>(t); }
@@ -72,26 +77,29 @@ inline device from_c10(c10::Device d) noexcept { return {static_cast<std::int8_t
 inline c10::SymInt to_c10(const sym_int& s) { return c10::SymInt(s.as_int()); }
 /// A size of c10's as ours. A symbolic one is refused: it belongs to another tracer's environment.
 inline sym_int from_c10(const c10::SymInt& s) {
-  if (auto i = s.maybe_as_int()) return sym_int(*i);
-  fail(error_kind::unsupported, "a size made symbolic by another tracer cannot enter an espalier graph", "bridge: c10::SymInt",
-       "pass tensors with concrete sizes");
+  if (auto i = s.maybe_as_int())
+    return sym_int(*i);
+  fail(error_kind::unsupported, "a size made symbolic by another tracer cannot enter an espalier graph",
+       "bridge: c10::SymInt", "pass tensors with concrete sizes");
 }
 
 /// Sizes or strides as integers; a symbolic one throws `error` (unsupported).
 inline std::vector<std::int64_t> to_int_vector(const sym_ints& s) {
   std::vector<std::int64_t> out;
   out.reserve(s.size());
-  for (const auto& x : s) out.push_back(x.as_int());
+  for (const auto& x : s)
+    out.push_back(x.as_int());
   return out;
 }
 inline sym_ints from_int_array(c10::IntArrayRef s) { return sym_ints(s.begin(), s.end()); }
 
-/// What is known of a tensor without its data. Only strided tensors with concrete sizes have such a description; others
-/// throw `error` (unsupported).
+/// What is known of a tensor without its data. Only strided tensors with concrete sizes have such a
+/// description; others throw `error` (unsupported).
 inline tensor_meta meta_of(const at::Tensor& t) {
   if (t.layout() != c10::Layout::Strided)
-    fail(error_kind::unsupported, "a tensor of layout '" + std::string(to_string(from_c10(t.layout()))) + "' cannot enter a graph", "bridge: at::Tensor",
-         "convert it with to_dense() before export");
+    fail(error_kind::unsupported,
+         "a tensor of layout '" + std::string(to_string(from_c10(t.layout()))) + "' cannot enter a graph",
+         "bridge: at::Tensor", "convert it with to_dense() before export");
   tensor_meta m;
   m.dtype = from_c10(t.scalar_type());
   m.dev = from_c10(t.device());

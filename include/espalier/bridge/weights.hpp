@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Weights between an archive and LibTorch. Reading copies nothing: a tensor's storage is the record's bytes in the
-// mapped file, kept alive by the storage, and tensors that share a record share a storage, so ties survive. Writing
-// goes by storage too, as `torch/export/pt2_archive/_package.py` does: each storage becomes one record.
+// Weights between an archive and LibTorch. Reading copies nothing: a tensor's storage is the record's bytes
+// in the mapped file, kept alive by the storage, and tensors that share a record share a storage, so ties
+// survive. Writing goes by storage too, as `torch/export/pt2_archive/_package.py` does: each storage becomes
+// one record.
 #pragma once
 
 #include <espalier/archive/detail/notes.hpp>
@@ -40,14 +41,16 @@ enum class payload_memory : bool {
 /// Maps a file copy-on-write: what is written to the bytes stays in this process, page by page.
 inline shared_bytes map_file_private(const std::string& path) {
   const shared_bytes probe = map_file(path); // its errors are better than the mapping's
-  if (probe.empty()) return probe;
+  if (probe.empty())
+    return probe;
   try {
     namespace ip = boost::interprocess;
     const ip::file_mapping file(path.c_str(), ip::read_only);
     auto region = std::make_shared<ip::mapped_region>(file, ip::copy_on_write);
     return {{static_cast<const std::byte*>(region->get_address()), region->get_size()}, region};
   } catch (const boost::interprocess::interprocess_exception& e) {
-    fail(error_kind::io, "the file cannot be mapped: " + std::string(e.what()), path, "check the path and its permissions");
+    fail(error_kind::io, "the file cannot be mapped: " + std::string(e.what()), path,
+         "check the path and its permissions");
   }
 }
 
@@ -56,49 +59,62 @@ class weight_reader {
 public:
   explicit weight_reader(payload_memory memory = payload_memory::read_only) noexcept : memory_(memory) {}
 
-  /// The tensor of a raw payload, without gradient. Throws `error` (archive) when its record is too short for it or it
-  /// is no plain tensor, and `error` (unsupported) for a pickled one.
+  /// The tensor of a raw payload, without gradient. Throws `error` (archive) when its record is too short for
+  /// it or it is no plain tensor, and `error` (unsupported) for a pickled one.
   at::Tensor tensor(const pt2::payload& p, std::string_view name) {
     if (p.meta.use_pickle || !p.meta.tensor_meta)
-      fail(error_kind::unsupported, "'" + std::string(name) + "' is a pickle (a tensor subclass or an object), which C++ cannot open", p.meta.path_name,
-           "save it from Python as a plain tensor");
+      fail(error_kind::unsupported,
+           "'" + std::string(name) + "' is a pickle (a tensor subclass or an object), which C++ cannot open",
+           p.meta.path_name, "save it from Python as a plain tensor");
     pt2::check_extent(p, name, p.meta.path_name);
     const auto& m = *p.meta.tensor_meta;
     const auto dtype = detail::map_from(detail::scalar_type_map, m.dtype);
     const auto dev = detail::from_pt2(m.device);
     if (!dtype || m.layout != pt2::layout::strided || !dev)
-      fail(error_kind::archive, "'" + std::string(name) + "' has an element type, a layout or a device that a raw record cannot hold", p.meta.path_name,
-           "save it from Python as a dense tensor");
+      fail(error_kind::archive,
+           "'" + std::string(name) +
+               "' has an element type, a layout or a device that a raw record cannot hold",
+           p.meta.path_name, "save it from Python as a dense tensor");
     std::vector<std::int64_t> sizes, strides;
-    for (const auto& s : m.sizes) sizes.push_back(s.as_int());
-    for (const auto& s : m.strides) strides.push_back(s.as_int());
+    for (const auto& s : m.sizes)
+      sizes.push_back(s.as_int());
+    for (const auto& s : m.strides)
+      strides.push_back(s.as_int());
     const auto type = to_c10(*dtype);
     at::Tensor t;
     if (p.bytes.empty()) // saved without data
       t = at::zeros(sizes, at::TensorOptions().dtype(type));
     else {
-      t = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage_of(p)), c10::DispatchKeySet(c10::DispatchKey::CPU), c10::scalarTypeToTypeMeta(type));
+      t = at::detail::make_tensor<c10::TensorImpl>(c10::Storage(storage_of(p)),
+                                                   c10::DispatchKeySet(c10::DispatchKey::CPU),
+                                                   c10::scalarTypeToTypeMeta(type));
       t.unsafeGetTensorImpl()->set_sizes_and_strides(sizes, strides, m.storage_offset.as_int());
     }
-    if (const auto d = to_c10(*dev); !d.is_cpu()) t = t.to(d);
+    if (const auto d = to_c10(*dev); !d.is_cpu())
+      t = t.to(d);
     return t;
   }
 
 private:
   const c10::Storage& storage_of(const pt2::payload& p) {
     const auto [it, fresh] = storages_.try_emplace(p.bytes.data());
-    if (!fresh) return it->second;
+    if (!fresh)
+      return it->second;
     const std::size_t size = p.bytes.size();
-    auto* const bytes = const_cast<std::byte*>(p.bytes.data()); // written to only when `memory_` says that it may be
-    constexpr std::uintptr_t alignment = 16; // of the largest element
-    if (memory_ == payload_memory::private_ && p.bytes.owned() && reinterpret_cast<std::uintptr_t>(bytes) % alignment == 0) {
+    auto* const bytes =
+        const_cast<std::byte*>(p.bytes.data()); // written to only when `memory_` says that it may be
+    constexpr std::uintptr_t alignment = 16;    // of the largest element
+    if (memory_ == payload_memory::private_ && p.bytes.owned() &&
+        reinterpret_cast<std::uintptr_t>(bytes) % alignment == 0) {
       auto* keep = new shared_bytes(p.bytes);
-      c10::DataPtr data(bytes, keep, [](void* k) { delete static_cast<shared_bytes*>(k); }, c10::Device(c10::kCPU));
+      c10::DataPtr data(
+          bytes, keep, [](void* k) { delete static_cast<shared_bytes*>(k); }, c10::Device(c10::kCPU));
       it->second = c10::Storage(c10::Storage::use_byte_size_t(), size, std::move(data), nullptr, false);
     } else {
       auto copy = c10::GetCPUAllocator()->allocate(size);
       std::memcpy(copy.get(), bytes, size);
-      it->second = c10::Storage(c10::Storage::use_byte_size_t(), size, std::move(copy), c10::GetCPUAllocator(), false);
+      it->second =
+          c10::Storage(c10::Storage::use_byte_size_t(), size, std::move(copy), c10::GetCPUAllocator(), false);
     }
     return it->second;
   }
@@ -110,12 +126,16 @@ private:
 inline pt2::tensor_meta to_pt2_meta(const at::Tensor& t) {
   const auto dtype = detail::map_to(detail::scalar_type_map, from_c10(t.scalar_type()));
   if (!dtype)
-    fail(error_kind::unsupported, "archives have no number for the element type " + std::string(c10::toString(t.scalar_type())), "weights", "convert the weight to another type");
+    fail(error_kind::unsupported,
+         "archives have no number for the element type " + std::string(c10::toString(t.scalar_type())),
+         "weights", "convert the weight to another type");
   using number = pt2::sym_int;
   pt2::tensor_meta m;
   m.dtype = *dtype;
-  for (const auto s : t.sizes()) m.sizes.push_back(number::make<number::tag::as_int>(s));
-  for (const auto s : t.strides()) m.strides.push_back(number::make<number::tag::as_int>(s));
+  for (const auto s : t.sizes())
+    m.sizes.push_back(number::make<number::tag::as_int>(s));
+  for (const auto s : t.strides())
+    m.strides.push_back(number::make<number::tag::as_int>(s));
   m.storage_offset = number::make<number::tag::as_int>(t.storage_offset());
   m.requires_grad = t.requires_grad();
   m.device = detail::to_pt2(from_c10(t.device()));
@@ -123,13 +143,14 @@ inline pt2::tensor_meta to_pt2_meta(const at::Tensor& t) {
   return m;
 }
 
-/// A tensor as a payload: its whole storage, which the payload keeps alive, so that tensors which share one share a
-/// record. A tensor of another device is copied to the CPU, its meta keeps the device.
+/// A tensor as a payload: its whole storage, which the payload keeps alive, so that tensors which share one
+/// share a record. A tensor of another device is copied to the CPU, its meta keeps the device.
 inline pt2::payload to_payload(const at::Tensor& t, bool is_parameter, std::string_view name) {
   if (!t.defined() || t.layout() != c10::Layout::Strided || t.is_quantized())
-    fail(error_kind::unsupported, "a weight that is not a plain strided tensor cannot be saved", "weight '" + std::string(name) + "'",
-         "convert it with to_dense() or dequantize() first");
-  if (t.is_conj() || t.is_neg()) return to_payload(t.resolve_conj().resolve_neg(), is_parameter, name);
+    fail(error_kind::unsupported, "a weight that is not a plain strided tensor cannot be saved",
+         "weight '" + std::string(name) + "'", "convert it with to_dense() or dequantize() first");
+  if (t.is_conj() || t.is_neg())
+    return to_payload(t.resolve_conj().resolve_neg(), is_parameter, name);
   const at::Tensor host = t.is_cpu() ? t.detach() : t.detach().cpu();
   pt2::payload p;
   p.meta.is_param = is_parameter;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Export as a composition of stages. A stage is a type that states which facts it needs and which it gives; an
-// `exporter<Stages...>` is legal when every need is met by an earlier stage, which the compiler checks. A program
-// instantiates the stages it names and no others.
+// Export as a composition of stages. A stage is a type that states which facts it needs and which it gives;
+// an `exporter<Stages...>` is legal when every need is met by an earlier stage, which the compiler checks. A
+// program instantiates the stages it names and no others.
 #pragma once
 
 #include <concepts>
@@ -15,7 +15,8 @@ namespace espalier {
 template <class... Fs>
 struct facts {};
 
-/// Facts that the stages of the library exchange. A user's stage may need and give facts of its own: any type will do.
+/// Facts that the stages of the library exchange. A user's stage may need and give facts of its own: any type
+/// will do.
 namespace fact {
 struct inputs_bound; ///< the example inputs are flat leaves with names, and their tree spec is known
 struct state_bound;  ///< parameters and buffers are listed by name
@@ -57,15 +58,17 @@ struct first_missing<Have, facts<>> {
 };
 template <class Have, class F, class... Fs>
 struct first_missing<Have, facts<F, Fs...>> {
-  using type = typename std::conditional_t<has_fact<Have, F>, first_missing<Have, facts<Fs...>>, std::type_identity<F>>::type;
+  using type = typename std::conditional_t<has_fact<Have, F>, first_missing<Have, facts<Fs...>>,
+                                           std::type_identity<F>>::type;
 };
 
-/// The template arguments are what the compiler prints beside the sentence: the stage, its place, and what it lacks.
+/// The template arguments are what the compiler prints beside the sentence: the stage, its place, and what it
+/// lacks.
 template <class Stage, std::size_t Position, class Needs>
 struct stage_lacks {
-  static_assert(std::same_as<Needs, no_fact>,
-                "espalier: exporter<Stages...>: a stage needs a fact that no earlier stage gives (stage_lacks<STAGE, POSITION, FACT> names "
-                "them); put a stage that gives it before");
+  static_assert(std::same_as<Needs, no_fact>, "espalier: exporter<Stages...>: a stage needs a fact that no "
+                                              "earlier stage gives (stage_lacks<STAGE, POSITION, FACT> names "
+                                              "them); put a stage that gives it before");
   static constexpr bool ok = std::same_as<Needs, no_fact>;
 };
 

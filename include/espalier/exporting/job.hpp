@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// The job that export stages work on: what is known of the model, its inputs and its graph so far. All of it is plain
-// data; only the model and its inputs are typed, so that only the stages that touch them are instantiated per model.
+// The job that export stages work on: what is known of the model, its inputs and its graph so far. All of it
+// is plain data; only the model and its inputs are typed, so that only the stages that touch them are
+// instantiated per model.
 #pragma once
 
 #include <espalier/bridge/pytree.hpp>
@@ -18,7 +19,8 @@ namespace espalier {
 
 /// What an export may be told.
 struct export_options {
-  /// Buffers that Python would have registered with `persistent=False`: LibTorch's register_buffer cannot say it.
+  /// Buffers that Python would have registered with `persistent=False`: LibTorch's register_buffer cannot say
+  /// it.
   std::set<std::string> non_persistent_buffers;
   /// Record the user's C++ stack for each node (slower; needs symbols to be readable).
   bool stack_traces = false;
@@ -66,7 +68,9 @@ struct export_job<Model, example_args<Ts...>> : export_job_data {
   using inputs_type = example_args<Ts...>;
   Model& model;
   const inputs_type& inputs;
-  export_job(Model& m, const inputs_type& in, export_options o) : model(m), inputs(in) { options = std::move(o); }
+  export_job(Model& m, const inputs_type& in, export_options o) : model(m), inputs(in) {
+    options = std::move(o);
+  }
 };
 
 } // namespace espalier

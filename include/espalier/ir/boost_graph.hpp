@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// Graphs as Boost.Graph sees them: VertexListGraph, BidirectionalGraph, AdjacencyGraph and EdgeListGraph. A vertex is a
-// node, an edge one use of a value (so `add(x, x)` has two parallel edges), directed from definition to user. The
-// in-edges of a node are its operands in order. Nothing is copied; including this pulls in traits and property maps
-// only, algorithms are the caller's to include.
+// Graphs as Boost.Graph sees them: VertexListGraph, BidirectionalGraph, AdjacencyGraph and EdgeListGraph. A
+// vertex is a node, an edge one use of a value (so `add(x, x)` has two parallel edges), directed from
+// definition to user. The in-edges of a node are its operands in order. Nothing is copied; including this
+// pulls in traits and property maps only, algorithms are the caller's to include.
 //
-// `get(vertex_index, g)` numbers the nodes alive from 0 to num_vertices(g) - 1. While nothing was erased that is the
-// node's id; with tombstones it is a table made by that call, in linear time, and shared by the map's copies: take the
-// map once, after the last edit.
+// `get(vertex_index, g)` numbers the nodes alive from 0 to num_vertices(g) - 1. While nothing was erased that
+// is the node's id; with tombstones it is a table made by that call, in linear time, and shared by the map's
+// copies: take the map once, after the last edit.
 #pragma once
 
 #include <espalier/ir/dialect.hpp>
@@ -80,7 +80,8 @@ struct bgl_out_edges {
   std::size_t result = 0;
   slot_id at{};
   void settle() {
-    while (!at.valid() && result + 1 < g->num_results(n)) at = g->first_use(g->result(n, ++result));
+    while (!at.valid() && result + 1 < g->num_results(n))
+      at = g->first_use(g->result(n, ++result));
   }
   value_type get() const { return at; }
   void advance() {
@@ -95,7 +96,8 @@ struct bgl_in_edges {
   const graph_storage* g = nullptr;
   std::uint32_t at = 0, last = 0;
   void settle() {
-    while (at != last && !g->slot(slot_id{at}).is_use()) ++at;
+    while (at != last && !g->slot(slot_id{at}).is_use())
+      ++at;
   }
   value_type get() const { return slot_id{at}; }
   void advance() {
@@ -115,7 +117,8 @@ struct bgl_edges {
       const auto first = g->arg_slot(n, 0).index;
       in = {g, first, first + static_cast<std::uint32_t>(g->slots(n).size())};
       in.settle();
-      if (in.at != in.last) return;
+      if (in.at != in.last)
+        return;
       n = g->next(n);
     }
     in = {};
@@ -123,7 +126,8 @@ struct bgl_edges {
   value_type get() const { return in.get(); }
   void advance() {
     in.advance();
-    if (in.at != in.last) return;
+    if (in.at != in.last)
+      return;
     n = g->next(n);
     enter();
   }
@@ -150,11 +154,13 @@ public:
 
   node_index_map() = default;
   explicit node_index_map(const graph_storage& g) {
-    if (g.num_nodes() == g.node_capacity()) return;
+    if (g.num_nodes() == g.node_capacity())
+      return;
     auto table = std::make_shared<std::vector<std::uint32_t>>(g.node_capacity());
     std::uint32_t next = 0;
     for (std::uint32_t i = 0; i != g.node_capacity(); ++i)
-      if (g.alive(node_id{i})) (*table)[i] = next++;
+      if (g.alive(node_id{i}))
+        (*table)[i] = next++;
     table_ = std::move(table);
   }
   std::size_t operator[](node_id n) const { return table_ ? (*table_)[n.index] : n.index; }
@@ -181,12 +187,14 @@ inline auto out_edges(node_id n, const graph_storage& g) {
 /// O(uses).
 inline std::size_t out_degree(node_id n, const graph_storage& g) {
   std::size_t d = 0;
-  for (std::size_t i = 0; i != g.num_results(n); ++i) d += g.count_uses(g.result(n, i));
+  for (std::size_t i = 0; i != g.num_results(n); ++i)
+    d += g.count_uses(g.result(n, i));
   return d;
 }
 inline auto in_edges(node_id n, const graph_storage& g) {
   using it = detail::bgl_iterator<detail::bgl_in_edges>;
-  const std::uint32_t first = g.arg_slot(n, 0).index, last = first + static_cast<std::uint32_t>(g.slots(n).size());
+  const std::uint32_t first = g.arg_slot(n, 0).index,
+                      last = first + static_cast<std::uint32_t>(g.slots(n).size());
   detail::bgl_in_edges begin{&g, first, last};
   begin.settle();
   return std::pair<it, it>(it(begin), it({&g, last, last}));
@@ -194,7 +202,8 @@ inline auto in_edges(node_id n, const graph_storage& g) {
 /// O(arguments).
 inline std::size_t in_degree(node_id n, const graph_storage& g) {
   std::size_t d = 0;
-  for (auto& x : g.slots(n)) d += x.is_use();
+  for (auto& x : g.slots(n))
+    d += x.is_use();
   return d;
 }
 inline std::size_t degree(node_id n, const graph_storage& g) { return in_degree(n, g) + out_degree(n, g); }
@@ -217,13 +226,16 @@ inline auto edges(const graph_storage& g) {
 /// O(nodes + arguments).
 inline std::size_t num_edges(const graph_storage& g) {
   std::size_t d = 0;
-  for (node_id n = g.first(); n.valid(); n = g.next(n)) d += in_degree(n, g);
+  for (node_id n = g.first(); n.valid(); n = g.next(n))
+    d += in_degree(n, g);
   return d;
 }
 
 inline node_index_map get(boost::vertex_index_t, const graph_storage& g) { return node_index_map(g); }
 /// O(1) while nothing was erased, else linear: take the map instead of asking node by node.
-inline std::size_t get(boost::vertex_index_t, const graph_storage& g, node_id n) { return node_index_map(g)[n]; }
+inline std::size_t get(boost::vertex_index_t, const graph_storage& g, node_id n) {
+  return node_index_map(g)[n];
+}
 
 } // namespace espalier
 

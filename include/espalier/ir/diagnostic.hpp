@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What verifiers report: where, what, and the cure. A verifier collects all it finds; the caller decides whether to
-// print them or to throw.
+// What verifiers report: where, what, and the cure. A verifier collects all it finds; the caller decides
+// whether to print them or to throw.
 #pragma once
 
 #include <espalier/support/error.hpp>
@@ -24,17 +24,22 @@ struct diagnostic {
 /// `PLACE: WHAT; CURE`.
 inline std::string to_string(const diagnostic& d) {
   std::string s = d.place;
-  if (!s.empty()) s += ": ";
+  if (!s.empty())
+    s += ": ";
   s += d.what;
-  if (!d.cure.empty()) s += "; " + d.cure;
+  if (!d.cure.empty())
+    s += "; " + d.cure;
   return s;
 }
 
-/// Throws the first diagnostic as an `error` (verification), telling how many others there are. Nothing if none.
+/// Throws the first diagnostic as an `error` (verification), telling how many others there are. Nothing if
+/// none.
 inline void throw_first(std::span<const diagnostic> found) {
-  if (found.empty()) return;
+  if (found.empty())
+    return;
   std::string what = found.front().what;
-  if (found.size() > 1) what += " (and " + std::to_string(found.size() - 1) + " more)";
+  if (found.size() > 1)
+    what += " (and " + std::to_string(found.size() - 1) + " more)";
   fail(error_kind::verification, what, found.front().place, found.front().cure);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Dialects: a tag type that says what a graph may hold. Rules are types, so that the compiler checks a typed builder
-// against them, and the verifier a graph from a file, by the same constant expression. A user's dialect is a struct
-// with a name and a list of rules.
+// Dialects: a tag type that says what a graph may hold. Rules are types, so that the compiler checks a typed
+// builder against them, and the verifier a graph from a file, by the same constant expression. A user's
+// dialect is a struct with a name and a list of rules.
 #pragma once
 
 #include <espalier/schema/op_id.hpp>
@@ -32,7 +32,8 @@ struct rules {
 /// No operator changes its arguments.
 struct no_mutation {
   static constexpr bool permits(op_flags f) noexcept { return !f.mutates; }
-  static constexpr std::string_view sentence = "the dialect is functional: no operator may mutate its arguments";
+  static constexpr std::string_view sentence =
+      "the dialect is functional: no operator may mutate its arguments";
 };
 /// Only operators with a known schema, higher-order operators and builtins on sizes.
 struct known_operators {
@@ -45,8 +46,8 @@ struct core_operators {
   static constexpr std::string_view sentence = "the dialect holds Core ATen operators only";
 };
 
-/// What a dialect provides: its name here, the name Python's verifier has for it (`verifiers` in an archive; empty if
-/// none), and its rules.
+/// What a dialect provides: its name here, the name Python's verifier has for it (`verifiers` in an archive;
+/// empty if none), and its rules.
 template <class D>
 concept dialect = requires(op_flags f) {
   { D::name } -> std::convertible_to<std::string_view>;
@@ -75,7 +76,8 @@ struct core_aten {
   using rule_list = rules<no_mutation, core_operators>;
 };
 
-/// Whether every graph of dialect `From` is one of dialect `To` by definition: a pass for `To` takes it as it is.
+/// Whether every graph of dialect `From` is one of dialect `To` by definition: a pass for `To` takes it as it
+/// is.
 template <class From, class To>
 inline constexpr bool refines = std::same_as<From, To>;
 template <>

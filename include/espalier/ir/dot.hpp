@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Graphviz output. Our own writer: a node shows its name, its operator, its constant arguments and its type; inner
-// graphs are clusters. Texts are escaped, so any name may occur.
+// Graphviz output. Our own writer: a node shows its name, its operator, its constant arguments and its type;
+// inner graphs are clusters. Texts are escaped, so any name may occur.
 #pragma once
 
 #include <espalier/ir/format.hpp>
@@ -16,9 +16,10 @@ namespace espalier {
 
 /// What a drawing shows.
 struct dot_options {
-  bool types = true;      ///< the results' types
-  bool constants = true;  ///< constant arguments
-  bool edge_labels = true; ///< on an edge: which result of a node of several, and which argument when it is not the first
+  bool types = true;     ///< the results' types
+  bool constants = true; ///< constant arguments
+  bool edge_labels =
+      true; ///< on an edge: which result of a node of several, and which argument when it is not the first
   bool subgraphs = true;
   std::string_view name = "espalier";
 };
@@ -35,7 +36,8 @@ public:
       node_line(n);
       edges(n);
     }
-    if (!o_.subgraphs) return;
+    if (!o_.subgraphs)
+      return;
     for (std::size_t i = 0; i != g_.num_subgraphs(); ++i) {
       const std::string inner = prefix_ + std::to_string(i) + "_";
       out_ += "  subgraph ";
@@ -51,7 +53,8 @@ public:
   void quoted(std::string_view s) {
     out_ += '"';
     for (char c : s) {
-      if (c == '"' || c == '\\') out_ += '\\';
+      if (c == '"' || c == '\\')
+        out_ += '\\';
       if (c == '\n')
         out_ += "\\n";
       else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
@@ -75,15 +78,18 @@ private:
       text_ += '\n';
       text_ += to_string(g_.input(n));
       break;
-    case node_kind::output: break;
+    case node_kind::output:
+      break;
     case node_kind::get_attr:
       text_ += "\nget_attr ";
-      if (g_.num_args(n)) args_.arg(n, g_.arg_slot(n, 0));
+      if (g_.num_args(n))
+        args_.arg(n, g_.arg_slot(n, 0));
       break;
     default:
       text_ += '\n';
       text_ += target_of(g_.op(n));
-      if (o_.constants) constants(n);
+      if (o_.constants)
+        constants(n);
     }
     if (o_.types)
       for (std::size_t i = 0; i != g_.num_results(n); ++i)
@@ -96,11 +102,20 @@ private:
     out_ += " [label=";
     quoted(text_);
     switch (g_.kind(n)) {
-    case node_kind::placeholder: out_ += ", shape=ellipse"; break;
-    case node_kind::output: out_ += ", shape=ellipse, style=bold"; break;
-    case node_kind::get_attr: out_ += ", shape=note"; break;
-    case node_kind::call_higher_order: out_ += ", shape=box, style=bold"; break;
-    default: out_ += ", shape=box";
+    case node_kind::placeholder:
+      out_ += ", shape=ellipse";
+      break;
+    case node_kind::output:
+      out_ += ", shape=ellipse, style=bold";
+      break;
+    case node_kind::get_attr:
+      out_ += ", shape=note";
+      break;
+    case node_kind::call_higher_order:
+      out_ += ", shape=box, style=bold";
+      break;
+    default:
+      out_ += ", shape=box";
     }
     out_ += "];\n";
   }
@@ -109,7 +124,8 @@ private:
     bool any = false;
     for (std::size_t i = 0; i != g_.num_args(n); ++i) {
       const slot_id a = g_.arg_slot(n, i);
-      if (g_.slot(a).is_use() || g_.slot(a).form() == arg_form::absent) continue;
+      if (g_.slot(a).is_use() || g_.slot(a).form() == arg_form::absent)
+        continue;
       text_ += any ? ", " : "\n";
       any = true;
       if (s && i < s->args.size()) {
@@ -122,7 +138,8 @@ private:
   void edges(node_id n) {
     std::size_t operand = 0;
     for (auto& x : g_.slots(n)) {
-      if (!x.is_use()) continue;
+      if (!x.is_use())
+        continue;
       const value_id v{x.w0};
       const node_id from = g_.def(v);
       out_ += "  ";
@@ -131,8 +148,10 @@ private:
       id(n);
       text_.clear();
       if (o_.edge_labels) {
-        if (g_.num_results(from) > 1 || g_.returns_list(from)) text_ += "[" + std::to_string(g_.result_index(v)) + "]";
-        if (operand) text_ += (text_.empty() ? "" : " ") + std::to_string(operand);
+        if (g_.num_results(from) > 1 || g_.returns_list(from))
+          text_ += "[" + std::to_string(g_.result_index(v)) + "]";
+        if (operand)
+          text_ += (text_.empty() ? "" : " ") + std::to_string(operand);
       }
       ++operand;
       if (!text_.empty()) {

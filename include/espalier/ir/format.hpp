@@ -47,7 +47,8 @@ inline void append_double(std::string& out, double d) {
   const auto exponent_text = s.substr(e + (s[e + 1] == '+' ? 2 : 1));
   std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
   std::string digits(1, s[0]);
-  if (e > 2) digits += s.substr(2, e - 2);
+  if (e > 2)
+    digits += s.substr(2, e - 2);
   const int n = static_cast<int>(digits.size());
   if (exponent < -4 || exponent >= 16) {
     out += digits[0];
@@ -57,7 +58,8 @@ inline void append_double(std::string& out, double d) {
     }
     out += exponent < 0 ? "e-" : "e+";
     const int a = exponent < 0 ? -exponent : exponent;
-    if (a < 10) out += '0';
+    if (a < 10)
+      out += '0';
     append_int(out, a);
   } else if (exponent < 0) {
     out += "0.";
@@ -108,15 +110,17 @@ inline void append_sym(std::string& out, const sym_int& s) {
 inline void append_dims(std::string& out, const sym_ints& d) {
   out += '[';
   for (std::size_t i = 0; i != d.size(); ++i) {
-    if (i) out += ", ";
+    if (i)
+      out += ", ";
     append_sym(out, d[i]);
   }
   out += ']';
 }
 
-/// The enumerations come from files, so their names are looked up with the bounds checked; numbers that have no name
-/// are written as `dtype(77)`.
-inline void append_enum(std::string& out, std::string_view what, std::string_view name, std::int64_t number, bool known) {
+/// The enumerations come from files, so their names are looked up with the bounds checked; numbers that have
+/// no name are written as `dtype(77)`.
+inline void append_enum(std::string& out, std::string_view what, std::string_view name, std::int64_t number,
+                        bool known) {
   out += what;
   if (known) {
     out += name;
@@ -126,14 +130,19 @@ inline void append_enum(std::string& out, std::string_view what, std::string_vie
     out += ')';
   }
 }
-inline bool known_device(device d) noexcept { return d.type >= 0 && static_cast<std::size_t>(d.type) < std::size(device_names); }
-inline bool known_layout(std::int64_t l) noexcept { return l >= 0 && static_cast<std::size_t>(l) < std::size(layout_names); }
+inline bool known_device(device d) noexcept {
+  return d.type >= 0 && static_cast<std::size_t>(d.type) < std::size(device_names);
+}
+inline bool known_layout(std::int64_t l) noexcept {
+  return l >= 0 && static_cast<std::size_t>(l) < std::size(layout_names);
+}
 inline bool known_memory_format(std::int64_t f) noexcept {
   return f >= 0 && static_cast<std::size_t>(f) < std::size(memory_format_names);
 }
 inline bool known_dtype(std::int64_t t) noexcept {
   for (auto& r : scalar_type_rows)
-    if (static_cast<std::int64_t>(r.type) == t) return true;
+    if (static_cast<std::int64_t>(r.type) == t)
+      return true;
   return false;
 }
 inline void append_device(std::string& out, device d) {
@@ -148,17 +157,23 @@ inline void append_device(std::string& out, device d) {
   }
 }
 
-/// `f32[2, 3]`, with strides `f32[2, 3][3, 1]` and device `f32[2, 3][3, 1]cpu` when asked, as print_readable has it;
-/// `Sym(s77)` for numbers. Nothing when nothing is known.
-inline void append_annotation(std::string& out, const graph_storage& g, const value_meta& m, bool strides, bool devices) {
+/// `f32[2, 3]`, with strides `f32[2, 3][3, 1]` and device `f32[2, 3][3, 1]cpu` when asked, as print_readable
+/// has it; `Sym(s77)` for numbers. Nothing when nothing is known.
+inline void append_annotation(std::string& out, const graph_storage& g, const value_meta& m, bool strides,
+                              bool devices) {
   switch (m.kind) {
-  case value_kind::unknown: return;
-  case value_kind::none: out += "None"; return;
+  case value_kind::unknown:
+    return;
+  case value_kind::none:
+    out += "None";
+    return;
   case value_kind::tensor:
     out += to_string(m.tensor.dtype);
     append_dims(out, m.tensor.sizes);
-    if (strides) append_dims(out, m.tensor.strides);
-    if (devices) append_device(out, m.tensor.dev);
+    if (strides)
+      append_dims(out, m.tensor.strides);
+    if (devices)
+      append_device(out, m.tensor.dev);
     return;
   case value_kind::sym_int:
   case value_kind::sym_bool:
@@ -174,8 +189,12 @@ inline void append_annotation(std::string& out, const graph_storage& g, const va
       append_sym(out, m.symbol);
     out += ')';
     return;
-  case value_kind::custom_object: out += g.text(m.text); return;
-  case value_kind::token: out += "token"; return;
+  case value_kind::custom_object:
+    out += g.text(m.text);
+    return;
+  case value_kind::token:
+    out += "token";
+    return;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// `graph<Dialect>`: a graph whose dialect is a type, and a builder that the compiler checks: arity, argument kinds,
-// names, defaults, and whether the dialect permits the operator. All of it is a thin shell over `graph_storage`.
+// `graph<Dialect>`: a graph whose dialect is a type, and a builder that the compiler checks: arity, argument
+// kinds, names, defaults, and whether the dialect permits the operator. All of it is a thin shell over
+// `graph_storage`.
 #pragma once
 
 #include <espalier/ir/build_check.hpp>
@@ -34,8 +35,8 @@ public:
   constexpr explicit graph(graph_storage s) : graph_storage(std::move(s)) {}
   /// A graph of a dialect that refines this one is one of this dialect.
   template <dialect From>
-  requires(!std::same_as<From, D> && refines<From, D>)
-  constexpr graph(graph<From> g) : graph_storage(std::move(static_cast<graph_storage&>(g))) {}
+  requires(!std::same_as<From, D> && refines<From, D>) constexpr graph(graph<From> g)
+      : graph_storage(std::move(static_cast<graph_storage&>(g))) {}
 
   constexpr graph_storage& storage() noexcept { return *this; }
   constexpr const graph_storage& storage() const noexcept { return *this; }
@@ -47,8 +48,9 @@ public:
     return view(this->graph_storage::placeholder(K, name, id));
   }
 
-  /// Calls an operator. Arguments go in schema order, the rest by name (`kw<"alpha">(2)`); those with defaults may be
-  /// left out. Gives the result as a `value`; several as `std::array<value, N>`; none as the `node`.
+  /// Calls an operator. Arguments go in schema order, the rest by name (`kw<"alpha">(2)`); those with
+  /// defaults may be left out. Gives the result as a `value`; several as `std::array<value, N>`; none as the
+  /// `node`.
   template <op_type Op, class... A>
   constexpr auto call(A&&... a) {
     detail::check_permitted<D, Op>();
@@ -62,7 +64,8 @@ public:
         return node(*this, n);
       } else {
         std::array<value, traits::num_returns> out;
-        for (std::size_t i = 0; i != out.size(); ++i) out[i] = value(*this, this->result(n, i));
+        for (std::size_t i = 0; i != out.size(); ++i)
+          out[i] = value(*this, this->result(n, i));
         return out;
       }
     } else {
@@ -70,31 +73,35 @@ public:
     }
   }
 
-  /// Calls an operator whose result is a list of `count` tensors (`split`, `unbind`): the node's results are its elements.
+  /// Calls an operator whose result is a list of `count` tensors (`split`, `unbind`): the node's results are
+  /// its elements.
   template <op_type Op, class... A>
   constexpr node call_list(std::size_t count, A&&... a) {
     detail::check_permitted<D, Op>();
-    if constexpr (detail::check_arguments<Op, std::remove_cvref_t<A>...>()) return node(*this, put<Op>(count, true, static_cast<A&&>(a)...));
+    if constexpr (detail::check_arguments<Op, std::remove_cvref_t<A>...>())
+      return node(*this, put<Op>(count, true, static_cast<A&&>(a)...));
   }
 
   /// A call of an operator known at run time only. The dialect's rules are checked and broken ones thrown.
-  constexpr node call_dynamic(op_id op, std::span<const argument> args, std::size_t num_results, bool list_result = false) {
+  constexpr node call_dynamic(op_id op, std::span<const argument> args, std::size_t num_results,
+                              bool list_result = false) {
     if (const auto why = D::rule_list::refuses(flags_of(op)); !why.empty())
-      fail(error_kind::verification, std::string(why), "operator '" + std::string(name_of(op)) + "' in dialect " + std::string(D::name),
+      fail(error_kind::verification, std::string(why),
+           "operator '" + std::string(name_of(op)) + "' in dialect " + std::string(D::name),
            "lower the operator first, or build in a dialect that permits it");
     return node(*this, this->graph_storage::call(op, args, num_results, list_result));
   }
 
   /// The output node.
   template <class... V>
-  requires(std::convertible_to<const V&, argument> && ...)
-  constexpr node output(const V&... v) {
+  requires(std::convertible_to<const V&, argument>&&...) constexpr node output(const V&... v) {
     const std::array<argument, sizeof...(V)> a{argument(v)...};
     return node(*this, this->graph_storage::output(a));
   }
   constexpr node output(std::span<const value> vs) {
     std::vector<argument> a;
-    for (auto& v : vs) a.push_back(argument(v));
+    for (auto& v : vs)
+      a.push_back(argument(v));
     return node(*this, this->graph_storage::output(a));
   }
 
@@ -105,7 +112,11 @@ private:
   constexpr node_id put(std::size_t results, bool list, A&&... a) {
     std::array<argument, op_traits<Op>::arity == 0 ? 1 : op_traits<Op>::arity> args{};
     return detail::with_arguments<Op, 0>(
-        args, [&] { return this->graph_storage::call(id_of<Op>(), std::span<const argument>(args.data(), op_traits<Op>::arity), results, list); },
+        args,
+        [&] {
+          return this->graph_storage::call(
+              id_of<Op>(), std::span<const argument>(args.data(), op_traits<Op>::arity), results, list);
+        },
         a...);
   }
 };
@@ -120,8 +131,8 @@ public:
   constexpr node operator*() const noexcept { return n_; }
   constexpr const node* operator->() const noexcept { return &n_; }
 
-  /// The argument of that name in the schema: a `value` for a required tensor, else an `arg_view` (absent when it was
-  /// left out). An unknown name does not compile.
+  /// The argument of that name in the schema: a `value` for a required tensor, else an `arg_view` (absent
+  /// when it was left out). An unknown name does not compile.
   template <fixed_string Name>
   constexpr auto arg() const {
     constexpr std::size_t i = op_traits<Op>::template index_of<Name>;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What a graph knows about its values (`val` of FX) and about where its nodes come from (module stack, stack trace,
-// provenance). Both are interned per graph: the thousand nodes of a layer share one record, a copy is an id.
+// What a graph knows about its values (`val` of FX) and about where its nodes come from (module stack, stack
+// trace, provenance). Both are interned per graph: the thousand nodes of a layer share one record, a copy is
+// an id.
 #pragma once
 
 #include <espalier/ir/strings.hpp>
@@ -18,18 +19,18 @@ namespace espalier {
 
 /// What a value is.
 enum class value_kind : std::uint8_t {
-  unknown,   ///< nothing recorded
-  none,      ///< None: an optional result that was not computed
+  unknown, ///< nothing recorded
+  none,    ///< None: an optional result that was not computed
   tensor,
-  sym_int,   ///< an integer: a size, an item()
+  sym_int, ///< an integer: a size, an item()
   sym_float,
   sym_bool,
   custom_object, ///< an instance of a custom class; `text` is its class
-  token,     ///< orders effects
+  token,         ///< orders effects
 };
 
-/// What is known of a value. For `tensor`, `tensor` holds; for the symbolic kinds `symbol` is the expression (or the
-/// constant) and `hint` its value on the example inputs, when there was one.
+/// What is known of a value. For `tensor`, `tensor` holds; for the symbolic kinds `symbol` is the expression
+/// (or the constant) and `hint` its value on the example inputs, when there was one.
 struct value_meta {
   value_kind kind = value_kind::unknown;
   tensor_meta tensor{};
@@ -49,8 +50,8 @@ struct value_meta {
   friend constexpr bool operator==(const value_meta&, const value_meta&) = default;
 };
 
-/// Where a node comes from: keys (`nn_module_stack`, `stack_trace`, `torch_fn`, `from_node`, ...) and their texts, as
-/// the archive holds them, in order of key insertion.
+/// Where a node comes from: keys (`nn_module_stack`, `stack_trace`, `torch_fn`, `from_node`, ...) and their
+/// texts, as the archive holds them, in order of key insertion.
 struct origin {
   struct entry {
     str_id key, text;
@@ -59,7 +60,8 @@ struct origin {
   inline_vector<entry, 4> entries;
   constexpr str_id find(str_id key) const noexcept {
     for (auto& e : entries)
-      if (e.key == key) return e.text;
+      if (e.key == key)
+        return e.text;
     return {};
   }
   constexpr void set(str_id key, str_id text) {
@@ -87,8 +89,10 @@ constexpr std::uint64_t hash_of(const sym_int& s) noexcept {
 constexpr std::uint64_t hash_of(const tensor_meta& m) noexcept {
   std::uint64_t h = static_cast<std::uint64_t>(m.dtype) * 131 + static_cast<std::uint64_t>(m.lay) * 17 +
                     static_cast<std::uint64_t>(m.dev.type) * 7 + (m.requires_grad ? 3 : 0);
-  for (auto& s : m.sizes) h = mix(h, hash_of(s));
-  for (auto& s : m.strides) h = mix(h, hash_of(s));
+  for (auto& s : m.sizes)
+    h = mix(h, hash_of(s));
+  for (auto& s : m.strides)
+    h = mix(h, hash_of(s));
   return mix(h, hash_of(m.storage_offset));
 }
 constexpr std::uint64_t hash_of(const value_meta& m) noexcept {
@@ -97,7 +101,8 @@ constexpr std::uint64_t hash_of(const value_meta& m) noexcept {
 }
 constexpr std::uint64_t hash_of(const origin& o) noexcept {
   std::uint64_t h = o.entries.size();
-  for (auto& e : o.entries) h = mix(h, (std::uint64_t{e.key.index} << 32) | e.text.index);
+  for (auto& e : o.entries)
+    h = mix(h, (std::uint64_t{e.key.index} << 32) | e.text.index);
   return h;
 }
 
@@ -106,10 +111,12 @@ template <class T, class Id>
 class interner {
 public:
   constexpr Id intern(const T& x) {
-    if ((items_.size() + 1) * 4 > table_.size() * 3) grow();
+    if ((items_.size() + 1) * 4 > table_.size() * 3)
+      grow();
     std::size_t at = hash_of(x) & (table_.size() - 1);
     while (table_[at] != 0) {
-      if (items_[table_[at] - 1] == x) return Id{table_[at] - 1};
+      if (items_[table_[at] - 1] == x)
+        return Id{table_[at] - 1};
       at = (at + 1) & (table_.size() - 1);
     }
     items_.push_back(x);
@@ -124,10 +131,12 @@ private:
     const std::size_t n = table_.empty() ? 16 : table_.size() * 2;
     table_.clear();
     table_.reserve(n);
-    for (std::size_t i = 0; i != n; ++i) table_.push_back(0); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
+    for (std::size_t i = 0; i != n; ++i)
+      table_.push_back(0); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
     for (std::size_t i = 0; i != items_.size(); ++i) {
       std::size_t at = hash_of(items_[i]) & (n - 1);
-      while (table_[at] != 0) at = (at + 1) & (n - 1);
+      while (table_[at] != 0)
+        at = (at + 1) & (n - 1);
       table_[at] = static_cast<std::uint32_t>(i + 1);
     }
   }
@@ -137,14 +146,15 @@ private:
 
 } // namespace detail
 
-/// One frame of a node's module stack: the key that Python gives it, the module's path from the root, its type.
+/// One frame of a node's module stack: the key that Python gives it, the module's path from the root, its
+/// type.
 struct module_frame {
   std::string_view key, path, type;
   friend constexpr bool operator==(const module_frame&, const module_frame&) = default;
 };
 
-/// The frames of a serialised `nn_module_stack` (`key,path,type;key,path,type`), outermost first. The type may hold
-/// commas; the key and the path may not.
+/// The frames of a serialised `nn_module_stack` (`key,path,type;key,path,type`), outermost first. The type
+/// may hold commas; the key and the path may not.
 inline std::vector<module_frame> parse_module_stack(std::string_view s) {
   std::vector<module_frame> frames;
   while (!s.empty()) {
@@ -156,10 +166,12 @@ inline std::vector<module_frame> parse_module_stack(std::string_view s) {
     if (a != one.npos) {
       const auto b = one.find(',', a + 1);
       f.path = one.substr(a + 1, b == one.npos ? one.npos : b - a - 1);
-      if (b != one.npos) f.type = one.substr(b + 1);
+      if (b != one.npos)
+        f.type = one.substr(b + 1);
     }
     frames.push_back(f);
-    if (end == s.npos) break;
+    if (end == s.npos)
+      break;
     s.remove_prefix(end + 1);
   }
   return frames;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// The storage of a graph: flat arrays of nodes, values and argument slots, linked by 32-bit ids. It is no template
-// and knows no dialect: `graph<Dialect>` and the views are typed shells over it, so that every instantiation shares
-// this code. A node with two operands and one result takes 96 bytes, metadata ids included.
+// The storage of a graph: flat arrays of nodes, values and argument slots, linked by 32-bit ids. It is no
+// template and knows no dialect: `graph<Dialect>` and the views are typed shells over it, so that every
+// instantiation shares this code. A node with two operands and one result takes 96 bytes, metadata ids
+// included.
 //
-// Copying a graph copies its arrays. Erased nodes leave tombstones, so that ids stay valid until `compacted()`.
+// Copying a graph copies its arrays. Erased nodes leave tombstones, so that ids stay valid until
+// `compacted()`.
 #pragma once
 
 #include <espalier/ir/argument.hpp>
@@ -21,24 +23,33 @@
 namespace espalier {
 
 /// FX's kinds of node. `call_module` and `call_method` do not exist: an exported graph never holds them.
-enum class node_kind : std::uint8_t { erased, placeholder, call_function, call_higher_order, get_attr, output };
+enum class node_kind : std::uint8_t {
+  erased,
+  placeholder,
+  call_function,
+  call_higher_order,
+  get_attr,
+  output
+};
 
 /// What a placeholder stands for (`torch/export/graph_signature.py`: InputKind).
 enum class input_kind : std::uint8_t { user_input, parameter, buffer, constant_tensor, custom_obj, token };
 
 constexpr std::string_view to_string(node_kind k) noexcept {
-  constexpr std::string_view names[] = {"erased", "placeholder", "call_function", "call_higher_order", "get_attr", "output"};
+  constexpr std::string_view names[] = {"erased",   "placeholder", "call_function", "call_higher_order",
+                                        "get_attr", "output"};
   return names[static_cast<int>(k)];
 }
 constexpr std::string_view to_string(input_kind k) noexcept {
-  constexpr std::string_view names[] = {"user_input", "parameter", "buffer", "constant_tensor", "custom_obj", "token"};
+  constexpr std::string_view names[] = {"user_input",      "parameter",  "buffer",
+                                        "constant_tensor", "custom_obj", "token"};
   return names[static_cast<int>(k)];
 }
 
 class graph_storage;
 
-/// Sees every edit of a graph: indexes, journals and dirty sets hang on it. All hooks default to nothing. A listener
-/// belongs to the graph object it was set on; copies of the graph have none.
+/// Sees every edit of a graph: indexes, journals and dirty sets hang on it. All hooks default to nothing. A
+/// listener belongs to the graph object it was set on; copies of the graph have none.
 class edit_listener {
 public:
   constexpr virtual ~edit_listener() = default;
@@ -59,7 +70,8 @@ struct insertion_point {
 
 class graph_storage {
 public:
-  // ---- reading ------------------------------------------------------------------------------------------------
+  // ---- reading
+  // ------------------------------------------------------------------------------------------------
   /// Nodes alive.
   constexpr std::size_t num_nodes() const noexcept { return alive_; }
   /// One more than the largest node index ever given: the size of a dense side table.
@@ -69,7 +81,9 @@ public:
   constexpr node_id last() const noexcept { return node_id{tail_}; }
   constexpr node_id next(node_id n) const noexcept { return node_id{links_[n.index].next}; }
   constexpr node_id prev(node_id n) const noexcept { return node_id{links_[n.index].prev}; }
-  constexpr bool alive(node_id n) const noexcept { return n.index < nodes_.size() && nodes_[n.index].kind != node_kind::erased; }
+  constexpr bool alive(node_id n) const noexcept {
+    return n.index < nodes_.size() && nodes_[n.index].kind != node_kind::erased;
+  }
   constexpr node_kind kind(node_id n) const noexcept { return nodes_[n.index].kind; }
   constexpr op_id op(node_id n) const noexcept { return op_id{nodes_[n.index].op}; }
   constexpr input_kind input(node_id n) const noexcept { return nodes_[n.index].input; }
@@ -97,9 +111,13 @@ public:
 
   constexpr node_id def(value_id v) const noexcept { return node_id{values_[v.index].def}; }
   /// Which result of its node a value is.
-  constexpr std::size_t result_index(value_id v) const noexcept { return v.index - nodes_[values_[v.index].def].first_result; }
+  constexpr std::size_t result_index(value_id v) const noexcept {
+    return v.index - nodes_[values_[v.index].def].first_result;
+  }
   constexpr str_id value_name(value_id v) const noexcept { return str_id{values_[v.index].name}; }
-  constexpr bool has_uses(value_id v) const noexcept { return values_[v.index].first_use != detail::slot::nil; }
+  constexpr bool has_uses(value_id v) const noexcept {
+    return values_[v.index].first_use != detail::slot::nil;
+  }
   /// O(1).
   constexpr bool has_one_use(value_id v) const noexcept {
     const auto u = values_[v.index].first_use;
@@ -112,7 +130,8 @@ public:
   /// O(uses).
   constexpr std::size_t count_uses(value_id v) const noexcept {
     std::size_t n = 0;
-    for (auto s = first_use(v); s.valid(); s = next_use(s)) ++n;
+    for (auto s = first_use(v); s.valid(); s = next_use(s))
+      ++n;
     return n;
   }
 
@@ -134,16 +153,19 @@ public:
 
   /// Bytes that nodes, links, values and argument slots take, without strings and metadata records.
   constexpr std::size_t bytes() const noexcept {
-    return nodes_.size() * (sizeof(node_record) + sizeof(link) + sizeof(std::uint32_t)) + values_.size() * sizeof(value_record) +
-           slots_.size() * sizeof(detail::slot);
+    return nodes_.size() * (sizeof(node_record) + sizeof(link) + sizeof(std::uint32_t)) +
+           values_.size() * sizeof(value_record) + slots_.size() * sizeof(detail::slot);
   }
 
-  // ---- order --------------------------------------------------------------------------------------------------
-  /// Whether `a` stands before `b` in the order. O(1): order numbers are kept under insertion (amortised O(log n)).
+  // ---- order
+  // --------------------------------------------------------------------------------------------------
+  /// Whether `a` stands before `b` in the order. O(1): order numbers are kept under insertion (amortised
+  /// O(log n)).
   constexpr bool is_before(node_id a, node_id b) const noexcept { return order_[a.index] < order_[b.index]; }
   constexpr std::uint32_t order(node_id n) const noexcept { return order_[n.index]; }
 
-  // ---- building -----------------------------------------------------------------------------------------------
+  // ---- building
+  // -----------------------------------------------------------------------------------------------
   constexpr void reserve(std::size_t nodes, std::size_t slots) {
     nodes_.reserve(nodes);
     links_.reserve(nodes);
@@ -161,7 +183,8 @@ public:
   /// Appends a placeholder after the last one, whatever the insertion point.
   constexpr node_id placeholder(input_kind k, std::string_view name, meta_id m = {}) {
     node_id at = head_ == nil ? node_id{} : node_id{head_};
-    if (last_placeholder_ != nil) at = next(node_id{last_placeholder_});
+    if (last_placeholder_ != nil)
+      at = next(node_id{last_placeholder_});
     const node_id n = add_node(node_kind::placeholder, {}, at, 1);
     nodes_[n.index].input = k;
     if (!name.empty()) {
@@ -170,34 +193,41 @@ public:
     }
     values_[nodes_[n.index].first_result].meta = m.index;
     last_placeholder_ = n.index;
-    if (listener_) listener_->created(*this, n);
+    if (listener_)
+      listener_->created(*this, n);
     return n;
   }
-  /// A call of an operator. `args[i]` is the schema's argument `i`; trailing arguments may be left out, one in the
-  /// middle is left out as `argument{}` (absent).
-  constexpr node_id call(op_id op, std::span<const argument> args, std::size_t num_results, bool list_result = false,
-                         node_kind kind = node_kind::call_function) {
+  /// A call of an operator. `args[i]` is the schema's argument `i`; trailing arguments may be left out, one
+  /// in the middle is left out as `argument{}` (absent).
+  constexpr node_id call(op_id op, std::span<const argument> args, std::size_t num_results,
+                         bool list_result = false, node_kind kind = node_kind::call_function) {
     const node_id n = add_node(kind, op, insert_before(), num_results);
-    if (list_result) nodes_[n.index].flags |= list_result_flag;
+    if (list_result)
+      nodes_[n.index].flags |= list_result_flag;
     put_args(n, args);
-    if (listener_) listener_->created(*this, n);
+    if (listener_)
+      listener_->created(*this, n);
     return n;
   }
   constexpr node_id get_attr(std::string_view target, std::string_view name) {
     const node_id n = add_node(node_kind::get_attr, {}, insert_before(), 1);
     const argument a[] = {argument(target)};
     put_args(n, a);
-    if (!name.empty()) set_name(n, name);
-    if (listener_) listener_->created(*this, n);
+    if (!name.empty())
+      set_name(n, name);
+    if (listener_)
+      listener_->created(*this, n);
     return n;
   }
   /// The output node: last, at most one. Its arguments are the flat outputs.
   constexpr node_id output(std::span<const argument> args) {
-    if (output_ != nil) fail(error_kind::usage, "the graph already has an output node", "", "change it with set_args");
+    if (output_ != nil)
+      fail(error_kind::usage, "the graph already has an output node", "", "change it with set_args");
     const node_id n = add_node(node_kind::output, {}, {}, 0);
     put_args(n, args);
     output_ = n.index;
-    if (listener_) listener_->created(*this, n);
+    if (listener_)
+      listener_->created(*this, n);
     return n;
   }
   constexpr node_id output_node() const noexcept { return node_id{output_}; }
@@ -208,18 +238,24 @@ public:
     return static_cast<std::uint32_t>(subgraphs_.size() - 1);
   }
 
-  // ---- metadata -----------------------------------------------------------------------------------------------
-  /// Names a node, and its result when it has exactly one. Names are kept as given; uniqueness is the verifier's.
+  // ---- metadata
+  // -----------------------------------------------------------------------------------------------
+  /// Names a node, and its result when it has exactly one. Names are kept as given; uniqueness is the
+  /// verifier's.
   constexpr void set_name(node_id n, std::string_view name) {
     const auto s = intern(name).index;
     nodes_[n.index].name = s;
-    if (nodes_[n.index].num_results == 1 && !returns_list(n)) values_[nodes_[n.index].first_result].name = s;
+    if (nodes_[n.index].num_results == 1 && !returns_list(n))
+      values_[nodes_[n.index].first_result].name = s;
   }
-  constexpr void set_value_name(value_id v, std::string_view name) { values_[v.index].name = intern(name).index; }
+  constexpr void set_value_name(value_id v, std::string_view name) {
+    values_[v.index].name = intern(name).index;
+  }
   /// Forgets a node's and its results' names: they get canonical ones when they are next needed.
   constexpr void clear_name(node_id n) noexcept {
     nodes_[n.index].name = nil;
-    for (std::size_t i = 0; i != num_results(n); ++i) values_[result(n, i).index].name = nil;
+    for (std::size_t i = 0; i != num_results(n); ++i)
+      values_[result(n, i).index].name = nil;
   }
   constexpr void set_input_kind(node_id n, input_kind k) noexcept { nodes_[n.index].input = k; }
   constexpr meta_id intern_meta(const value_meta& m) { return metas_.intern(m); }
@@ -236,17 +272,22 @@ public:
   }
   /// The text of one key of a node's origin; empty when it has none.
   constexpr std::string_view origin_text(node_id n, std::string_view key) const {
-    if (!origin_of(n).valid()) return {};
+    if (!origin_of(n).valid())
+      return {};
     const str_id k = strings_.find(key);
     return k.valid() ? text(origins_[origin_of(n)].find(k)) : std::string_view{};
   }
 
-  // ---- editing ------------------------------------------------------------------------------------------------
+  // ---- editing
+  // ------------------------------------------------------------------------------------------------
   /// Makes every use of `from` a use of `to`. O(uses of `from`). Replacing a value by itself is an error.
   constexpr void replace_all_uses(value_id from, value_id to) {
-    if (from == to) fail(error_kind::usage, "a value cannot replace itself", "replace_all_uses", "pass two different values");
+    if (from == to)
+      fail(error_kind::usage, "a value cannot replace itself", "replace_all_uses",
+           "pass two different values");
     auto s = values_[from.index].first_use;
-    if (s == nil) return;
+    if (s == nil)
+      return;
     std::uint32_t last = nil;
     for (auto i = s; i != nil; i = slots_[i].w2) {
       slots_[i].w0 = to.index;
@@ -254,98 +295,122 @@ public:
     }
     const auto old = values_[to.index].first_use;
     slots_[last].w2 = old;
-    if (old != nil) slots_[old].w3 = last;
+    if (old != nil)
+      slots_[old].w3 = last;
     values_[to.index].first_use = s;
     values_[from.index].first_use = nil;
     if (listener_)
       for (auto i = s;; i = slots_[i].w2) {
         listener_->argument_changed(*this, node_id{slots_[i].w1}, slot_id{i}, from);
-        if (i == last) break;
+        if (i == last)
+          break;
       }
   }
   /// Replaces the argument in slot `s`, which must not be a list, by a value. O(1).
   constexpr void set_operand(slot_id s, value_id v) {
     auto& x = slots_[s.index];
-    if (!x.is_use()) fail(error_kind::usage, "set_operand replaces one value by another, but the slot holds a constant", "", "use set_arg");
+    if (!x.is_use())
+      fail(error_kind::usage, "set_operand replaces one value by another, but the slot holds a constant", "",
+           "use set_arg");
     const value_id before{x.w0};
     unlink(s.index);
     slots_[s.index] = detail::slot::use(v, node_id{slots_[s.index].w1});
     push_use(v, s.index);
-    if (listener_) listener_->argument_changed(*this, node_id{slots_[s.index].w1}, s, before);
+    if (listener_)
+      listener_->argument_changed(*this, node_id{slots_[s.index].w1}, s, before);
   }
   /// Replaces all arguments of a node. Its old slots are left behind unless the new ones fit into them.
   constexpr void set_args(node_id n, std::span<const argument> args) {
     drop_args(n);
     put_args(n, args);
-    if (listener_) listener_->argument_changed(*this, n, slot_id{}, value_id{});
+    if (listener_)
+      listener_->argument_changed(*this, n, slot_id{}, value_id{});
   }
   /// Replaces top-level argument `i`. O(slots of the node).
   constexpr void set_arg(node_id n, std::size_t i, const argument& a) {
     copied_args copy;
     copy_args(n, copy);
-    while (copy.top.size() <= i) copy.top.push_back(argument{});
+    while (copy.top.size() <= i)
+      copy.top.push_back(argument{});
     copy.top[i] = a;
     set_args(n, copy.top);
   }
   /// Changes a call's operator, arguments staying as they are.
   constexpr void set_op(node_id n, op_id o) noexcept { nodes_[n.index].op = o.index; }
 
-  /// Erases a node without uses. Iterating over the graph goes on if the next node was taken before erasing, as the
-  /// ranges of `nodes()` do. O(slots of the node).
+  /// Erases a node without uses. Iterating over the graph goes on if the next node was taken before erasing,
+  /// as the ranges of `nodes()` do. O(slots of the node).
   constexpr void erase(node_id n) {
     for (std::size_t i = 0; i != num_results(n); ++i)
       if (has_uses(result(n, i)))
-        fail(error_kind::usage, "a node with uses cannot be erased", "node '" + std::string(text(node_name(n))) + "'",
+        fail(error_kind::usage, "a node with uses cannot be erased",
+             "node '" + std::string(text(node_name(n))) + "'",
              "replace its uses first (replace_all_uses), or erase its users");
-    if (listener_) listener_->erasing(*this, n);
+    if (listener_)
+      listener_->erasing(*this, n);
     drop_args(n);
     unlink_order(n);
-    if (output_ == n.index) output_ = nil;
+    if (output_ == n.index)
+      output_ = nil;
     nodes_[n.index].kind = node_kind::erased;
-    if (insert_before_ == n) insert_before_ = next(n);
+    if (insert_before_ == n)
+      insert_before_ = next(n);
     --alive_;
   }
   /// Moves a node before another one.
   constexpr void move_before(node_id n, node_id where) {
-    if (n == where) return;
+    if (n == where)
+      return;
     unlink_order(n);
     link_before(n, where);
-    if (listener_) listener_->moved(*this, n);
+    if (kind(n) == node_kind::placeholder && links_[n.index].prev == last_placeholder_)
+      last_placeholder_ = n.index; // still the last one
+    if (listener_)
+      listener_->moved(*this, n);
   }
   constexpr void set_listener(edit_listener* l) noexcept { listener_.p = l; }
   constexpr edit_listener* listener() const noexcept { return listener_.p; }
 
-  /// The arguments of a node as they would be handed to a builder: for copying a node with changes. List elements
-  /// live in `nested`, strings in the graph.
+  /// The arguments of a node as they would be handed to a builder: for copying a node with changes. List
+  /// elements live in `nested`, strings in the graph.
   struct copied_args {
     std::vector<argument> top;
     std::vector<std::vector<argument>> nested;
   };
   constexpr void copy_args(node_id n, copied_args& out) const {
     out.top.clear();
-    for (std::size_t i = 0; i != num_args(n); ++i) out.top.push_back(copy_arg(n, arg_slot(n, i), out));
+    for (std::size_t i = 0; i != num_args(n); ++i)
+      out.top.push_back(copy_arg(n, arg_slot(n, i), out));
   }
   constexpr argument copy_arg(node_id n, slot_id s, copied_args& out) const {
     const auto& x = slots_[s.index];
     argument a;
     a.form = x.form();
     switch (a.form) {
-    case arg_form::value: a.val = value_id{x.w0}; break;
+    case arg_form::value:
+      a.val = value_id{x.w0};
+      break;
     case arg_form::string:
-    case arg_form::opaque: a.text = text(str_id{x.w2}); break;
-    case arg_form::symbolic: a.symbol = symbols_[x.w2]; break;
+    case arg_form::opaque:
+      a.text = text(str_id{x.w2});
+      break;
+    case arg_form::symbolic:
+      a.symbol = symbols_[x.w2];
+      break;
     case arg_form::list:
     case arg_form::dict:
     case arg_form::complex: {
       const auto [first, count] = elements(n, s);
       std::vector<argument> items;
-      for (std::size_t i = 0; i != count; ++i) items.push_back(copy_arg(n, slot_id{first.index + static_cast<std::uint32_t>(i)}, out));
+      for (std::size_t i = 0; i != count; ++i)
+        items.push_back(copy_arg(n, slot_id{first.index + static_cast<std::uint32_t>(i)}, out));
       out.nested.push_back(std::move(items));
       a.items = out.nested.back().data();
       a.count = count;
       break;
     }
-    default: a.bits = x.bits();
+    default:
+      a.bits = x.bits();
     }
     return a;
   }
@@ -389,7 +454,9 @@ private:
   static constexpr const value_meta& unknown_meta() noexcept { return unknown_meta_; }
   static const value_meta unknown_meta_;
 
-  constexpr node_id insert_before() const noexcept { return insert_before_.valid() ? insert_before_ : node_id{output_}; }
+  constexpr node_id insert_before() const noexcept {
+    return insert_before_.valid() ? insert_before_ : node_id{output_};
+  }
 
   constexpr node_id add_node(node_kind kind, op_id op, node_id before, std::size_t num_results) {
     const node_id n{static_cast<std::uint32_t>(nodes_.size())};
@@ -402,7 +469,8 @@ private:
     nodes_.push_back(r);
     links_.push_back({nil, nil});
     order_.push_back(0);
-    for (std::size_t i = 0; i != num_results; ++i) values_.push_back({n.index, nil, nil, nil});
+    for (std::size_t i = 0; i != num_results; ++i)
+      values_.push_back({n.index, nil, nil, nil});
     link_before(n, before);
     ++alive_;
     return n;
@@ -412,32 +480,42 @@ private:
   static constexpr std::size_t nested_slots(std::span<const argument> args) noexcept {
     std::size_t n = 0;
     for (auto& a : args)
-      if (a.count) n += a.count + nested_slots({a.items, a.count});
+      if (a.count)
+        n += a.count + nested_slots({a.items, a.count});
     return n;
   }
   constexpr void put_args(node_id n, std::span<const argument> args) {
     auto& r = nodes_[n.index];
     std::size_t given = args.size();
-    while (given && args[given - 1].form == arg_form::absent) --given;
+    while (given && args[given - 1].form == arg_form::absent)
+      --given;
     const auto nested = nested_slots(args.first(given));
     const std::size_t need = given + nested;
     if (need > r.num_slots) { // a new node has none; a changed one reuses its own if they suffice
       r.first_slot = static_cast<std::uint32_t>(slots_.size());
-      for (std::size_t i = 0; i != need; ++i) slots_.push_back({});
+      for (std::size_t i = 0; i != need; ++i)
+        slots_.push_back({});
     }
     r.num_args = static_cast<std::uint32_t>(given);
     r.num_slots = static_cast<std::uint32_t>(need);
     std::uint32_t free = r.first_slot + static_cast<std::uint32_t>(given);
-    for (std::size_t i = 0; i != given; ++i) put_arg(n, r.first_slot, r.first_slot + static_cast<std::uint32_t>(i), args[i], free);
+    for (std::size_t i = 0; i != given; ++i)
+      put_arg(n, r.first_slot, r.first_slot + static_cast<std::uint32_t>(i), args[i], free);
   }
-  constexpr void put_arg(node_id n, std::uint32_t base, std::uint32_t at, const argument& a, std::uint32_t& free) {
+  constexpr void put_arg(node_id n, std::uint32_t base, std::uint32_t at, const argument& a,
+                         std::uint32_t& free) {
     switch (a.form) {
     case arg_form::value:
+      if (a.val.index >= values_.size())
+        fail(error_kind::usage, "an argument is a value that this graph does not have", "",
+             "build every argument from this graph's values");
       slots_[at] = detail::slot::use(a.val, n);
       push_use(a.val, at);
       break;
     case arg_form::string:
-    case arg_form::opaque: slots_[at] = detail::slot::constant(a.form, 0, strings_.intern(a.text).index); break;
+    case arg_form::opaque:
+      slots_[at] = detail::slot::constant(a.form, 0, strings_.intern(a.text).index);
+      break;
     case arg_form::symbolic:
       symbols_.push_back(a.symbol);
       slots_[at] = detail::slot::constant(a.form, 0, static_cast<std::int64_t>(symbols_.size() - 1));
@@ -448,10 +526,12 @@ private:
       const std::uint32_t first = free;
       free += static_cast<std::uint32_t>(a.count);
       slots_[at] = detail::slot::constant(a.form, static_cast<std::uint32_t>(a.count), first - base);
-      for (std::size_t i = 0; i != a.count; ++i) put_arg(n, base, first + static_cast<std::uint32_t>(i), a.items[i], free);
+      for (std::size_t i = 0; i != a.count; ++i)
+        put_arg(n, base, first + static_cast<std::uint32_t>(i), a.items[i], free);
       break;
     }
-    default: slots_[at] = detail::slot::constant(a.form, 0, a.bits);
+    default:
+      slots_[at] = detail::slot::constant(a.form, 0, a.bits);
     }
   }
   constexpr void drop_args(node_id n) noexcept {
@@ -466,7 +546,8 @@ private:
     auto& head = values_[v.index].first_use;
     slots_[s].w2 = head;
     slots_[s].w3 = nil;
-    if (head != nil) slots_[head].w3 = s;
+    if (head != nil)
+      slots_[head].w3 = s;
     head = s;
   }
   constexpr void unlink(std::uint32_t s) noexcept {
@@ -475,7 +556,8 @@ private:
       slots_[x.w3].w2 = x.w2;
     else
       values_[x.w0].first_use = x.w2;
-    if (x.w2 != nil) slots_[x.w2].w3 = x.w3;
+    if (x.w2 != nil)
+      slots_[x.w2].w3 = x.w3;
   }
 
   // -- order
@@ -496,32 +578,38 @@ private:
     const link l = links_[n.index];
     (l.prev == nil ? head_ : links_[l.prev].next) = l.next;
     (l.next == nil ? tail_ : links_[l.next].prev) = l.prev;
-    if (last_placeholder_ == n.index) last_placeholder_ = l.prev; // placeholders are a prefix
+    if (last_placeholder_ == n.index)
+      last_placeholder_ = l.prev; // placeholders are a prefix
   }
-  /// Spreads the order numbers of the smallest neighbourhood of `n` whose density leaves room (Bender et al., "Two
-  /// simplified algorithms for maintaining order in a list", 2002): amortised O(log n) an insertion.
+  /// Spreads the order numbers of the smallest neighbourhood of `n` whose density leaves room (Bender et al.,
+  /// "Two simplified algorithms for maintaining order in a list", 2002): amortised O(log n) an insertion.
   constexpr void renumber_around(std::uint32_t n) {
     std::uint32_t first = n, last = n;
     std::uint64_t count = 1;
     for (std::uint64_t width = 4;; width *= 2) {
       while (count < width && (links_[first].prev != nil || links_[last].next != nil)) {
-        if (links_[first].prev != nil) first = links_[first].prev, ++count;
-        if (count < width && links_[last].next != nil) last = links_[last].next, ++count;
+        if (links_[first].prev != nil)
+          first = links_[first].prev, ++count;
+        if (count < width && links_[last].next != nil)
+          last = links_[last].next, ++count;
       }
       const bool whole = links_[first].prev == nil && links_[last].next == nil;
       const std::uint64_t lo = links_[first].prev == nil ? 0 : order_[links_[first].prev];
-      const std::uint64_t hi = links_[last].next == nil ? lo + (count + 1) * stride : order_[links_[last].next];
+      const std::uint64_t hi =
+          links_[last].next == nil ? lo + (count + 1) * stride : order_[links_[last].next];
       const std::uint64_t top = hi < 0xffff'ffffu ? hi : 0xffff'ffffu;
       const std::uint64_t gap = top > lo ? (top - lo) / (count + 1) : 0;
       if (gap >= 4 || (whole && gap >= 1)) {
         std::uint64_t k = lo;
         for (std::uint32_t i = first;; i = links_[i].next) {
           order_[i] = static_cast<std::uint32_t>(k += gap);
-          if (i == last) break;
+          if (i == last)
+            break;
         }
         return;
       }
-      if (whole) fail(error_kind::unsupported, "a graph holds at most 4,294,967,294 nodes");
+      if (whole)
+        fail(error_kind::unsupported, "a graph holds at most 4,294,967,294 nodes");
     }
   }
 

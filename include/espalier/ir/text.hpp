@@ -1,19 +1,18 @@
 // SPDX-License-Identifier: BSL-1.0
-// The textual form of a graph: everything a graph holds, in a form that people write and that ir/text_parser.hpp reads
-// back. Printing what was read gives the same text.
+// The textual form of a graph: everything a graph holds, in a form that people write and that
+// ir/text_parser.hpp reads back. Printing what was read gives the same text.
 //
 //     graph training_ir {
 //       %x = placeholder : f32[2, 3]
 //       %w = placeholder parameter : f32[4, 3]{requires_grad}
 //       %linear = aten.linear.default(%x, %w, None) : f32[2, 4] #0
-//       %split: [%a, %b] = aten.split.Tensor(%linear, 2, 1) : f32[2, 2]{strides=[4, 1]}, f32[2, 2]{strides=[4, 1], offset=2}
-//       %zeros = aten.zeros.default([2, s77], dtype=f64)
-//       return %a, %b, 3, None
+//       %split: [%a, %b] = aten.split.Tensor(%linear, 2, 1) : f32[2, 2]{strides=[4, 1]}, f32[2,
+//       2]{strides=[4, 1], offset=2} %zeros = aten.zeros.default([2, s77], dtype=f64) return %a, %b, 3, None
 //       #0 = {"nn_module_stack": "L__self___fc,fc,torch.nn.Linear"}
 //     }
 //
-// `_` is an argument left out, `#0` an entry of the table of origins, `// ...` a comment; names that are no identifiers
-// stand in quotes (`%"a b"`, `"my.ns::op"`). Types may be left out where nothing is known.
+// `_` is an argument left out, `#0` an entry of the table of origins, `// ...` a comment; names that are no
+// identifiers stand in quotes (`%"a b"`, `"my.ns::op"`). Types may be left out where nothing is known.
 #pragma once
 
 #include <espalier/ir/format.hpp>
@@ -31,16 +30,19 @@ namespace espalier {
 
 namespace detail {
 
-/// Identifiers of the textual form: no quotes needed. They may hold dots but not begin with one or with a digit.
+/// Identifiers of the textual form: no quotes needed. They may hold dots but not begin with one or with a
+/// digit.
 constexpr bool is_text_ident(std::string_view s) noexcept {
-  if (s.empty() || is_digit(s[0]) || s[0] == '.') return false;
+  if (s.empty() || is_digit(s[0]) || s[0] == '.')
+    return false;
   for (char c : s)
-    if (!is_ident_char(c) && c != '.') return false;
+    if (!is_ident_char(c) && c != '.')
+      return false;
   return true;
 }
 
-/// Dense row-major strides, the default of the textual form. Like `contiguous_strides`, but products of hostile sizes
-/// wrap instead of overflowing.
+/// Dense row-major strides, the default of the textual form. Like `contiguous_strides`, but products of
+/// hostile sizes wrap instead of overflowing.
 inline sym_ints default_strides(const sym_ints& sizes) {
   sym_ints s(sizes.size());
   sym_int run = 1;
@@ -48,7 +50,8 @@ inline sym_ints default_strides(const sym_ints& sizes) {
     s[i] = run;
     const sym_int size = sizes[i].is_int() && sizes[i].int_or(0) == 0 ? sym_int(1) : sizes[i];
     run = run.is_int() && size.is_int()
-              ? sym_int(static_cast<std::int64_t>(static_cast<std::uint64_t>(run.int_or(0)) * static_cast<std::uint64_t>(size.int_or(0))))
+              ? sym_int(static_cast<std::int64_t>(static_cast<std::uint64_t>(run.int_or(0)) *
+                                                  static_cast<std::uint64_t>(size.int_or(0))))
               : run * size;
   }
   return s;
@@ -57,30 +60,41 @@ inline sym_ints default_strides(const sym_ints& sizes) {
 /// A double that reads back bit by bit, NaN payloads included.
 inline void append_exact_double(std::string& out, double d) {
   append_double(out, d);
-  if (d == d) return;
+  if (d == d)
+    return;
   constexpr char hex[] = "0123456789abcdef";
   const auto bits = std::bit_cast<std::uint64_t>(d);
-  if (bits == std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN())) return;
+  if (bits == std::bit_cast<std::uint64_t>(std::numeric_limits<double>::quiet_NaN()))
+    return;
   out += "(0x";
-  for (int shift = 60; shift >= 0; shift -= 4) out += hex[(bits >> shift) & 15];
+  for (int shift = 60; shift >= 0; shift -= 4)
+    out += hex[(bits >> shift) & 15];
   out += ')';
 }
 
-constexpr device device_of_bits(std::int64_t b) noexcept { return {static_cast<std::int8_t>(b & 0xff), static_cast<std::int8_t>(b >> 8)}; }
+constexpr device device_of_bits(std::int64_t b) noexcept {
+  return {static_cast<std::int8_t>(b & 0xff), static_cast<std::int8_t>(b >> 8)};
+}
 
 /// Whether a qualified operator name reads back from its dotted form.
 inline bool has_plain_target(std::string_view q) noexcept {
   const auto colons = q.find("::");
-  if (colons == q.npos) return false;
+  if (colons == q.npos)
+    return false;
   const auto ns = q.substr(0, colons), rest = q.substr(colons + 2);
-  if (!is_text_ident(ns) || ns.find('.') != ns.npos) return false;
+  if (!is_text_ident(ns) || ns.find('.') != ns.npos)
+    return false;
   const auto dot = rest.find('.');
-  if (!is_text_ident(rest.substr(0, dot))) return false;
-  if (dot == rest.npos) return true;
+  if (!is_text_ident(rest.substr(0, dot)))
+    return false;
+  if (dot == rest.npos)
+    return true;
   const auto overload = rest.substr(dot + 1);
-  if (overload.empty() || overload == "default" || is_python_namespace(ns) || ns == "higher_order") return false;
+  if (overload.empty() || overload == "default" || is_python_namespace(ns) || ns == "higher_order")
+    return false;
   for (char c : overload)
-    if (!is_ident_char(c)) return false;
+    if (!is_ident_char(c))
+      return false;
   return true;
 }
 
@@ -101,7 +115,8 @@ public:
     std::vector<unsigned> times;
     for (std::size_t i = 0; i != g_.num_subgraphs(); ++i) {
       const auto s = g_.subgraph_name(i).index;
-      if (times.size() <= s) times.resize(s + 1);
+      if (times.size() <= s)
+        times.resize(s + 1);
       subgraph_unique_.push_back(times[s]++ == 0);
     }
     for (std::size_t i = 0; i != g_.num_subgraphs(); ++i) {
@@ -109,8 +124,10 @@ public:
       append_name(name, g_.text(g_.subgraph_name(i)));
       text_printer(g_.subgraph(i), out_, level_).print(name);
     }
-    for (node_id n = g_.first(); n.valid(); n = g_.next(n)) print_node(n);
-    for (std::size_t i = 0; i != origins_.size(); ++i) print_origin(i);
+    for (node_id n = g_.first(); n.valid(); n = g_.next(n))
+      print_node(n);
+    for (std::size_t i = 0; i != origins_.size(); ++i)
+      print_origin(i);
     --level_;
     line();
     out_ += "}\n";
@@ -143,7 +160,8 @@ private:
       name(node_name);
       out_ += list ? ": [" : results ? ": " : ":";
       for (std::size_t i = 0; i != results; ++i) {
-        if (i) out_ += ", ";
+        if (i)
+          out_ += ", ";
         name(g_.result(n, i));
       }
       out_ += list ? "] = " : " = ";
@@ -170,7 +188,8 @@ private:
         arg(n, g_.arg_slot(n, i));
       }
       break;
-    default: call(n);
+    default:
+      call(n);
     }
     types(n);
     if (const origin_id o = g_.origin_of(n); o.valid()) {
@@ -182,18 +201,22 @@ private:
 
   void call(node_id n) {
     const auto q = name_of(g_.op(n));
-    if (const bool hop = g_.kind(n) == node_kind::call_higher_order; hop != q.starts_with("higher_order::")) out_ += hop ? "hop " : "call ";
+    if (const bool hop = g_.kind(n) == node_kind::call_higher_order; hop != q.starts_with("higher_order::"))
+      out_ += hop ? "hop " : "call ";
     target(g_.op(n));
     out_ += '(';
     const op_schema* schema = schema_of(g_.op(n));
-    if (schema && g_.num_args(n) > schema->args.size()) schema = nullptr; // too many: a fault to show, not to hide
+    if (schema && g_.num_args(n) > schema->args.size())
+      schema = nullptr; // too many: a fault to show, not to hide
     bool named = false;
     for (std::size_t i = 0; i != g_.num_args(n); ++i) {
       const slot_id s = g_.arg_slot(n, i);
       const auto key = keyword_of(schema, i);
       named = named || !key.empty();
-      if (named && g_.slot(s).form() == arg_form::absent) continue;
-      if (out_.back() != '(') out_ += ", ";
+      if (named && g_.slot(s).form() == arg_form::absent)
+        continue;
+      if (out_.back() != '(')
+        out_ += ", ";
       if (!key.empty()) {
         out_ += key;
         out_ += '=';
@@ -212,17 +235,36 @@ private:
   void arg(node_id n, slot_id s) {
     const auto& x = g_.slot(s);
     switch (x.form()) {
-    case arg_form::absent: out_ += '_'; return;
-    case arg_form::none: out_ += "None"; return;
-    case arg_form::value: name(value_id{x.w0}); return;
-    case arg_form::integer: append_int(out_, x.bits()); return;
-    case arg_form::floating: append_exact_double(out_, std::bit_cast<double>(x.bits())); return;
-    case arg_form::boolean: out_ += x.bits() ? "True" : "False"; return;
-    case arg_form::string: append_quoted(out_, g_.text(str_id{x.w2})); return;
-    case arg_form::scalar_type: dtype(x.bits()); return;
-    case arg_form::layout: enumerated("layout", known_layout(x.bits()) ? layout_names[x.bits()] : "", x.bits()); return;
+    case arg_form::absent:
+      out_ += '_';
+      return;
+    case arg_form::none:
+      out_ += "None";
+      return;
+    case arg_form::value:
+      name(value_id{x.w0});
+      return;
+    case arg_form::integer:
+      append_int(out_, x.bits());
+      return;
+    case arg_form::floating:
+      append_exact_double(out_, std::bit_cast<double>(x.bits()));
+      return;
+    case arg_form::boolean:
+      out_ += x.bits() ? "True" : "False";
+      return;
+    case arg_form::string:
+      append_quoted(out_, g_.text(str_id{x.w2}));
+      return;
+    case arg_form::scalar_type:
+      dtype(x.bits());
+      return;
+    case arg_form::layout:
+      enumerated("layout", known_layout(x.bits()) ? layout_names[x.bits()] : "", x.bits());
+      return;
     case arg_form::memory_format:
-      enumerated("memory_format", known_memory_format(x.bits()) ? memory_format_names[x.bits()] : "", x.bits());
+      enumerated("memory_format", known_memory_format(x.bits()) ? memory_format_names[x.bits()] : "",
+                 x.bits());
       return;
     case arg_form::device:
       out_ += "device(";
@@ -254,8 +296,12 @@ private:
       append_quoted(out_, g_.text(str_id{x.w2}));
       out_ += ')';
       return;
-    case arg_form::list: sequence(n, s, '[', ']'); return;
-    case arg_form::dict: sequence(n, s, '{', '}'); return;
+    case arg_form::list:
+      sequence(n, s, '[', ']');
+      return;
+    case arg_form::dict:
+      sequence(n, s, '{', '}');
+      return;
     case arg_form::complex:
       out_ += "complex";
       sequence(n, s, '(', ')');
@@ -266,7 +312,8 @@ private:
     const auto [first, count] = g_.elements(n, s);
     out_ += open;
     for (std::size_t i = 0; i != count; ++i) {
-      if (i) out_ += open == '{' && i % 2 ? ": " : ", ";
+      if (i)
+        out_ += open == '{' && i % 2 ? ": " : ", ";
       arg(n, slot_id{first.index + static_cast<std::uint32_t>(i)});
     }
     out_ += close;
@@ -281,7 +328,8 @@ private:
     out_ += what;
     out_ += member.empty() ? '(' : '.';
     out_ += member;
-    if (!member.empty()) return;
+    if (!member.empty())
+      return;
     append_int(out_, number);
     out_ += ')';
   }
@@ -298,8 +346,10 @@ private:
 
   void types(node_id n) {
     bool any = false;
-    for (std::size_t i = 0; i != g_.num_results(n); ++i) any = any || g_.meta(g_.result(n, i)).kind != value_kind::unknown;
-    if (!any) return;
+    for (std::size_t i = 0; i != g_.num_results(n); ++i)
+      any = any || g_.meta(g_.result(n, i)).kind != value_kind::unknown;
+    if (!any)
+      return;
     for (std::size_t i = 0; i != g_.num_results(n); ++i) {
       out_ += i ? ", " : " : ";
       type(g_.meta(g_.result(n, i)));
@@ -307,18 +357,32 @@ private:
   }
   void type(const value_meta& m) {
     switch (m.kind) {
-    case value_kind::unknown: out_ += '?'; return;
-    case value_kind::none: out_ += "None"; return;
-    case value_kind::tensor: tensor(m.tensor); return;
-    case value_kind::sym_int: symbol("SymInt(", m); return;
-    case value_kind::sym_float: symbol("SymFloat(", m); return;
-    case value_kind::sym_bool: symbol("SymBool(", m); return;
+    case value_kind::unknown:
+      out_ += '?';
+      return;
+    case value_kind::none:
+      out_ += "None";
+      return;
+    case value_kind::tensor:
+      tensor(m.tensor);
+      return;
+    case value_kind::sym_int:
+      symbol("SymInt(", m);
+      return;
+    case value_kind::sym_float:
+      symbol("SymFloat(", m);
+      return;
+    case value_kind::sym_bool:
+      symbol("SymBool(", m);
+      return;
     case value_kind::custom_object:
       out_ += "object(";
       append_quoted(out_, g_.text(m.text));
       out_ += ')';
       return;
-    case value_kind::token: out_ += "token"; return;
+    case value_kind::token:
+      out_ += "token";
+      return;
     }
   }
   void symbol(std::string_view head, const value_meta& m) {
@@ -339,7 +403,8 @@ private:
     char sep = '{';
     const auto next = [&](std::string_view key) {
       out_ += sep;
-      if (sep == ',') out_ += ' ';
+      if (sep == ',')
+        out_ += ' ';
       sep = ',';
       out_ += key;
     };
@@ -363,12 +428,15 @@ private:
       else
         append_int(out_, l);
     }
-    if (t.requires_grad) next("requires_grad");
-    if (sep == ',') out_ += '}';
+    if (t.requires_grad)
+      next("requires_grad");
+    if (sep == ',')
+      out_ += '}';
   }
 
   std::uint32_t origin_number(origin_id o) {
-    if (numbers_.size() <= o.index) numbers_.resize(o.index + 1, ~std::uint32_t{0});
+    if (numbers_.size() <= o.index)
+      numbers_.resize(o.index + 1, ~std::uint32_t{0});
     auto& n = numbers_[o.index];
     if (n == ~std::uint32_t{0}) {
       n = static_cast<std::uint32_t>(origins_.size());
@@ -383,7 +451,8 @@ private:
     out_ += " = {";
     const origin& o = g_.get_origin(origins_[i]);
     for (auto& e : o.entries) {
-      if (out_.back() != '{') out_ += ", ";
+      if (out_.back() != '{')
+        out_ += ", ";
       append_quoted(out_, g_.text(e.key));
       out_ += ": ";
       append_quoted(out_, g_.text(e.text));
@@ -401,8 +470,8 @@ private:
 
 } // namespace detail
 
-/// The textual form of a graph of a dialect of that name. Values without names are written under the names they would
-/// be given (see ir/naming.hpp). Linear.
+/// The textual form of a graph of a dialect of that name. Values without names are written under the names
+/// they would be given (see ir/naming.hpp). Linear.
 inline std::string to_text(const graph_storage& g, std::string_view dialect_name) {
   std::string out, head;
   if (detail::is_text_ident(dialect_name))
@@ -416,8 +485,8 @@ inline std::string to_text(const graph_storage& g, std::string_view dialect_name
   return out;
 }
 template <class G>
-requires std::convertible_to<decltype(G::dialect_type::name), std::string_view>
-std::string to_text(const G& g) {
+requires std::convertible_to<decltype(G::dialect_type::name), std::string_view> std::string
+to_text(const G& g) {
   return to_text(static_cast<const graph_storage&>(g), G::dialect_type::name);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Reads the textual form of ir/text.hpp. Every malformed text ends in one `error` that tells line and column, what was
-// found, and what may stand there; nesting is limited, so that no text can exhaust the stack.
+// Reads the textual form of ir/text.hpp. Every malformed text ends in one `error` that tells line and column,
+// what was found, and what may stand there; nesting is limited, so that no text can exhaust the stack.
 #pragma once
 
 #include <espalier/ir/dialect.hpp>
@@ -32,14 +32,16 @@ public:
 
   parsed_text parse() {
     parsed_text out;
-    if (!in_.take_word("graph")) in_.expected("'graph'", "a text begins with: graph DIALECT {");
+    if (!in_.take_word("graph"))
+      in_.expected("'graph'", "a text begins with: graph DIALECT {");
     if (in_.peek() == '"')
       out.dialect = in_.quoted();
     else
       out.dialect = in_.ident();
     body(out.graph, 0);
     in_.skip();
-    if (!in_.at_end()) in_.expected("the end of the text", "a text holds one graph");
+    if (!in_.at_end())
+      in_.expected("the end of the text", "a text holds one graph");
     return out;
   }
 
@@ -56,11 +58,13 @@ private:
   };
 
   void body(graph_storage& g, unsigned level) {
-    if (level > max_nesting) in_.fail_here("graphs are nested more than " + std::to_string(max_nesting) + " deep", "flatten them");
+    if (level > max_nesting)
+      in_.fail_here("graphs are nested more than " + std::to_string(max_nesting) + " deep", "flatten them");
     in_.need('{', "a graph's nodes stand between braces");
     scope sc{g, {}, {}, {}, {}};
     while (!in_.take('}')) {
-      if (in_.at_end()) in_.expected("'}'", "close the graph");
+      if (in_.at_end())
+        in_.expected("'}'", "close the graph");
       if (in_.peek() == '#')
         origin_entry(sc);
       else if (in_.take_word("graph"))
@@ -70,7 +74,8 @@ private:
     }
     for (auto [n, number] : sc.origin_uses) {
       if (number >= sc.origins.size() || !sc.origins[number])
-        in_.fail_here("origin #" + std::to_string(number) + " is used but not defined", "add a line: #" + std::to_string(number) + " = {\"key\": \"text\"}");
+        in_.fail_here("origin #" + std::to_string(number) + " is used but not defined",
+                      "add a line: #" + std::to_string(number) + " = {\"key\": \"text\"}");
       g.set_origin(n, *sc.origins[number]);
     }
   }
@@ -82,7 +87,8 @@ private:
     body(inner, level + 1);
     const auto index = sc.g.add_subgraph(name, std::move(inner));
     auto& slot = at(sc.graphs, sc.g.subgraph_name(index).index);
-    if (!slot) slot = index + 1;
+    if (!slot)
+      slot = index + 1;
   }
 
   void origin_entry(scope& sc) {
@@ -91,21 +97,25 @@ private:
     in_.need('{', "an origin is written: #0 = {\"key\": \"text\"}");
     origin o;
     while (!in_.take('}')) {
-      if (!o.entries.empty()) in_.need(',', "entries are separated by commas");
+      if (!o.entries.empty())
+        in_.need(',', "entries are separated by commas");
       const str_id key = sc.g.intern(in_.quoted());
       in_.need(':', "an entry is written \"key\": \"text\"");
       const str_id text = sc.g.intern(in_.quoted());
-      if (o.find(key).valid()) in_.fail_here("a key stands twice in one origin", "drop one of them");
+      if (o.find(key).valid())
+        in_.fail_here("a key stands twice in one origin", "drop one of them");
       o.entries.push_back({key, text});
     }
     auto& slot = at(sc.origins, number);
-    if (slot) in_.fail_here("origin #" + std::to_string(number) + " is defined twice", "number origins apart");
+    if (slot)
+      in_.fail_here("origin #" + std::to_string(number) + " is defined twice", "number origins apart");
     slot = sc.g.intern_origin(o);
   }
   std::uint32_t origin_number() {
     in_.need('#', "");
     const auto n = in_.integer();
-    if (n < 0 || static_cast<std::uint64_t>(n) >= in_.size()) in_.fail_here("an origin's number is out of range", "number origins from 0 on");
+    if (n < 0 || static_cast<std::uint64_t>(n) >= in_.size())
+      in_.fail_here("an origin's number is out of range", "number origins from 0 on");
     return static_cast<std::uint32_t>(n);
   }
 
@@ -116,7 +126,8 @@ private:
     bool list = false;
   };
   void statement(scope& sc) {
-    if (sc.g.output_node().valid()) in_.fail_here("a statement after 'return'", "'return' is the last statement of a graph");
+    if (sc.g.output_node().valid())
+      in_.fail_here("a statement after 'return'", "'return' is the last statement of a graph");
     const heading h = read_heading();
     node_id n;
     if (in_.take_word("placeholder"))
@@ -127,30 +138,36 @@ private:
       n = output(sc, h);
     else
       n = call(sc, h);
-    if (h.node_name) sc.g.set_name(n, *h.node_name);
+    if (h.node_name)
+      sc.g.set_name(n, *h.node_name);
     for (std::size_t i = 0; i != h.results.size(); ++i) {
       const value_id v = sc.g.result(n, i);
-      if (h.results.size() == 1 && !h.list && !h.node_name) sc.g.set_name(n, h.results[i]);
+      if (h.results.size() == 1 && !h.list && !h.node_name)
+        sc.g.set_name(n, h.results[i]);
       sc.g.set_value_name(v, h.results[i]);
       auto& known = at(sc.values, sc.g.value_name(v).index);
-      if (known.valid()) in_.fail_here("value %" + h.results[i] + " is defined twice", "give the values different names");
+      if (known.valid())
+        in_.fail_here("value %" + h.results[i] + " is defined twice", "give the values different names");
       known = v;
     }
-    if (in_.take(':')) types(sc, n);
+    if (in_.take(':'))
+      types(sc, n);
     origin_use(sc, n);
   }
   /// `%v =`, `%a, %b =`, `[%a, %b] =`, `%node: ... =`, or nothing.
   heading read_heading() {
     heading h;
     const char c = in_.peek();
-    if (c != '%' && c != '[') return h;
+    if (c != '%' && c != '[')
+      return h;
     if (c == '%') {
       std::string first = value_name();
       if (in_.take(':')) {
         h.node_name = std::move(first);
       } else {
         h.results.push_back(std::move(first));
-        while (in_.take(',')) h.results.push_back(value_name());
+        while (in_.take(','))
+          h.results.push_back(value_name());
         in_.need('=', "a statement is written: %name = OPERATOR(ARGUMENTS)");
         return h;
       }
@@ -158,11 +175,13 @@ private:
     if (in_.take('[')) {
       h.list = true;
       while (!in_.take(']')) {
-        if (!h.results.empty()) in_.need(',', "results are separated by commas");
+        if (!h.results.empty())
+          in_.need(',', "results are separated by commas");
         h.results.push_back(value_name());
       }
     } else if (in_.peek() == '%') {
-      do h.results.push_back(value_name());
+      do
+        h.results.push_back(value_name());
       while (in_.take(','));
     }
     in_.need('=', "a statement is written: %name = OPERATOR(ARGUMENTS)");
@@ -170,26 +189,37 @@ private:
   }
   void need_results(const heading& h, std::size_t n, std::string_view what) {
     if (h.results.size() != n || h.list)
-      in_.fail_here(std::string(what) + " has " + std::to_string(n) + " result" + (n == 1 ? "" : "s") + ", but " + std::to_string(h.results.size()) + " are named",
+      in_.fail_here(std::string(what) + " has " + std::to_string(n) + " result" + (n == 1 ? "" : "s") +
+                        ", but " + std::to_string(h.results.size()) + " are named",
                     n ? "write: %name = " + std::string(what) : "write it without '%name ='");
   }
 
   node_id placeholder(scope& sc, const heading& h) {
     need_results(h, 1, "placeholder");
-    if (sc.g.last() != sc.g.last_placeholder()) in_.fail_here("a placeholder after other nodes", "placeholders come first");
+    if (sc.g.last() != sc.g.last_placeholder())
+      in_.fail_here("a placeholder after other nodes", "placeholders come first");
     input_kind kind = input_kind::user_input;
-    if (in_.peek() != ':' && is_ident_char(in_.peek())) {
-      const auto word = in_.ident();
-      bool known = false;
-      for (int i = 0; i <= static_cast<int>(input_kind::token); ++i)
-        if (to_string(static_cast<input_kind>(i)) == word) {
-          kind = static_cast<input_kind>(i);
-          known = true;
-        }
-      if (!known)
-        in_.fail_here("'" + std::string(word) + "' is no kind of input", "write user_input, parameter, buffer, constant_tensor, custom_obj or token");
+    const char c = in_.peek();
+    const auto mark = in_.position();
+    const std::string_view word = is_ident_char(c) ? in_.ident() : std::string_view{};
+    bool known = word.empty();
+    for (int i = 0; i <= static_cast<int>(input_kind::token); ++i)
+      if (to_string(static_cast<input_kind>(i)) == word) {
+        kind = static_cast<input_kind>(i);
+        known = true;
+      }
+    if (!known && (word.find('.') != word.npos || one_word_statement(word))) {
+      in_.back_to(mark); // the next statement, on the same line
+      known = true;
     }
+    if (!known)
+      in_.fail_here("'" + std::string(word) + "' is no kind of input",
+                    "write user_input, parameter, buffer, constant_tensor, custom_obj or token");
     return sc.g.placeholder(kind, {});
+  }
+  static bool one_word_statement(std::string_view w) noexcept {
+    return w == "return" || w == "graph" || w == "call" || w == "hop" || w == "get_attr" ||
+           w == "placeholder";
   }
   node_id get_attr(scope& sc, const heading& h) {
     need_results(h, 1, "get_attr");
@@ -201,11 +231,13 @@ private:
     std::vector<argument> args;
     const char c = in_.peek();
     if (c != '}' && c != '#' && c != '\0') {
-      do args.push_back(arg(sc, 0));
+      do
+        args.push_back(arg(sc, 0));
       while (in_.take(','));
     }
     const node_id n = sc.g.output(args);
-    if (!h.node_name) sc.g.set_name(n, "output");
+    if (!h.node_name)
+      sc.g.set_name(n, "output");
     return n;
   }
   node_id call(scope& sc, const heading& h) {
@@ -215,22 +247,28 @@ private:
     else if (in_.take_word("hop"))
       kind = node_kind::call_higher_order;
     const op_id op = target();
-    if (!kind) kind = name_of(op).starts_with("higher_order::") ? node_kind::call_higher_order : node_kind::call_function;
+    if (!kind)
+      kind =
+          name_of(op).starts_with("higher_order::") ? node_kind::call_higher_order : node_kind::call_function;
     in_.need('(', "arguments stand between parentheses");
     begin_arguments();
     std::vector<argument>& args = args_;
     args.clear();
     bool named = false;
     for (bool first = true; !in_.take(')'); first = false) {
-      if (!first) in_.need(',', "arguments are separated by commas");
+      if (!first)
+        in_.need(',', "arguments are separated by commas");
       if (const auto key = in_.take_key(); !key.empty()) {
         named = true;
         const std::size_t i = position(op, key);
-        if (args.size() <= i) args.resize(i + 1);
-        if (args[i].form != arg_form::absent) in_.fail_here("argument '" + std::string(key) + "' is given twice", "drop one of them");
+        if (args.size() <= i)
+          args.resize(i + 1);
+        if (args[i].form != arg_form::absent)
+          in_.fail_here("argument '" + std::string(key) + "' is given twice", "drop one of them");
         args[i] = arg(sc, 0);
       } else {
-        if (named) in_.fail_here("a positional argument follows a named one", "put named arguments last");
+        if (named)
+          in_.fail_here("a positional argument follows a named one", "put named arguments last");
         args.push_back(arg(sc, 0));
       }
     }
@@ -239,26 +277,35 @@ private:
   std::size_t position(op_id op, std::string_view key) {
     const op_schema* s = schema_of(op);
     if (!s)
-      in_.fail_here("argument '" + std::string(key) + "' is named, but the schema of " + std::string(name_of(op)) + " is not known",
+      in_.fail_here("argument '" + std::string(key) + "' is named, but the schema of " +
+                        std::string(name_of(op)) + " is not known",
                     "write its arguments by position, or make the operator known first (intern_op)");
     for (std::size_t i = 0; i != s->args.size(); ++i)
-      if (s->args[i].name == key) return i;
-    in_.fail_here("operator " + std::string(name_of(op)) + " has no argument '" + std::string(key) + "'", "look up its schema");
+      if (s->args[i].name == key)
+        return i;
+    in_.fail_here("operator " + std::string(name_of(op)) + " has no argument '" + std::string(key) + "'",
+                  "look up its schema");
   }
   op_id target() {
     if (in_.peek() == '"') {
       const std::string q = in_.quoted();
-      if (q.empty()) in_.fail_here("an operator's name is empty", "write NAMESPACE.NAME.OVERLOAD or \"namespace::name.overload\"");
-      if (q.starts_with("higher_order::")) return higher_order_op(std::string_view(q).substr(14));
+      if (q.empty())
+        in_.fail_here("an operator's name is empty",
+                      "write NAMESPACE.NAME.OVERLOAD or \"namespace::name.overload\"");
+      if (q.starts_with("higher_order::"))
+        return higher_order_op(std::string_view(q).substr(14));
       return intern_op(q, {});
     }
     const std::string_view t = in_.ident();
     const auto dot = t.find('.');
     if (dot == t.npos || dot == 0 || dot + 1 == t.size() || t.find("..") != t.npos || t.back() == '.')
-      in_.expected("an operator", "write NAMESPACE.NAME.OVERLOAD (aten.add.Tensor), placeholder, get_attr or return");
+      in_.expected("an operator",
+                   "write NAMESPACE.NAME.OVERLOAD (aten.add.Tensor), placeholder, get_attr or return");
     const auto ns = t.substr(0, dot), rest = t.substr(dot + 1);
-    if (ns == "higher_order") return higher_order_op(rest);
-    if (is_python_namespace(ns)) return op_of_target(t);
+    if (ns == "higher_order")
+      return higher_order_op(rest);
+    if (is_python_namespace(ns))
+      return op_of_target(t);
     std::string q(ns);
     q += "::";
     q += rest;
@@ -266,7 +313,8 @@ private:
   }
   void origin_use(scope& sc, node_id n) {
     const auto mark = in_.position();
-    if (in_.peek() != '#') return;
+    if (in_.peek() != '#')
+      return;
     const auto number = origin_number();
     if (in_.peek() == '=') { // the first line of the table
       in_.back_to(mark);
@@ -282,7 +330,8 @@ private:
   }
   std::string_view keep(std::string s) { return strings_.emplace_back(std::move(s)); }
   argument sequence(scope& sc, unsigned depth, char close, bool pairs) {
-    if (depth > max_nesting) in_.fail_here("lists are nested more than " + std::to_string(max_nesting) + " deep", "flatten them");
+    if (depth > max_nesting)
+      in_.fail_here("lists are nested more than " + std::to_string(max_nesting) + " deep", "flatten them");
     std::vector<argument> items;
     while (!in_.take(close)) {
       if (!items.empty()) {
@@ -293,15 +342,21 @@ private:
       }
       items.push_back(arg(sc, depth + 1));
     }
-    if (pairs && items.size() % 2) in_.fail_here("a key without an argument", "write \"key\": argument");
-    if (items.empty()) return argument(std::span<const argument>{});
+    if (pairs && items.size() % 2)
+      in_.fail_here("a key without an argument", "write \"key\": argument");
+    if (items.empty())
+      return argument(std::span<const argument>{});
     return argument(std::span<const argument>(lists_.emplace_back(std::move(items))));
   }
   argument arg(scope& sc, unsigned depth) {
     switch (in_.peek()) {
-    case '%': return value_argument(sc);
-    case '"': return argument(keep(in_.quoted()));
-    case '[': in_.take('['); return sequence(sc, depth, ']', false);
+    case '%':
+      return value_argument(sc);
+    case '"':
+      return argument(keep(in_.quoted()));
+    case '[':
+      in_.take('[');
+      return sequence(sc, depth, ']', false);
     case '{': {
       in_.take('{');
       argument a = sequence(sc, depth, '}', true);
@@ -316,40 +371,53 @@ private:
         in_.fail_here("there is no graph @" + name, "define it before its use: graph @" + name + " { ... }");
       return argument::of_subgraph(sc.graphs[s.index] - 1);
     }
-    default: break;
+    default:
+      break;
     }
-    if (in_.at_number()) return in_.number();
+    if (in_.at_number())
+      return in_.number();
     return word_argument(sc, depth);
   }
   argument value_argument(scope& sc) {
     const std::string name = value_name();
     const str_id s = sc.g.find_string(name);
     if (!s.valid() || s.index >= sc.values.size() || !sc.values[s.index].valid())
-      in_.fail_here("value %" + name + " is not defined here", "define it before its use; values of an outer graph are passed as operands");
+      in_.fail_here("value %" + name + " is not defined here",
+                    "define it before its use; values of an outer graph are passed as operands");
     return argument(sc.values[s.index]);
   }
   argument word_argument(scope& sc, unsigned depth) {
     const std::string_view w = in_.ident();
-    if (w == "_") return {};
-    if (w == "None") return argument(std::nullopt);
-    if (w == "True" || w == "true") return argument(true);
-    if (w == "False" || w == "false") return argument(false);
-    if (const auto t = parse_scalar_type(w)) return argument(*t);
+    if (w == "_")
+      return {};
+    if (w == "None")
+      return argument(std::nullopt);
+    if (w == "True" || w == "true")
+      return argument(true);
+    if (w == "False" || w == "false")
+      return argument(false);
+    if (const auto t = parse_scalar_type(w))
+      return argument(*t);
     if (w.starts_with("layout."))
-      if (const auto l = parse_layout(w.substr(7))) return argument(*l);
+      if (const auto l = parse_layout(w.substr(7)))
+        return argument(*l);
     if (w.starts_with("memory_format."))
-      if (const auto f = parse_memory_format(w.substr(14))) return argument(*f);
+      if (const auto f = parse_memory_format(w.substr(14)))
+        return argument(*f);
     if (in_.peek() == '(') {
       in_.take('(');
       if (w == "complex") {
         argument a = sequence(sc, depth, ')', false);
-        if (a.count != 2) in_.fail_here("a complex number has two parts", "write complex(real, imaginary)");
+        if (a.count != 2)
+          in_.fail_here("a complex number has two parts", "write complex(real, imaginary)");
         a.form = arg_form::complex;
         return a;
       }
       argument a;
       if (w == "dtype" || w == "layout" || w == "memory_format") {
-        a.form = w == "dtype" ? arg_form::scalar_type : w == "layout" ? arg_form::layout : arg_form::memory_format;
+        a.form = w == "dtype"    ? arg_form::scalar_type
+                 : w == "layout" ? arg_form::layout
+                                 : arg_form::memory_format;
         a.bits = in_.integer();
       } else if (w == "device") {
         a.form = arg_form::device;
@@ -359,37 +427,51 @@ private:
       } else if (w == "graph") {
         a.form = arg_form::subgraph;
         a.bits = in_.integer();
-        if (a.bits < 0 || static_cast<std::size_t>(a.bits) >= sc.g.num_subgraphs()) in_.fail_here("there is no graph of that number", "define it first");
+        if (a.bits < 0 || static_cast<std::size_t>(a.bits) >= sc.g.num_subgraphs())
+          in_.fail_here("there is no graph of that number", "define it first");
       } else if (w == "op") {
         a = argument::of_op(target());
       } else if (w == "opaque") {
         a = argument::of_opaque(keep(in_.quoted()));
       } else {
-        in_.fail_here("'" + std::string(w) + "(' begins no argument", "arguments are numbers, \"strings\", [lists], %values, None, True, f32, sym(...), device(...)");
+        in_.fail_here(
+            "'" + std::string(w) + "(' begins no argument",
+            "arguments are numbers, \"strings\", [lists], %values, None, True, f32, sym(...), device(...)");
       }
       in_.need(')', "close the parenthesis");
       return a;
     }
-    in_.fail_here("'" + std::string(w) + "' is no argument", "arguments are numbers, \"strings\", [lists], %values, None, True, f32, sym(...), device(...)");
+    in_.fail_here(
+        "'" + std::string(w) + "' is no argument",
+        "arguments are numbers, \"strings\", [lists], %values, None, True, f32, sym(...), device(...)");
   }
 
   // -- types
   void types(scope& sc, node_id n) {
     for (std::size_t i = 0; i != sc.g.num_results(n); ++i) {
-      if (i) in_.need(',', "write one type for each result");
+      if (i)
+        in_.need(',', "write one type for each result");
       const value_meta m = type(sc);
-      if (m.kind != value_kind::unknown) sc.g.set_meta(sc.g.result(n, i), m);
+      if (m.kind != value_kind::unknown)
+        sc.g.set_meta(sc.g.result(n, i), m);
     }
-    if (!sc.g.num_results(n)) in_.fail_here("a type, but the statement has no result", "drop the type");
+    if (!sc.g.num_results(n))
+      in_.fail_here("a type, but the statement has no result", "drop the type");
   }
   value_meta type(scope& sc) {
-    if (in_.take('?')) return {};
+    if (in_.take('?'))
+      return {};
     const std::string_view w = in_.ident();
-    if (w == "None") return value_meta::of(value_kind::none);
-    if (w == "token") return value_meta::of(value_kind::token);
-    if (w == "SymInt") return symbol(value_kind::sym_int);
-    if (w == "SymFloat") return symbol(value_kind::sym_float);
-    if (w == "SymBool") return symbol(value_kind::sym_bool);
+    if (w == "None")
+      return value_meta::of(value_kind::none);
+    if (w == "token")
+      return value_meta::of(value_kind::token);
+    if (w == "SymInt")
+      return symbol(value_kind::sym_int);
+    if (w == "SymFloat")
+      return symbol(value_kind::sym_float);
+    if (w == "SymBool")
+      return symbol(value_kind::sym_bool);
     if (w == "object") {
       in_.need('(', "write object(\"class\")");
       value_meta m = value_meta::of(value_kind::custom_object);
@@ -405,12 +487,16 @@ private:
       t.dtype = static_cast<scalar_type>(in_.small_integer());
       in_.need(')', "write dtype(NUMBER)");
     } else {
-      in_.fail_here("'" + std::string(w) + "' is no type", "types are f32[2, 3], SymInt(s0), SymFloat(...), SymBool(...), None, token, object(\"class\") or ?");
+      in_.fail_here("'" + std::string(w) + "' is no type",
+                    "types are f32[2, 3], SymInt(s0), SymFloat(...), SymBool(...), None, token, "
+                    "object(\"class\") or ?");
     }
     t.sizes = in_.dims();
     bool strides = false;
-    if (in_.take('{')) strides = attributes(t);
-    if (!strides) t.strides = default_strides(t.sizes);
+    if (in_.take('{'))
+      strides = attributes(t);
+    if (!strides)
+      t.strides = default_strides(t.sizes);
     return value_meta(std::move(t));
   }
   bool attributes(tensor_meta& t) {
@@ -434,11 +520,13 @@ private:
           t.lay = static_cast<layout>(in_.small_integer());
         } else {
           const auto l = parse_layout(in_.ident());
-          if (!l) in_.fail_here("an unknown layout", "write strided, sparse_coo, sparse_csr, ...");
+          if (!l)
+            in_.fail_here("an unknown layout", "write strided, sparse_coo, sparse_csr, ...");
           t.lay = *l;
         }
       } else {
-        in_.fail_here("'" + std::string(key) + "' is no attribute of a tensor", "write strides=, offset=, device=, layout= or requires_grad");
+        in_.fail_here("'" + std::string(key) + "' is no attribute of a tensor",
+                      "write strides=, offset=, device=, layout= or requires_grad");
       }
     } while (in_.take(','));
     in_.need('}', "close the attributes");
@@ -448,7 +536,8 @@ private:
     in_.need('(', "write SymInt(EXPRESSION, hint=4)");
     value_meta m = value_meta::of(k, in_.expression());
     if (in_.take(',')) {
-      if (in_.take_key() != "hint") in_.expected("'hint='", "write SymInt(EXPRESSION, hint=4)");
+      if (in_.take_key() != "hint")
+        in_.expected("'hint='", "write SymInt(EXPRESSION, hint=4)");
       const argument a = in_.number();
       if (k == value_kind::sym_float ? a.form != arg_form::floating : a.form != arg_form::integer)
         in_.fail_here("a hint of the wrong kind", "SymFloat takes a float (1.0), the others an integer");
@@ -468,7 +557,8 @@ private:
 
   template <class V>
   static typename V::value_type& at(V& v, std::size_t i) {
-    if (v.size() <= i) v.resize(i + 1);
+    if (v.size() <= i)
+      v.resize(i + 1);
     return v[i];
   }
 
@@ -480,18 +570,18 @@ private:
 
 } // namespace detail
 
-/// Reads a text. Operators that nobody knows become known without a schema. Throws `error` (archive) with line and
-/// column on a malformed text. Nothing is verified: see `verify`.
+/// Reads a text. Operators that nobody knows become known without a schema. Throws `error` (archive) with
+/// line and column on a malformed text. Nothing is verified: see `verify`.
 inline parsed_text parse_text(std::string_view text) { return detail::text_parser(text).parse(); }
 
 /// Reads a text as a graph type; a text that names another dialect is an error (usage).
 template <class G>
-requires dialect<typename G::dialect_type>
-G parse_graph(std::string_view text) {
+requires dialect<typename G::dialect_type> G parse_graph(std::string_view text) {
   parsed_text t = parse_text(text);
   if (!t.dialect.empty() && t.dialect != G::dialect_type::name)
-    fail(error_kind::usage, "the text holds a graph of dialect " + t.dialect + ", not " + std::string(G::dialect_type::name), "line 1",
-         "read it as that dialect, or change the text");
+    fail(error_kind::usage,
+         "the text holds a graph of dialect " + t.dialect + ", not " + std::string(G::dialect_type::name),
+         "line 1", "read it as that dialect, or change the text");
   return G(std::move(t.graph));
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Views: a graph and an id, read like an object. `node`, `value` and `arg_view` cost what a pointer and an index cost,
-// own nothing, and never change the graph (the graph's own members do that).
+// Views: a graph and an id, read like an object. `node`, `value` and `arg_view` cost what a pointer and an
+// index cost, own nothing, and never change the graph (the graph's own members do that).
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -70,7 +70,8 @@ public:
   constexpr const tensor_meta& tensor() const {
     const auto& m = meta();
     if (m.kind != value_kind::tensor)
-      fail(error_kind::usage, "no tensor meta is recorded for this value", "value '" + std::string(name()) + "'", "set it, or run infer_metas");
+      fail(error_kind::usage, "no tensor meta is recorded for this value",
+           "value '" + std::string(name()) + "'", "set it, or run infer_metas");
     return m.tensor;
   }
   constexpr node def() const noexcept;
@@ -80,7 +81,9 @@ public:
   constexpr std::size_t num_uses() const noexcept { return g_->count_uses(id_); }
   /// The using nodes, newest use first; a node that uses the value twice comes twice.
   constexpr auto users() const noexcept;
-  friend constexpr bool operator==(const value& a, const value& b) noexcept { return a.g_ == b.g_ && a.id_ == b.id_; }
+  friend constexpr bool operator==(const value& a, const value& b) noexcept {
+    return a.g_ == b.g_ && a.id_ == b.id_;
+  }
 
 private:
   const graph_storage* g_ = nullptr;
@@ -94,7 +97,9 @@ class arg_view {
 public:
   constexpr arg_view() noexcept = default;
   constexpr arg_view(const graph_storage& g, node_id n, slot_id s) noexcept : g_(&g), node_(n), slot_(s) {}
-  constexpr arg_form form() const noexcept { return slot_.valid() ? g_->slot(slot_).form() : arg_form::absent; }
+  constexpr arg_form form() const noexcept {
+    return slot_.valid() ? g_->slot(slot_).form() : arg_form::absent;
+  }
   constexpr slot_id slot() const noexcept { return slot_; }
   /// Given, and not None.
   constexpr bool has_value() const noexcept { return form() != arg_form::absent && form() != arg_form::none; }
@@ -104,14 +109,19 @@ public:
   constexpr bool as_bool() const { return expect(arg_form::boolean).bits() != 0; }
   /// A floating-point number; an integer is taken too.
   constexpr double as_double() const {
-    if (form() == arg_form::integer) return static_cast<double>(as_int());
+    if (form() == arg_form::integer)
+      return static_cast<double>(as_int());
     return std::bit_cast<double>(expect(arg_form::floating).bits());
   }
   constexpr std::string_view as_string() const { return g_->text(str_id{expect(arg_form::string).w2}); }
   constexpr std::string_view as_opaque() const { return g_->text(str_id{expect(arg_form::opaque).w2}); }
-  constexpr scalar_type as_dtype() const { return static_cast<scalar_type>(expect(arg_form::scalar_type).bits()); }
+  constexpr scalar_type as_dtype() const {
+    return static_cast<scalar_type>(expect(arg_form::scalar_type).bits());
+  }
   constexpr layout as_layout() const { return static_cast<layout>(expect(arg_form::layout).bits()); }
-  constexpr memory_format as_memory_format() const { return static_cast<memory_format>(expect(arg_form::memory_format).bits()); }
+  constexpr memory_format as_memory_format() const {
+    return static_cast<memory_format>(expect(arg_form::memory_format).bits());
+  }
   constexpr device as_device() const {
     const auto b = expect(arg_form::device).bits();
     return {static_cast<std::int8_t>(b & 0xff), static_cast<std::int8_t>(b >> 8)};
@@ -121,7 +131,8 @@ public:
   constexpr const graph_storage& subgraph() const { return g_->subgraph(as_subgraph()); }
   /// An integer constant or an expression over symbols; values computed by nodes are `as_value()`.
   constexpr sym_int as_sym_int() const {
-    if (form() == arg_form::symbolic) return sym_int(g_->symbol(g_->slot(slot_).w2));
+    if (form() == arg_form::symbolic)
+      return sym_int(g_->symbol(g_->slot(slot_).w2));
     return as_int();
   }
   /// Number of elements of a list, a dict (keys and values count) or a complex number; 0 for others.
@@ -129,8 +140,10 @@ public:
     switch (form()) {
     case arg_form::list:
     case arg_form::dict:
-    case arg_form::complex: return g_->slot(slot_).w1;
-    default: return 0;
+    case arg_form::complex:
+      return g_->slot(slot_).w1;
+    default:
+      return 0;
     }
   }
   constexpr arg_view operator[](std::size_t i) const noexcept {
@@ -139,7 +152,8 @@ public:
   /// A list of integer constants.
   constexpr sym_ints as_sym_ints() const {
     sym_ints out;
-    for (std::size_t i = 0; i != size(); ++i) out.push_back((*this)[i].as_sym_int());
+    for (std::size_t i = 0; i != size(); ++i)
+      out.push_back((*this)[i].as_sym_int());
     return out;
   }
 
@@ -167,7 +181,9 @@ public:
   constexpr operator node_id() const noexcept { return id_; }
   constexpr node_kind kind() const noexcept { return g_->kind(id_); }
   constexpr op_id op() const noexcept { return g_->op(id_); }
-  constexpr bool is_call() const noexcept { return kind() == node_kind::call_function || kind() == node_kind::call_higher_order; }
+  constexpr bool is_call() const noexcept {
+    return kind() == node_kind::call_function || kind() == node_kind::call_higher_order;
+  }
   constexpr bool is_call(op_id o) const noexcept { return is_call() && op() == o; }
   constexpr input_kind input() const noexcept { return g_->input(id_); }
   constexpr std::string_view name() const noexcept { return g_->text(g_->node_name(id_)); }
@@ -182,13 +198,16 @@ public:
   /// No result has a use.
   constexpr bool unused() const noexcept {
     for (std::size_t i = 0; i != num_results(); ++i)
-      if (result(i).has_uses()) return false;
+      if (result(i).has_uses())
+        return false;
     return true;
   }
   /// The values used, in argument order, list elements included.
   constexpr auto operands() const noexcept;
   constexpr bool is_before(node o) const noexcept { return g_->is_before(id_, o.id_); }
-  friend constexpr bool operator==(const node& a, const node& b) noexcept { return a.g_ == b.g_ && a.id_ == b.id_; }
+  friend constexpr bool operator==(const node& a, const node& b) noexcept {
+    return a.g_ == b.g_ && a.id_ == b.id_;
+  }
 
 private:
   const graph_storage* g_ = nullptr;
@@ -210,14 +229,17 @@ struct traverse_operands {
   const slot* at = nullptr;
   const slot* last = nullptr;
   constexpr void settle() {
-    while (at != last && !at->is_use()) ++at;
+    while (at != last && !at->is_use())
+      ++at;
   }
   constexpr value get() const { return {*g, value_id{at->w0}}; }
   constexpr void advance() {
     ++at;
     settle();
   }
-  friend constexpr bool operator==(const traverse_operands& a, const traverse_operands& b) { return a.at == b.at; }
+  friend constexpr bool operator==(const traverse_operands& a, const traverse_operands& b) {
+    return a.at == b.at;
+  }
 };
 /// Takes the next node before it gives the current one, so that the current one may be erased.
 struct traverse_nodes {
@@ -238,7 +260,9 @@ struct traverse_nodes_backwards {
     at = following;
     following = at.valid() ? g->prev(at) : node_id{};
   }
-  friend constexpr bool operator==(const traverse_nodes_backwards& a, const traverse_nodes_backwards& b) { return a.at == b.at; }
+  friend constexpr bool operator==(const traverse_nodes_backwards& a, const traverse_nodes_backwards& b) {
+    return a.at == b.at;
+  }
 };
 } // namespace detail
 
@@ -251,27 +275,31 @@ constexpr auto node::operands() const noexcept {
   const auto s = g_->slots(id_);
   detail::traverse_operands first{g_, s.data(), s.data() + s.size()};
   first.settle();
-  return detail::view_range<detail::traverse_operands>{it{first}, it{{g_, s.data() + s.size(), s.data() + s.size()}}};
+  return detail::view_range<detail::traverse_operands>{it{first},
+                                                       it{{g_, s.data() + s.size(), s.data() + s.size()}}};
 }
 
-/// The nodes of a graph in order. Erasing the node at hand is allowed; so is inserting anywhere but right after it
-/// (such a node is not visited).
+/// The nodes of a graph in order. Erasing the node at hand is allowed; so is inserting anywhere but right
+/// after it (such a node is not visited).
 constexpr auto nodes(const graph_storage& g) noexcept {
   using it = detail::view_iterator<detail::traverse_nodes>;
   const auto f = g.first();
-  return detail::view_range<detail::traverse_nodes>{it{{&g, f, f.valid() ? g.next(f) : node_id{}}}, it{{&g, {}, {}}}};
+  return detail::view_range<detail::traverse_nodes>{it{{&g, f, f.valid() ? g.next(f) : node_id{}}},
+                                                    it{{&g, {}, {}}}};
 }
 /// The same from the last node to the first: users come before what they use.
 constexpr auto nodes_reversed(const graph_storage& g) noexcept {
   using it = detail::view_iterator<detail::traverse_nodes_backwards>;
   const auto f = g.last();
-  return detail::view_range<detail::traverse_nodes_backwards>{it{{&g, f, f.valid() ? g.prev(f) : node_id{}}}, it{{&g, {}, {}}}};
+  return detail::view_range<detail::traverse_nodes_backwards>{it{{&g, f, f.valid() ? g.prev(f) : node_id{}}},
+                                                              it{{&g, {}, {}}}};
 }
 /// The placeholders, in order.
 inline std::vector<node> placeholders(const graph_storage& g) {
   std::vector<node> out;
   for (node n : nodes(g)) {
-    if (n.kind() != node_kind::placeholder) break;
+    if (n.kind() != node_kind::placeholder)
+      break;
     out.push_back(n);
   }
   return out;

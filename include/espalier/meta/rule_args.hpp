@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What a shape rule sees of a call, and what it gives back: metas in, metas out, no graph and no LibTorch. Arguments
-// stand at their schema's positions; one that was left out reads as its default.
+// What a shape rule sees of a call, and what it gives back: metas in, metas out, no graph and no LibTorch.
+// Arguments stand at their schema's positions; one that was left out reads as its default.
 #pragma once
 
 #include <espalier/meta/tensor_meta.hpp>
@@ -19,7 +19,22 @@
 namespace espalier {
 
 /// What an argument of a rule is.
-enum class meta_form : std::uint8_t { absent, none, tensor, integer, floating, boolean, complex, string, dtype, layout, device, memory_format, list, other };
+enum class meta_form : std::uint8_t {
+  absent,
+  none,
+  tensor,
+  integer,
+  floating,
+  boolean,
+  complex,
+  string,
+  dtype,
+  layout,
+  device,
+  memory_format,
+  list,
+  other
+};
 
 /// An argument as a rule sees it. Does not own.
 struct meta_arg {
@@ -76,39 +91,53 @@ struct rule_result {
 /// The arguments of one call.
 class rule_args {
 public:
-  constexpr rule_args(op_id op, const op_schema* schema, std::span<const meta_arg> args) noexcept : op_(op), schema_(schema), args_(args) {}
+  constexpr rule_args(op_id op, const op_schema* schema, std::span<const meta_arg> args) noexcept
+      : op_(op), schema_(schema), args_(args) {}
   constexpr op_id op() const noexcept { return op_; }
   constexpr std::size_t size() const noexcept { return args_.size(); }
-  constexpr const meta_arg& raw(std::size_t n) const noexcept { return n < args_.size() ? args_[n] : nothing; }
+  constexpr const meta_arg& raw(std::size_t n) const noexcept {
+    return n < args_.size() ? args_[n] : nothing;
+  }
   /// Given and not None.
-  constexpr bool present(std::size_t n) const noexcept { return raw(n).form != meta_form::absent && raw(n).form != meta_form::none; }
+  constexpr bool present(std::size_t n) const noexcept {
+    return raw(n).form != meta_form::absent && raw(n).form != meta_form::none;
+  }
   constexpr bool is_tensor(std::size_t n) const noexcept { return raw(n).form == meta_form::tensor; }
 
   constexpr const tensor_meta& tensor(std::size_t n) const {
-    if (!is_tensor(n)) wrong(n, "a tensor");
+    if (!is_tensor(n))
+      wrong(n, "a tensor");
     return *raw(n).tensor;
   }
-  constexpr const tensor_meta* optional_tensor(std::size_t n) const noexcept { return is_tensor(n) ? raw(n).tensor : nullptr; }
+  constexpr const tensor_meta* optional_tensor(std::size_t n) const noexcept {
+    return is_tensor(n) ? raw(n).tensor : nullptr;
+  }
   /// A list of tensors; None elements are null.
   constexpr std::vector<const tensor_meta*> tensors(std::size_t n) const {
     std::vector<const tensor_meta*> out;
-    for (std::size_t k = 0; k != raw(n).count; ++k) out.push_back(raw(n).items[k].form == meta_form::tensor ? raw(n).items[k].tensor : nullptr);
+    for (std::size_t k = 0; k != raw(n).count; ++k)
+      out.push_back(raw(n).items[k].form == meta_form::tensor ? raw(n).items[k].tensor : nullptr);
     return out;
   }
   constexpr sym_int integer(std::size_t n) const {
-    if (raw(n).form == meta_form::integer || raw(n).form == meta_form::boolean) return raw(n).i;
+    if (raw(n).form == meta_form::integer || raw(n).form == meta_form::boolean)
+      return raw(n).i;
     const auto text = default_text(n);
-    if (text.empty() || text == "None") wrong(n, "an integer");
+    if (text.empty() || text == "None")
+      wrong(n, "an integer");
     return parse_int(text);
   }
   constexpr std::optional<sym_int> optional_integer(std::size_t n) const {
-    if (raw(n).form == meta_form::integer) return raw(n).i;
+    if (raw(n).form == meta_form::integer)
+      return raw(n).i;
     const auto text = default_text(n);
-    if (raw(n).form == meta_form::none || text.empty() || text == "None") return std::nullopt;
+    if (raw(n).form == meta_form::none || text.empty() || text == "None")
+      return std::nullopt;
     return parse_int(text);
   }
   constexpr bool boolean(std::size_t n) const {
-    if (raw(n).form == meta_form::boolean || raw(n).form == meta_form::integer) return raw(n).i.int_or(0) != 0;
+    if (raw(n).form == meta_form::boolean || raw(n).form == meta_form::integer)
+      return raw(n).i.int_or(0) != 0;
     return default_text(n) == "True";
   }
   /// A list of integers, or one integer as a list of one.
@@ -116,7 +145,8 @@ public:
     sym_ints out;
     const auto& a = raw(n);
     if (a.form == meta_form::list) {
-      for (std::size_t k = 0; k != a.count; ++k) out.push_back(a.items[k].i);
+      for (std::size_t k = 0; k != a.count; ++k)
+        out.push_back(a.items[k].i);
       return out;
     }
     if (a.form == meta_form::integer) {
@@ -124,11 +154,13 @@ public:
       return out;
     }
     auto text = default_text(n);
-    if (text.empty() || text == "None" || text[0] != '[') return out;
+    if (text.empty() || text == "None" || text[0] != '[')
+      return out;
     for (std::size_t p = 1; p < text.size();) {
       if ((text[p] >= '0' && text[p] <= '9') || text[p] == '-') {
         out.push_back(parse_int(text.substr(p)));
-        while (p < text.size() && text[p] != ',' && text[p] != ']') ++p;
+        while (p < text.size() && text[p] != ',' && text[p] != ']')
+          ++p;
       } else {
         ++p;
       }
@@ -139,19 +171,23 @@ public:
   constexpr sym_ints ints_of(std::size_t at, std::size_t n) const {
     auto out = ints(at);
     if (out.size() == 1)
-      while (out.size() < n) out.push_back(out[0]);
+      while (out.size() < n)
+        out.push_back(out[0]);
     return out;
   }
   constexpr std::optional<scalar_type> dtype(std::size_t n) const {
-    if (raw(n).form == meta_form::dtype || raw(n).form == meta_form::integer) return static_cast<scalar_type>(raw(n).i.as_int());
+    if (raw(n).form == meta_form::dtype || raw(n).form == meta_form::integer)
+      return static_cast<scalar_type>(raw(n).i.as_int());
     return std::nullopt;
   }
   constexpr std::optional<espalier::memory_format> format(std::size_t n) const {
-    if (raw(n).form == meta_form::memory_format || raw(n).form == meta_form::integer) return static_cast<espalier::memory_format>(raw(n).i.as_int());
+    if (raw(n).form == meta_form::memory_format || raw(n).form == meta_form::integer)
+      return static_cast<espalier::memory_format>(raw(n).i.as_int());
     return std::nullopt;
   }
   constexpr std::optional<device> dev(std::size_t n) const {
-    if (raw(n).form == meta_form::device) return raw(n).dev;
+    if (raw(n).form == meta_form::device)
+      return raw(n).dev;
     return std::nullopt;
   }
   constexpr std::string_view string(std::size_t n) const { return raw(n).text; }
@@ -167,16 +203,22 @@ private:
     return schema_ && n < schema_->args.size() ? schema_->args[n].default_text : std::string_view{};
   }
   static constexpr std::int64_t parse_int(std::string_view s) {
-    if (s.starts_with("contiguous_format")) return 0;
+    if (s.starts_with("contiguous_format"))
+      return 0;
     bool negative = false;
     std::size_t p = 0;
-    if (p < s.size() && s[p] == '-') negative = true, ++p;
+    if (p < s.size() && s[p] == '-')
+      negative = true, ++p;
     std::int64_t v = 0;
-    for (; p < s.size() && s[p] >= '0' && s[p] <= '9'; ++p) v = v * 10 + (s[p] - '0');
+    for (; p < s.size() && s[p] >= '0' && s[p] <= '9'; ++p)
+      v = v * 10 + (s[p] - '0');
     return negative ? -v : v;
   }
   [[noreturn]] void wrong(std::size_t n, const char* what) const {
-    refuse("argument " + (schema_ && n < schema_->args.size() ? "'" + std::string(schema_->args[n].name) + "'" : std::to_string(n)) + " is not " + what,
+    refuse("argument " +
+               (schema_ && n < schema_->args.size() ? "'" + std::string(schema_->args[n].name) + "'"
+                                                    : std::to_string(n)) +
+               " is not " + what,
            "pass what the operator's schema asks for");
   }
   op_id op_;
@@ -191,7 +233,9 @@ using rule_fn = rule_result (*)(const rule_args&);
 constexpr std::size_t wrap_dim(const sym_int& dim, std::size_t ndim, const rule_args& a) {
   const auto n = static_cast<std::int64_t>(ndim ? ndim : 1);
   const auto d = dim.as_int();
-  if (d < -n || d >= n) a.refuse("dimension " + std::to_string(d) + " is out of range for a tensor of " + std::to_string(ndim) + " dimensions");
+  if (d < -n || d >= n)
+    a.refuse("dimension " + std::to_string(d) + " is out of range for a tensor of " + std::to_string(ndim) +
+             " dimensions");
   return static_cast<std::size_t>(d < 0 ? d + n : d);
 }
 

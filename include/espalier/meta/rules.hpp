@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Which rule an operator has. ATen's are a constant table by operator id, built from operator types, so that a rule for
-// an operator that does not exist does not compile and a look-up is one load. Operators that write to an argument and
-// return it need none: the result is that argument. Users register rules for their own operators.
+// Which rule an operator has. ATen's are a constant table by operator id, built from operator types, so that
+// a rule for an operator that does not exist does not compile and a look-up is one load. Operators that write
+// to an argument and return it need none: the result is that argument. Users register rules for their own
+// operators.
 #pragma once
 
 #include <espalier/meta/rule_args.hpp>
@@ -42,22 +43,26 @@ inline constexpr rule_table aten_rules = [] {
   namespace r = shape_rules;
   using namespace aten;
   // pointwise
-  t.put<add_Tensor, sub_Tensor, mul_Tensor, add_Scalar, sub_Scalar, mul_Scalar, rsub_Scalar, rsub_Tensor, maximum, minimum, fmax, fmin, remainder_Tensor,
-        remainder_Scalar, fmod_Tensor, fmod_Scalar, pow_Tensor_Tensor, pow_Tensor_Scalar, bitwise_and_Tensor, bitwise_or_Tensor, bitwise_xor_Tensor,
-        bitwise_and_Scalar, bitwise_or_Scalar, bitwise_xor_Scalar, __and___Tensor, __or___Tensor, __xor___Tensor, __and___Scalar, __or___Scalar, floor_divide,
-        floor_divide_Scalar, clamp_min, clamp_max, clamp_min_Tensor, clamp_max_Tensor, bitwise_left_shift_Tensor, bitwise_right_shift_Tensor, copysign_Tensor,
-        hypot, nextafter, heaviside, xlogy_Tensor>(r::binary);
+  t.put<add_Tensor, sub_Tensor, mul_Tensor, add_Scalar, sub_Scalar, mul_Scalar, rsub_Scalar, rsub_Tensor,
+        maximum, minimum, fmax, fmin, remainder_Tensor, remainder_Scalar, fmod_Tensor, fmod_Scalar,
+        pow_Tensor_Tensor, pow_Tensor_Scalar, bitwise_and_Tensor, bitwise_or_Tensor, bitwise_xor_Tensor,
+        bitwise_and_Scalar, bitwise_or_Scalar, bitwise_xor_Scalar, __and___Tensor, __or___Tensor,
+        __xor___Tensor, __and___Scalar, __or___Scalar, floor_divide, floor_divide_Scalar, clamp_min,
+        clamp_max, clamp_min_Tensor, clamp_max_Tensor, bitwise_left_shift_Tensor, bitwise_right_shift_Tensor,
+        copysign_Tensor, hypot, nextafter, heaviside, xlogy_Tensor>(r::binary);
   t.put<pow_Scalar>(r::binary);
   t.put<div_Tensor, div_Scalar, true_divide_Tensor, atan2, arctan2>(r::binary_float);
   t.put<div_Tensor_mode, div_Scalar_mode>(r::divide_mode);
-  t.put<eq_Tensor, ne_Tensor, lt_Tensor, le_Tensor, gt_Tensor, ge_Tensor, eq_Scalar, ne_Scalar, lt_Scalar, le_Scalar, gt_Scalar, ge_Scalar, logical_and,
-        logical_or, logical_xor, isclose>(r::binary_bool);
+  t.put<eq_Tensor, ne_Tensor, lt_Tensor, le_Tensor, gt_Tensor, ge_Tensor, eq_Scalar, ne_Scalar, lt_Scalar,
+        le_Scalar, gt_Scalar, ge_Scalar, logical_and, logical_or, logical_xor, isclose>(r::binary_bool);
   t.put<logical_not, isnan, isinf, isfinite, signbit>(r::unary_bool);
-  t.put<neg, relu, relu6, square, sign, sgn, floor, ceil, round, trunc, frac, bitwise_not, positive, hardtanh, hardswish, hardsigmoid, gelu, silu, mish, elu,
-        selu, celu, leaky_relu, softplus, threshold, softshrink, hardshrink, log_sigmoid, nan_to_num, conj, logit, real, imag, clip, fill_Scalar, fill_Tensor>(r::activation);
+  t.put<neg, relu, relu6, square, sign, sgn, floor, ceil, round, trunc, frac, bitwise_not, positive, hardtanh,
+        hardswish, hardsigmoid, gelu, silu, mish, elu, selu, celu, leaky_relu, softplus, threshold,
+        softshrink, hardshrink, log_sigmoid, nan_to_num, conj, logit, real, imag, clip, fill_Scalar,
+        fill_Tensor>(r::activation);
   t.put<abs>(r::absolute);
-  t.put<exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, sin, cos, tan, asin, acos, atan, sinh, cosh, tanh, asinh, acosh, atanh, sigmoid, erf, erfc, erfinv,
-        reciprocal, lgamma, digamma>(r::unary_float);
+  t.put<exp, exp2, expm1, log, log2, log10, log1p, sqrt, rsqrt, sin, cos, tan, asin, acos, atan, sinh, cosh,
+        tanh, asinh, acosh, atanh, sigmoid, erf, erfc, erfinv, reciprocal, lgamma, digamma>(r::unary_float);
   t.put<where_self, where_ScalarOther, where_ScalarSelf, where_Scalar>(r::where);
   t.put<clamp, clamp_Tensor>(r::clamp);
   t.put<addcmul, addcdiv, lerp_Scalar, lerp_Tensor>(r::ternary);
@@ -201,14 +206,16 @@ inline constexpr rule_table aten_rules = [] {
   t.put<sym_size_int>(r::sym_size);
   t.put<sym_stride_int>(r::sym_stride);
   t.put<sym_numel>(r::sym_numel);
-  t.put<_assert_scalar, _assert_tensor_metadata, _assert_async, _assert_async_msg, sym_constrain_range, sym_constrain_range_for_size>(r::nothing);
+  t.put<_assert_scalar, _assert_tensor_metadata, _assert_async, _assert_async_msg, sym_constrain_range,
+        sym_constrain_range_for_size>(r::nothing);
   // indexing, joining, padding, sorting
   t.put<index_Tensor>(r::index);
   t.put<index_select>(r::index_select);
   t.put<gather>(r::gather);
   t.put<take>(r::take);
-  t.put<scatter_src, scatter_value, scatter_add, scatter_reduce_two, index_put, _unsafe_index_put, index_copy, index_add, index_fill_int_Scalar, masked_scatter,
-        select_scatter, slice_scatter, tril, triu, flip, roll>(r::changed_copy);
+  t.put<scatter_src, scatter_value, scatter_add, scatter_reduce_two, index_put, _unsafe_index_put, index_copy,
+        index_add, index_fill_int_Scalar, masked_scatter, select_scatter, slice_scatter, tril, triu, flip,
+        roll>(r::changed_copy);
   t.put<copy>(r::changed_copy);
   t.put<masked_fill_Scalar, masked_fill_Tensor>(r::masked_fill);
   t.put<embedding>(r::embedding);
@@ -217,7 +224,8 @@ inline constexpr rule_table aten_rules = [] {
   t.put<stack>(r::stack);
   t.put<repeat>(r::repeat);
   t.put<repeat_interleave_self_int>(r::repeat_interleave);
-  t.put<constant_pad_nd, pad, reflection_pad1d, reflection_pad2d, reflection_pad3d, replication_pad1d, replication_pad2d, replication_pad3d>(r::pad);
+  t.put<constant_pad_nd, pad, reflection_pad1d, reflection_pad2d, reflection_pad3d, replication_pad1d,
+        replication_pad2d, replication_pad3d>(r::pad);
   t.put<topk>(r::topk);
   t.put<sort, sort_stable>(r::sort);
   t.put<argsort>(r::argsort);
@@ -267,9 +275,11 @@ inline rule_result written_arguments(const rule_args& a) {
 }
 inline bool returns_written_arguments(op_id o) {
   const op_schema* s = schema_of(o);
-  if (!s || s->returns.empty()) return false;
+  if (!s || s->returns.empty())
+    return false;
   for (auto& out : s->returns)
-    if (!out.is_write || out.type.list_depth) return false;
+    if (!out.is_write || out.type.list_depth)
+      return false;
   return true;
 }
 
@@ -277,9 +287,11 @@ inline bool returns_written_arguments(op_id o) {
 
 /// The shape rule of an operator, or null when it has none.
 inline rule_fn rule_for(op_id o) {
-  if (!o.valid()) return nullptr;
+  if (!o.valid())
+    return nullptr;
   if (o.index < detail::num_aten_ops) {
-    if (const rule_fn f = detail::aten_rules.at[o.index]) return f;
+    if (const rule_fn f = detail::aten_rules.at[o.index])
+      return f;
   } else if (const rule_fn f = detail::user_rules::instance().get(o)) {
     return f;
   }
@@ -292,7 +304,9 @@ void register_rule(rule_fn f = nullptr) {
   if constexpr (requires { &shape_rule<Op>::infer; }) {
     detail::user_rules::instance().set(id_of<Op>(), f ? f : &shape_rule<Op>::infer);
   } else {
-    if (!f) fail(error_kind::usage, "no rule was given", "register_rule", "pass a function, or specialise espalier::shape_rule for the operator");
+    if (!f)
+      fail(error_kind::usage, "no rule was given", "register_rule",
+           "pass a function, or specialise espalier::shape_rule for the operator");
     detail::user_rules::instance().set(id_of<Op>(), f);
   }
 }
@@ -300,7 +314,8 @@ void register_rule(rule_fn f = nullptr) {
 /// How many ATen operators have a rule of their own (operators that return what they write to not counted).
 constexpr std::size_t num_aten_rules() {
   std::size_t n = 0;
-  for (auto f : detail::aten_rules.at) n += f != nullptr;
+  for (auto f : detail::aten_rules.at)
+    n += f != nullptr;
   return n;
 }
 

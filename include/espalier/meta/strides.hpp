@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Broadcasting, and the strides of what a pointwise operator makes: ATen's TensorIterator keeps its inputs' memory
-// order, so that a channels-last or transposed input gives such an output.
+// Broadcasting, and the strides of what a pointwise operator makes: ATen's TensorIterator keeps its inputs'
+// memory order, so that a channels-last or transposed input gives such an output.
 #pragma once
 
 #include <espalier/meta/rule_args.hpp>
@@ -22,10 +22,13 @@ constexpr sym_ints broadcast(const sym_ints& a, const sym_ints& b, const rule_ar
   for (std::size_t i = 0; i != n; ++i) {
     const sym_int x = i + a.size() >= n ? a[i + a.size() - n] : sym_int(1);
     const sym_int y = i + b.size() >= n ? b[i + b.size() - n] : sym_int(1);
-    if (is_one(x)) out[i] = y;
-    else if (is_one(y) || same_size(x, y)) out[i] = x;
+    if (is_one(x))
+      out[i] = y;
+    else if (is_one(y) || same_size(x, y))
+      out[i] = x;
     else
-      args.refuse("the size " + std::to_string(x.int_or(-1)) + " does not broadcast with " + std::to_string(y.int_or(-1)) + " at dimension " + std::to_string(i),
+      args.refuse("the size " + std::to_string(x.int_or(-1)) + " does not broadcast with " +
+                      std::to_string(y.int_or(-1)) + " at dimension " + std::to_string(i),
                   "make the sizes equal, or one of them 1");
   }
   return out;
@@ -35,9 +38,12 @@ constexpr sym_ints broadcast(const sym_ints& a, const sym_ints& b, const rule_ar
 constexpr bool is_contiguous(const tensor_meta& m) {
   sym_int run = 1;
   for (std::size_t i = m.dim(); i-- > 0;) {
-    if (m.sizes[i].is_int() && m.sizes[i].as_int() == 0) return true;
-    if (is_one(m.sizes[i])) continue;
-    if (!(m.strides[i] == run)) return false;
+    if (m.sizes[i].is_int() && m.sizes[i].as_int() == 0)
+      return true;
+    if (is_one(m.sizes[i]))
+      continue;
+    if (!(m.strides[i] == run))
+      return false;
     run = run * m.sizes[i];
   }
   return true;
@@ -56,60 +62,78 @@ constexpr sym_ints strides_in_order(const sym_ints& sizes, const inline_vector<s
 constexpr sym_ints channels_last_strides(const sym_ints& sizes) {
   inline_vector<std::size_t, 5> order;
   order.push_back(1);
-  for (std::size_t i = sizes.size(); i-- > 2;) order.push_back(i);
+  for (std::size_t i = sizes.size(); i-- > 2;)
+    order.push_back(i);
   order.push_back(0);
   return strides_in_order(sizes, order);
 }
 /// `is_contiguous(memory_format=channels_last)`.
 constexpr bool is_channels_last(const tensor_meta& m) {
-  if (m.dim() != 4 && m.dim() != 5) return false;
+  if (m.dim() != 4 && m.dim() != 5)
+    return false;
   sym_int run = 1;
   const auto check = [&](std::size_t d) {
-    if (is_one(m.sizes[d])) return true;
-    if (!(m.strides[d] == run)) return false;
+    if (is_one(m.sizes[d]))
+      return true;
+    if (!(m.strides[d] == run))
+      return false;
     run = run * m.sizes[d];
     return true;
   };
-  if (!check(1)) return false;
+  if (!check(1))
+    return false;
   for (std::size_t i = m.dim(); i-- > 2;)
-    if (!check(i)) return false;
+    if (!check(i))
+      return false;
   return check(0);
 }
-/// Whether ATen would call the strides channels-last by look (`suggest_memory_format`): the channel stride is the
-/// smallest and the others grow from the innermost dimension out.
+/// Whether ATen would call the strides channels-last by look (`suggest_memory_format`): the channel stride is
+/// the smallest and the others grow from the innermost dimension out.
 constexpr bool suggests_channels_last(const tensor_meta& m) {
-  if (m.dim() != 4 && m.dim() != 5) return false;
+  if (m.dim() != 4 && m.dim() != 5)
+    return false;
   for (auto& s : m.strides)
-    if (!s.is_int()) return is_channels_last(m) && !is_contiguous(m);
-  if (m.strides[1].as_int() == 0) return false;
+    if (!s.is_int())
+      return is_channels_last(m) && !is_contiguous(m);
+  if (m.strides[1].as_int() == 0)
+    return false;
   sym_int smallest = 0;
   inline_vector<std::size_t, 5> order;
   order.push_back(1);
-  for (std::size_t i = m.dim(); i-- > 2;) order.push_back(i);
+  for (std::size_t i = m.dim(); i-- > 2;)
+    order.push_back(i);
   order.push_back(0);
   for (std::size_t d : order) {
-    if (m.sizes[d].int_or(2) == 0) return false;
-    if (m.strides[d].as_int() < smallest.as_int()) return false;
-    if (d == 0 && smallest == m.strides[1]) return false; // N11 with NCHW strides is ambiguous: contiguous
+    if (m.sizes[d].int_or(2) == 0)
+      return false;
+    if (m.strides[d].as_int() < smallest.as_int())
+      return false;
+    if (d == 0 && smallest == m.strides[1])
+      return false; // N11 with NCHW strides is ambiguous: contiguous
     smallest = m.strides[d];
-    if (m.sizes[d].int_or(2) > 1) smallest = smallest * m.sizes[d];
+    if (m.sizes[d].int_or(2) > 1)
+      smallest = smallest * m.sizes[d];
   }
   return true;
 }
 /// Every element has its own place and no place is unused.
 constexpr bool is_dense(const tensor_meta& m) {
-  if (is_contiguous(m)) return true;
+  if (is_contiguous(m))
+    return true;
   inline_vector<std::size_t, 5> order;
   for (std::size_t i = 0; i != m.dim(); ++i)
     if (!is_one(m.sizes[i])) {
-      if (!m.sizes[i].is_int() || !m.strides[i].is_int()) return is_channels_last(m);
+      if (!m.sizes[i].is_int() || !m.strides[i].is_int())
+        return is_channels_last(m);
       order.push_back(i);
     }
   for (std::size_t i = 1; i < order.size(); ++i)
-    for (std::size_t k = i; k > 0 && m.strides[order[k]].as_int() < m.strides[order[k - 1]].as_int(); --k) std::swap(order[k], order[k - 1]);
+    for (std::size_t k = i; k > 0 && m.strides[order[k]].as_int() < m.strides[order[k - 1]].as_int(); --k)
+      std::swap(order[k], order[k - 1]);
   std::int64_t run = 1;
   for (std::size_t d : order) {
-    if (m.strides[d].as_int() != run) return false;
+    if (m.strides[d].as_int() != run)
+      return false;
     run *= m.sizes[d].as_int();
   }
   return true;
@@ -117,12 +141,13 @@ constexpr bool is_dense(const tensor_meta& m) {
 
 /// A memory format applied to sizes; `preserve` keeps a dense source's order (`empty_like`, `clone`, `to`).
 constexpr sym_ints strides_for(const sym_ints& sizes, memory_format f) {
-  return (f == memory_format::channels_last || f == memory_format::channels_last_3d) && sizes.size() >= 4 ? channels_last_strides(sizes)
-                                                                                                        : contiguous_strides(sizes);
+  return (f == memory_format::channels_last || f == memory_format::channels_last_3d) && sizes.size() >= 4
+             ? channels_last_strides(sizes)
+             : contiguous_strides(sizes);
 }
 
-/// The strides TensorIterator gives to a new output of `sizes`, from its tensor operands (ATen/TensorIterator.cpp:
-/// fast_set_up, reorder_dimensions).
+/// The strides TensorIterator gives to a new output of `sizes`, from its tensor operands
+/// (ATen/TensorIterator.cpp: fast_set_up, reorder_dimensions).
 constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tensor_meta* const> operands) {
   bool same_shape = true, contiguous = true, channels_last = true, same_strides = true;
   const tensor_meta* first = nullptr;
@@ -130,33 +155,44 @@ constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tenso
     same_shape = same_shape && m->sizes == sizes;
     contiguous = contiguous && is_contiguous(*m);
     channels_last = channels_last && is_channels_last(*m);
-    if (!first) first = m;
-    else same_strides = same_strides && m->strides == first->strides;
+    if (!first)
+      first = m;
+    else
+      same_strides = same_strides && m->strides == first->strides;
   }
-  if (!first || (same_shape && contiguous)) return contiguous_strides(sizes);
-  if (same_shape && channels_last) return channels_last_strides(sizes);
-  if (same_shape && same_strides && is_dense(*first)) return first->strides;
+  if (!first || (same_shape && contiguous))
+    return contiguous_strides(sizes);
+  if (same_shape && channels_last)
+    return channels_last_strides(sizes);
+  if (same_shape && same_strides && is_dense(*first))
+    return first->strides;
 
   const std::size_t n = sizes.size();
   std::vector<sym_ints> strides;
   for (auto* m : operands) {
     sym_ints s(n);
     const std::size_t lead = n - m->dim();
-    for (std::size_t i = 0; i != m->dim(); ++i) s[lead + i] = is_one(m->sizes[i]) && !is_one(sizes[lead + i]) ? sym_int(0) : m->strides[i];
+    for (std::size_t i = 0; i != m->dim(); ++i)
+      s[lead + i] = is_one(m->sizes[i]) && !is_one(sizes[lead + i]) ? sym_int(0) : m->strides[i];
     strides.push_back(std::move(s));
   }
   inline_vector<std::size_t, 5> perm; // innermost first
-  for (std::size_t i = n; i-- > 0;) perm.push_back(i);
+  for (std::size_t i = n; i-- > 0;)
+    perm.push_back(i);
   const auto should_swap = [&](std::size_t d0, std::size_t d1) {
     for (auto& s : strides) {
       const auto &a = s[d0], &b = s[d1];
-      if ((a.is_int() && a.as_int() == 0) || (b.is_int() && b.as_int() == 0)) continue;
+      if ((a.is_int() && a.as_int() == 0) || (b.is_int() && b.as_int() == 0))
+        continue;
       if (a == b) {
-        if (statically_known(sym_gt(sizes[d0], sizes[d1]))) return 1;
+        if (statically_known(sym_gt(sizes[d0], sizes[d1])))
+          return 1;
         continue;
       }
-      if (statically_known(sym_lt(a, b))) return -1;
-      if (statically_known(sym_lt(b, a))) return 1;
+      if (statically_known(sym_lt(a, b)))
+        return -1;
+      if (statically_known(sym_lt(b, a)))
+        return 1;
       return -1; // undecided symbols: keep the order
     }
     return 0;
@@ -177,7 +213,8 @@ constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tenso
 }
 
 /// A new tensor of `sizes` and `dtype` in the memory order of its operands.
-constexpr tensor_meta iterator_output(scalar_type t, sym_ints sizes, device d, std::span<const tensor_meta* const> operands) {
+constexpr tensor_meta iterator_output(scalar_type t, sym_ints sizes, device d,
+                                      std::span<const tensor_meta* const> operands) {
   tensor_meta m;
   m.dtype = t;
   m.dev = d;

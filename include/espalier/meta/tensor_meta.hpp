@@ -39,7 +39,8 @@ struct tensor_meta {
   constexpr std::size_t dim() const noexcept { return sizes.size(); }
   constexpr sym_int numel() const {
     sym_int n = 1;
-    for (auto& s : sizes) n = n * s;
+    for (auto& s : sizes)
+      n = n * s;
     return n;
   }
   friend constexpr bool operator==(const tensor_meta&, const tensor_meta&) = default;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Which values may share memory, by union-find over one walk of the graph, and which classes somebody writes to. Coarse
-// and conservative: enough to tell a pass what it must leave alone in a graph that mutates.
+// Which values may share memory, by union-find over one walk of the graph, and which classes somebody writes
+// to. Coarse and conservative: enough to tell a pass what it must leave alone in a graph that mutates.
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -17,10 +17,14 @@ namespace espalier::detail {
 /// The memory classes of a graph's values. O(values) to build, nearly O(1) to ask.
 class alias_classes {
 public:
-  alias_classes(const graph_storage& g, call_classes& classes) : parent_(g.value_capacity()), marks_(g.value_capacity(), 0) {
-    for (std::uint32_t i = 0; i != parent_.size(); ++i) parent_[i] = i;
-    for (node_id n = g.first(); n.valid(); n = g.next(n)) visit(g, n, classes);
-    if (any_written_) spread_to_twins(g);
+  alias_classes(const graph_storage& g, call_classes& classes)
+      : parent_(g.value_capacity()), marks_(g.value_capacity(), 0) {
+    for (std::uint32_t i = 0; i != parent_.size(); ++i)
+      parent_[i] = i;
+    for (node_id n = g.first(); n.valid(); n = g.next(n))
+      visit(g, n, classes);
+    if (any_written_)
+      spread_to_twins(g);
   }
   /// Some value is written to after it is made.
   bool any_written() const noexcept { return any_written_; }
@@ -34,14 +38,17 @@ private:
   static constexpr std::uint8_t written_bit = 1, escape_bit = 2;
 
   std::uint32_t root(std::uint32_t i) noexcept {
-    while (parent_[i] != i) i = parent_[i] = parent_[parent_[i]];
+    while (parent_[i] != i)
+      i = parent_[i] = parent_[parent_[i]];
     return i;
   }
   void unite(std::uint32_t a, std::uint32_t b) noexcept {
     a = root(a);
     b = root(b);
-    if (a == b) return;
-    if (b < a) std::swap(a, b); // the older value leads: definitions come first, paths stay short
+    if (a == b)
+      return;
+    if (b < a)
+      std::swap(a, b); // the older value leads: definitions come first, paths stay short
     parent_[b] = a;
     marks_[a] |= marks_[b];
   }
@@ -53,84 +60,110 @@ private:
   template <class F>
   void each_value(const graph_storage& g, node_id n, slot_id s, F&& f) {
     const auto& x = g.slot(s);
-    if (x.is_use()) return f(x.w0);
-    if (x.form() != arg_form::list && x.form() != arg_form::dict) return;
+    if (x.is_use())
+      return f(x.w0);
+    if (x.form() != arg_form::list && x.form() != arg_form::dict)
+      return;
     const auto [first, count] = g.elements(n, s);
-    for (std::size_t i = 0; i != count; ++i) each_value(g, n, slot_id{first.index + static_cast<std::uint32_t>(i)}, f);
+    for (std::size_t i = 0; i != count; ++i)
+      each_value(g, n, slot_id{first.index + static_cast<std::uint32_t>(i)}, f);
   }
   void join_results(const graph_storage& g, node_id n, std::uint32_t v) {
-    for (std::size_t i = 0; i != g.num_results(n); ++i) unite(v, g.result(n, i).index);
+    for (std::size_t i = 0; i != g.num_results(n); ++i)
+      unite(v, g.result(n, i).index);
   }
 
   void visit(const graph_storage& g, node_id n, call_classes& classes) {
     switch (g.kind(n)) {
-    case node_kind::placeholder: sources_.push_back(n); return;
+    case node_kind::placeholder:
+      sources_.push_back(n);
+      return;
     case node_kind::get_attr: { // the same attribute read twice is one tensor
       sources_.push_back(n);
-      if (g.num_args(n) != 1) return;
+      if (g.num_args(n) != 1)
+        return;
       const auto [at, fresh] = attributes_.try_emplace(g.slot(g.arg_slot(n, 0)).w2, g.result(n).index);
-      if (!fresh) unite(at->second, g.result(n).index);
+      if (!fresh)
+        unite(at->second, g.result(n).index);
       return;
     }
     case node_kind::output:
       for (auto& x : g.slots(n))
-        if (x.is_use()) mark(x.w0, escape_bit);
+        if (x.is_use())
+          mark(x.w0, escape_bit);
       return;
-    case node_kind::erased: return;
+    case node_kind::erased:
+      return;
     case node_kind::call_function:
-    case node_kind::call_higher_order: break;
+    case node_kind::call_higher_order:
+      break;
     }
     const call_class c = classes(g.op(n));
     switch (c) {
     case call_class::plain:
-    case call_class::effect: return;
+    case call_class::effect:
+      return;
     case call_class::norm:
-      if (!updates_statistics(g, n)) return;
-      for (std::size_t i = norm_arguments{}.statistics; i != norm_arguments{}.training && i < g.num_args(n); ++i)
+      if (!updates_statistics(g, n))
+        return;
+      for (std::size_t i = norm_arguments{}.statistics; i != norm_arguments{}.training && i < g.num_args(n);
+           ++i)
         each_value(g, n, g.arg_slot(n, i), [&](std::uint32_t v) { mark(v, written_bit); });
       return;
     case call_class::random: // dropout gives its input back when it does not train
       for (auto& x : g.slots(n))
-        if (x.is_use()) join_results(g, n, x.w0);
+        if (x.is_use())
+          join_results(g, n, x.w0);
       return;
     case call_class::view:
-    case call_class::mutating: declared(g, n, c); return;
+    case call_class::mutating:
+      declared(g, n, c);
+      return;
     case call_class::higher_order:
     case call_class::unknown:
     case call_class::unasked: {
       const bool writes = !is_pure(g, n, classes);
       for (auto& x : g.slots(n)) {
-        if (!x.is_use()) continue;
-        if (writes) mark(x.w0, written_bit);
+        if (!x.is_use())
+          continue;
+        if (writes)
+          mark(x.w0, written_bit);
         join_results(g, n, x.w0);
       }
     }
     }
   }
-  /// Follows the alias sets of a schema; where it has none (composites that may give back an argument), every value.
+  /// Follows the alias sets of a schema; where it has none (composites that may give back an argument), every
+  /// value.
   void declared(const graph_storage& g, node_id n, call_class c) {
     const op_schema* s = schema_of(g.op(n));
     bool any = false;
     for (std::size_t i = 0; i != s->args.size() && i < g.num_args(n); ++i) {
       const auto& a = s->args[i];
-      if (!a.alias) continue;
+      if (!a.alias)
+        continue;
       any = true;
       each_value(g, n, g.arg_slot(n, i), [&](std::uint32_t v) {
-        if (a.is_write) mark(v, written_bit);
+        if (a.is_write)
+          mark(v, written_bit);
         join_results(g, n, v);
       });
     }
     if (!any && c == call_class::view)
       for (auto& x : g.slots(n))
-        if (x.is_use()) join_results(g, n, x.w0);
+        if (x.is_use())
+          join_results(g, n, x.w0);
   }
-  /// Inputs of one kind may be the same tensor (tied buffers, one tensor passed twice): if one is written to, all are.
+  /// Inputs of one kind may be the same tensor (tied buffers, one tensor passed twice): if one is written to,
+  /// all are.
   void spread_to_twins(const graph_storage& g) {
     bool kinds[8] = {}, attributes = false;
     for (node_id n : sources_)
-      if (written(g.result(n))) (g.kind(n) == node_kind::get_attr ? attributes : kinds[static_cast<int>(g.input(n))]) = true;
+      if (written(g.result(n)))
+        (g.kind(n) == node_kind::get_attr ? attributes : kinds[static_cast<int>(g.input(n))]) = true;
     for (node_id n : sources_)
-      if (g.kind(n) == node_kind::get_attr ? attributes : kinds[static_cast<int>(g.input(n))]) mark(g.result(n).index, written_bit);
+      if (g.kind(n) == node_kind::get_attr ? attributes : kinds[static_cast<int>(g.input(n))])
+        mark(g.result(n).index, written_bit);
   }
 
   std::vector<std::uint32_t> parent_;

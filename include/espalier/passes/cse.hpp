@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Common subexpression elimination by hash-consing: one walk, one open-addressed table of node ids. A call is merged
-// with an earlier equal one when it is pure and nothing it reads or makes shares memory with a value that the graph
-// writes to. Outputs keep their nodes, hence their names, and two outputs never become one tensor.
+// Common subexpression elimination by hash-consing: one walk, one open-addressed table of node ids. A call is
+// merged with an earlier equal one when it is pure and nothing it reads or makes shares memory with a value
+// that the graph writes to. Outputs keep their nodes, hence their names, and two outputs never become one
+// tensor.
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -32,19 +33,23 @@ private:
 
   static pass_result merge(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
-    for (std::size_t i = 0; i != g.num_subgraphs(); ++i) done += merge(g.subgraph(i), classes);
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      done += merge(g.subgraph(i), classes);
     detail::alias_classes memory(g, classes);
     std::size_t size = 16;
-    while (size < g.num_nodes() * 2) size *= 2;
+    while (size < g.num_nodes() * 2)
+      size *= 2;
     std::vector<entry> table(size);
     node_id following{};
     for (node_id n = g.first(); n.valid(); n = following) {
       following = g.next(n);
-      if (!mergeable(g, n, classes, memory)) continue;
+      if (!mergeable(g, n, classes, memory))
+        continue;
       const std::uint64_t h = hash(g, n);
       const auto short_hash = static_cast<std::uint32_t>(h >> 32);
       std::size_t at = h & (size - 1);
-      while (table[at].node.valid() && !(table[at].hash == short_hash && equal(g, table[at].node, n))) at = (at + 1) & (size - 1);
+      while (table[at].node.valid() && !(table[at].hash == short_hash && equal(g, table[at].node, n)))
+        at = (at + 1) & (size - 1);
       if (!table[at].node.valid()) {
         table[at] = {short_hash, n};
       } else if (replaceable(g, table[at].node, n, memory)) {
@@ -60,17 +65,24 @@ private:
     return done;
   }
 
-  static bool mergeable(const graph_storage& g, node_id n, detail::call_classes& classes, detail::alias_classes& memory) {
-    if (g.kind(n) == node_kind::get_attr) return true; // the same attribute is the same tensor, whoever writes to it
-    if (g.kind(n) != node_kind::call_function) return false;
+  static bool mergeable(const graph_storage& g, node_id n, detail::call_classes& classes,
+                        detail::alias_classes& memory) {
+    if (g.kind(n) == node_kind::get_attr)
+      return true; // the same attribute is the same tensor, whoever writes to it
+    if (g.kind(n) != node_kind::call_function)
+      return false;
     if (const auto c = classes(g.op(n)); c != detail::call_class::plain && c != detail::call_class::view) {
-      if (c != detail::call_class::norm || detail::updates_statistics(g, n)) return false;
+      if (c != detail::call_class::norm || detail::updates_statistics(g, n))
+        return false;
     }
-    if (!memory.any_written()) return true;
+    if (!memory.any_written())
+      return true;
     for (auto& x : g.slots(n))
-      if (x.is_use() && memory.written(value_id{x.w0})) return false;
+      if (x.is_use() && memory.written(value_id{x.w0}))
+        return false;
     for (std::size_t i = 0; i != g.num_results(n); ++i)
-      if (memory.written(g.result(n, i))) return false;
+      if (memory.written(g.result(n, i)))
+        return false;
     return true;
   }
 
@@ -80,7 +92,8 @@ private:
     for (auto& x : g.slots(n)) {
       h ^= x.w0;
       if (x.form() == arg_form::symbolic)
-        h ^= std::hash<const void*>{}(g.symbol(x.w2)); // expressions are interned; where the table puts a call decides nothing
+        h ^= std::hash<const void*>{}(
+            g.symbol(x.w2)); // expressions are interned; where the table puts a call decides nothing
       else if (!x.is_use())
         h ^= (std::uint64_t{x.w2} << 32 | x.w3) + x.w1 * 0x517c'c1b7ull;
       h = (h ^ (h >> 29)) * k;
@@ -89,30 +102,37 @@ private:
   }
   static bool equal(const graph_storage& g, node_id a, node_id b) noexcept {
     const auto x = g.slots(a), y = g.slots(b);
-    if (g.op(a) != g.op(b) || g.kind(a) != g.kind(b) || g.num_args(a) != g.num_args(b) || x.size() != y.size() ||
-        g.num_results(a) != g.num_results(b) || g.returns_list(a) != g.returns_list(b))
+    if (g.op(a) != g.op(b) || g.kind(a) != g.kind(b) || g.num_args(a) != g.num_args(b) ||
+        x.size() != y.size() || g.num_results(a) != g.num_results(b) ||
+        g.returns_list(a) != g.returns_list(b))
       return false;
     for (std::size_t i = 0; i != x.size(); ++i) {
-      if (x[i].w0 != y[i].w0) return false;
-      if (x[i].is_use()) continue;
+      if (x[i].w0 != y[i].w0)
+        return false;
+      if (x[i].is_use())
+        continue;
       if (x[i].form() == arg_form::symbolic ? g.symbol(x[i].w2) != g.symbol(y[i].w2)
                                             : x[i].w1 != y[i].w1 || x[i].w2 != y[i].w2 || x[i].w3 != y[i].w3)
         return false;
     }
     return true;
   }
-  /// Nothing known of the results differs (two `item()` calls have symbols of their own), and no output is lost. Core
-  /// views alias their input either way, so that merging two adds no alias.
+  /// Nothing known of the results differs (two `item()` calls have symbols of their own), and no output is
+  /// lost. Core views alias their input either way, so that merging two adds no alias.
   static bool replaceable(const graph_storage& g, node_id leader, node_id n, detail::alias_classes& memory) {
     const op_flags f = g.kind(n) == node_kind::get_attr ? op_flags{} : flags_of(g.op(n));
     const bool aliased_anyway = g.kind(n) == node_kind::get_attr || (f.view && f.core);
     for (std::size_t i = 0; i != g.num_results(n); ++i) {
       const value_id a = g.result(leader, i), b = g.result(n, i);
-      if (g.meta_of(a) != g.meta_of(b) && g.meta_of(b).valid()) return false;
-      if (!memory.escapes(b)) continue;
-      if (memory.escapes(a) && !aliased_anyway) return false;
+      if (g.meta_of(a) != g.meta_of(b) && g.meta_of(b).valid())
+        return false;
+      if (!memory.escapes(b))
+        continue;
+      if (memory.escapes(a) && !aliased_anyway)
+        return false;
       for (slot_id u = g.first_use(b); u.valid(); u = g.next_use(u))
-        if (g.kind(g.user(u)) == node_kind::output) return false;
+        if (g.kind(g.user(u)) == node_kind::output)
+          return false;
     }
     return true;
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Dead code elimination: one sweep from the last node to the first, so that a dead chain falls in one pass. Calls that
-// write, draw random numbers, assert or do what we do not know stay, also in the training dialect; so do placeholders,
-// which belong to the signature.
+// Dead code elimination: one sweep from the last node to the first, so that a dead chain falls in one pass.
+// Calls that write, draw random numbers, assert or do what we do not know stay, also in the training dialect;
+// so do placeholders, which belong to the signature.
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -23,13 +23,16 @@ struct dce {
 private:
   static pass_result sweep(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
-    for (std::size_t i = 0; i != g.num_subgraphs(); ++i) done += sweep(g.subgraph(i), classes);
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      done += sweep(g.subgraph(i), classes);
     node_id before{};
     for (node_id n = g.last(); n.valid(); n = before) {
       before = g.prev(n);
       const node_kind k = g.kind(n);
-      if (k == node_kind::placeholder || k == node_kind::output || used(g, n)) continue;
-      if (k != node_kind::get_attr && !detail::is_pure(g, n, classes)) continue;
+      if (k == node_kind::placeholder || k == node_kind::output || used(g, n))
+        continue;
+      if (k != node_kind::get_attr && !detail::is_pure(g, n, classes))
+        continue;
       g.erase(n);
       ++done.erased;
     }
@@ -37,7 +40,8 @@ private:
   }
   static bool used(const graph_storage& g, node_id n) noexcept {
     for (std::size_t i = 0; i != g.num_results(n); ++i)
-      if (g.has_uses(g.result(n, i))) return true;
+      if (g.has_uses(g.result(n, i)))
+        return true;
     return false;
   }
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What structural passes must know of a call beyond its operator's flags: effects that no schema tells (batch norm
-// updates its running statistics when it trains), composites that may return their input as it is, and higher-order
-// calls, which are as pure as their graphs.
+// What structural passes must know of a call beyond its operator's flags: effects that no schema tells (batch
+// norm updates its running statistics when it trains), composites that may return their input as it is, and
+// higher-order calls, which are as pure as their graphs.
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -28,33 +28,42 @@ enum class call_class : std::uint8_t {
   unknown,      ///< no schema: may do anything
 };
 
-/// The position of `training` and of the first running statistic of a normalisation that updates them silently.
+/// The position of `training` and of the first running statistic of a normalisation that updates them
+/// silently.
 struct norm_arguments {
   std::size_t statistics = 3, training = 5;
 };
 
 inline bool one_of(std::string_view name, std::initializer_list<std::string_view> names) {
   for (auto n : names)
-    if (n == name) return true;
+    if (n == name)
+      return true;
   return false;
 }
 
 inline call_class classify(op_id o) {
   const op_flags f = flags_of(o);
-  if (f.higher_order) return call_class::higher_order;
-  if (!f.known_schema) return call_class::unknown;
-  if (f.mutates) return call_class::mutating;
-  if (f.effects) return call_class::effect;
+  if (f.higher_order)
+    return call_class::higher_order;
+  if (!f.known_schema)
+    return call_class::unknown;
+  if (f.mutates)
+    return call_class::mutating;
+  if (f.effects)
+    return call_class::effect;
   const std::string_view name = name_of(o);
-  if (one_of(name, {"aten::batch_norm", "aten::instance_norm", "aten::native_batch_norm", "aten::cudnn_batch_norm",
-                    "aten::miopen_batch_norm", "aten::_batch_norm_impl_index"}))
+  if (one_of(name, {"aten::batch_norm", "aten::instance_norm", "aten::native_batch_norm",
+                    "aten::cudnn_batch_norm", "aten::miopen_batch_norm", "aten::_batch_norm_impl_index"}))
     return call_class::norm;
-  if (f.random) return call_class::random;
-  if (f.view) return call_class::view;
+  if (f.random)
+    return call_class::random;
+  if (f.view)
+    return call_class::view;
   // composites whose schemas do not say that they may give back an argument
-  if (one_of(name, {"aten::type_as", "aten::sum_to_size", "aten::broadcast_tensors", "aten::meshgrid", "aten::meshgrid.indexing",
-                    "aten::atleast_1d", "aten::atleast_2d", "aten::atleast_3d", "aten::atleast_1d.Sequence", "aten::atleast_2d.Sequence",
-                    "aten::atleast_3d.Sequence", "aten::pad", "aten::to_dense", "aten::_convert_indices_from_csr_to_coo"}))
+  if (one_of(name, {"aten::type_as", "aten::sum_to_size", "aten::broadcast_tensors", "aten::meshgrid",
+                    "aten::meshgrid.indexing", "aten::atleast_1d", "aten::atleast_2d", "aten::atleast_3d",
+                    "aten::atleast_1d.Sequence", "aten::atleast_2d.Sequence", "aten::atleast_3d.Sequence",
+                    "aten::pad", "aten::to_dense", "aten::_convert_indices_from_csr_to_coo"}))
     return call_class::view;
   return call_class::plain;
 }
@@ -63,9 +72,11 @@ inline call_class classify(op_id o) {
 class call_classes {
 public:
   call_class operator()(op_id o) {
-    if (o.index >= of_.size()) of_.resize(o.index + 1, call_class::unasked);
+    if (o.index >= of_.size())
+      of_.resize(o.index + 1, call_class::unasked);
     auto& c = of_[o.index];
-    if (c == call_class::unasked) c = classify(o);
+    if (c == call_class::unasked)
+      c = classify(o);
     return c;
   }
 
@@ -77,7 +88,8 @@ private:
 inline bool updates_statistics(const graph_storage& g, node_id n, norm_arguments at = {}) {
   if (g.num_args(n) > at.training) {
     const auto& t = g.slot(g.arg_slot(n, at.training));
-    if (t.form() == arg_form::boolean && !t.bits()) return false;
+    if (t.form() == arg_form::boolean && !t.bits())
+      return false;
   }
   return g.num_args(n) > at.statistics && g.slot(g.arg_slot(n, at.statistics)).form() == arg_form::value;
 }
@@ -86,10 +98,12 @@ inline bool updates_statistics(const graph_storage& g, node_id n, norm_arguments
 inline bool runs_graphs_only(op_id o) {
   auto name = name_of(o);
   constexpr std::string_view ns = "higher_order::";
-  if (!name.starts_with(ns)) return false;
+  if (!name.starts_with(ns))
+    return false;
   name.remove_prefix(ns.size());
-  return one_of(name, {"cond", "while_loop", "map_impl", "scan", "associative_scan", "wrap", "invoke_subgraph",
-                       "wrap_with_set_grad_enabled", "wrap_with_autocast", "flex_attention"});
+  return one_of(name,
+                {"cond", "while_loop", "map_impl", "scan", "associative_scan", "wrap", "invoke_subgraph",
+                 "wrap_with_set_grad_enabled", "wrap_with_autocast", "flex_attention"});
 }
 
 inline bool is_pure(const graph_storage& g, node_id n, call_classes& classes);
@@ -98,23 +112,30 @@ inline bool is_pure(const graph_storage& g, node_id n, call_classes& classes);
 inline bool all_pure(const graph_storage& g, call_classes& classes) {
   for (node_id n = g.first(); n.valid(); n = g.next(n)) {
     const auto k = g.kind(n);
-    if ((k == node_kind::call_function || k == node_kind::call_higher_order) && !is_pure(g, n, classes)) return false;
+    if ((k == node_kind::call_function || k == node_kind::call_higher_order) && !is_pure(g, n, classes))
+      return false;
   }
   return true;
 }
-/// Whether an unused call may go: it writes nothing, draws no random numbers, asserts nothing, and the same holds for
-/// the graphs it runs.
+/// Whether an unused call may go: it writes nothing, draws no random numbers, asserts nothing, and the same
+/// holds for the graphs it runs.
 inline bool is_pure(const graph_storage& g, node_id n, call_classes& classes) {
   switch (classes(g.op(n))) {
   case call_class::plain:
-  case call_class::view: return true;
-  case call_class::norm: return !updates_statistics(g, n);
-  case call_class::higher_order:
-    if (!runs_graphs_only(g.op(n))) return false;
-    for (auto& x : g.slots(n))
-      if (x.form() == arg_form::subgraph && !(x.w2 < g.num_subgraphs() && all_pure(g.subgraph(x.w2), classes))) return false;
+  case call_class::view:
     return true;
-  default: return false;
+  case call_class::norm:
+    return !updates_statistics(g, n);
+  case call_class::higher_order:
+    if (!runs_graphs_only(g.op(n)))
+      return false;
+    for (auto& x : g.slots(n))
+      if (x.form() == arg_form::subgraph &&
+          !(x.w2 < g.num_subgraphs() && all_pure(g.subgraph(x.w2), classes)))
+        return false;
+    return true;
+  default:
+    return false;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// `exported_program<Dialect, Signature>`: what export gives and passes lower. The dialect of its graph and the C++
-// types of its call are part of its type, so that a pass or a caller that does not fit does not compile.
+// `exported_program<Dialect, Signature>`: what export gives and passes lower. The dialect of its graph and
+// the C++ types of its call are part of its type, so that a pass or a caller that does not fit does not
+// compile.
 #pragma once
 
 #include <espalier/bridge/pytree.hpp>
@@ -27,31 +28,42 @@ namespace detail {
 
 template <class Signature>
 struct typed_call {
-  static_assert(std::same_as<Signature, dynamic>, "espalier::exported_program<Dialect, Signature> requires 'Signature' to be a function type such as "
-                                                  "at::Tensor(at::Tensor), or es::dynamic");
+  static_assert(
+      std::same_as<Signature, dynamic>,
+      "espalier::exported_program<Dialect, Signature> requires 'Signature' to be a function type such as "
+      "at::Tensor(at::Tensor), or es::dynamic");
 };
 
 /// Whether two specs nest alike. Types may differ in name: Python's dataclass is a struct here.
 inline bool same_shape(const tree_spec& a, const tree_spec& b) {
-  if (a.is_leaf() != b.is_leaf() || a.children.size() != b.children.size()) return false;
+  if (a.is_leaf() != b.is_leaf() || a.children.size() != b.children.size())
+    return false;
   for (std::size_t i = 0; i != a.children.size(); ++i)
-    if (!same_shape(a.children[i], b.children[i])) return false;
+    if (!same_shape(a.children[i], b.children[i]))
+      return false;
   return true;
 }
 
 template <class R, class... A>
 struct typed_call<R(A...)> {
-  static_assert((pytree_type<std::remove_cvref_t<A>> && ...), "espalier::exported_program<Dialect, R(A...)> requires every argument type to be a pytree "
-                                                               "(tensors, numbers, strings, optionals, tuples, vectors, maps, Hana structs); specialise es::pytree for yours");
-  static_assert(std::same_as<R, void> || pytree_type<R>, "espalier::exported_program<Dialect, R(A...)> requires the result type to be a pytree "
-                                                          "(tensors, numbers, strings, optionals, tuples, vectors, maps, Hana structs); specialise es::pytree for yours");
+  static_assert((pytree_type<std::remove_cvref_t<A>> && ...),
+                "espalier::exported_program<Dialect, R(A...)> requires every argument type to be a pytree "
+                "(tensors, numbers, strings, optionals, tuples, vectors, maps, Hana structs); specialise "
+                "es::pytree for yours");
+  static_assert(std::same_as<R, void> || pytree_type<R>,
+                "espalier::exported_program<Dialect, R(A...)> requires the result type to be a pytree "
+                "(tensors, numbers, strings, optionals, tuples, vectors, maps, Hana structs); specialise "
+                "es::pytree for yours");
 
   template <class... Given>
   static constexpr bool accepts() {
-    if constexpr (sizeof...(Given) != sizeof...(A)) return false;
-    else return (std::convertible_to<Given, A> && ...);
+    if constexpr (sizeof...(Given) != sizeof...(A))
+      return false;
+    else
+      return (std::convertible_to<Given, A> && ...);
   }
 
+  static R refused(); // declared only: what calls it does not compile
   /// The leaves of typed arguments, checked against the program's structure.
   static std::vector<c10::IValue> flatten(const program_info& info, const std::remove_cvref_t<A>&... a) {
     std::vector<tree_leaf> leaves;
@@ -59,14 +71,18 @@ struct typed_call<R(A...)> {
     if (const auto* root = info.root(); root && root->in_spec.children.size() == 2) {
       std::vector<tree_spec> given{pytree<std::remove_cvref_t<A>>::spec(a)...};
       std::vector<tree_spec> wanted = root->in_spec.children[0].children;
-      wanted.insert(wanted.end(), root->in_spec.children[1].children.begin(), root->in_spec.children[1].children.end());
+      wanted.insert(wanted.end(), root->in_spec.children[1].children.begin(),
+                    root->in_spec.children[1].children.end());
       if (!same_shape(tree_spec::tuple(given), tree_spec::tuple(wanted)))
-        fail(error_kind::constraint, "the arguments nest as " + describe(tree_spec::tuple(given)) + ", but the program takes " + describe(tree_spec::tuple(wanted)), "call of the program",
-             "pass arguments of the structure it was exported with");
+        fail(error_kind::constraint,
+             "the arguments nest as " + describe(tree_spec::tuple(given)) + ", but the program takes " +
+                 describe(tree_spec::tuple(wanted)),
+             "call of the program", "pass arguments of the structure it was exported with");
     }
     std::vector<c10::IValue> out;
     out.reserve(leaves.size());
-    for (auto& l : leaves) out.push_back(std::move(l.value));
+    for (auto& l : leaves)
+      out.push_back(std::move(l.value));
     return out;
   }
   static R unflatten(const std::vector<c10::IValue>& leaves) {
@@ -74,16 +90,21 @@ struct typed_call<R(A...)> {
       leaf_reader in(leaves);
       R r = pytree<R>::unflatten(in);
       if (!in.done())
-        fail(error_kind::usage, "the program gives " + std::to_string(leaves.size()) + " values, more than its result type holds", "call of the program", "name the result type of the model's forward");
+        fail(error_kind::usage,
+             "the program gives " + std::to_string(leaves.size()) +
+                 " values, more than its result type holds",
+             "call of the program", "name the result type of the model's forward");
       return r;
     }
   }
   /// `(*, [*, *])`: a leaf is a star.
   static std::string describe(const tree_spec& t) {
-    if (t.is_leaf()) return "*";
+    if (t.is_leaf())
+      return "*";
     const bool list = t.type == "builtins.list", tuple = t.type == "builtins.tuple";
     std::string s = list ? "[" : tuple ? "(" : "{";
-    for (std::size_t i = 0; i != t.children.size(); ++i) s += (i ? ", " : "") + describe(t.children[i]);
+    for (std::size_t i = 0; i != t.children.size(); ++i)
+      s += (i ? ", " : "") + describe(t.children[i]);
     return s + (list ? "]" : tuple ? ")" : "}");
   }
 };
@@ -103,7 +124,8 @@ public:
   using signature_type = Signature;
   using graph_type = espalier::graph<Dialect>;
 
-  exported_program(graph_type g, program_info info) : program_base(std::make_shared<graph_type>(std::move(g)), std::move(info)) {}
+  exported_program(graph_type g, program_info info)
+      : program_base(std::make_shared<graph_type>(std::move(g)), std::move(info)) {}
   exported_program(const exported_program& o) : program_base(o, std::make_shared<graph_type>(o.graph())) {}
   exported_program& operator=(const exported_program& o) { return *this = exported_program(o); }
   exported_program(exported_program&&) noexcept = default;
@@ -122,23 +144,31 @@ public:
 
   /// The typed call.
   template <class... Given>
-  requires(!std::same_as<Signature, dynamic> && !(sizeof...(Given) >= 1 && (std::same_as<std::remove_cvref_t<Given>, std::vector<c10::IValue>> || ...)))
-  auto operator()(const Given&... args) const {
+  requires(!std::same_as<Signature, dynamic> &&
+           !(sizeof...(Given) >= 1 &&
+             (std::same_as<std::remove_cvref_t<Given>, std::vector<c10::IValue>> || ...))) auto
+  operator()(const Given&... args) const {
     using call = detail::typed_call<Signature>;
     constexpr bool fits = call::template accepts<Given...>();
-    static_assert(fits, "espalier: program(args...): the arguments do not fit the program's signature (exported_program<Dialect, Signature> in the lines "
+    static_assert(fits, "espalier: program(args...): the arguments do not fit the program's signature "
+                        "(exported_program<Dialect, Signature> in the lines "
                         "below names it); pass arguments of the types that forward() takes");
-    if constexpr (fits) return call::unflatten(program_base::operator()(call::flatten(info_, args...)));
+    if constexpr (fits)
+      return call::unflatten(program_base::operator()(call::flatten(info_, args...)));
+    else
+      return call::refused(); // of the right type, so that the sentence above stays the only error
   }
 
-  /// This program under other types: another C++ signature, or a dialect that this one refines. Cheap for an rvalue.
+  /// This program under other types: another C++ signature, or a dialect that this one refines. Cheap for an
+  /// rvalue.
   template <class OtherSignature>
   exported_program<Dialect, OtherSignature> with_signature() && {
     exported_program<Dialect, OtherSignature> p(std::move(graph()), std::move(info_));
     move_rest(p);
     return p;
   }
-  /// This program with its graph in another dialect. Nothing is checked: call `verify()` unless a pass vouches for it.
+  /// This program with its graph in another dialect. Nothing is checked: call `verify()` unless a pass
+  /// vouches for it.
   template <dialect To>
   exported_program<To, Signature> into() && {
     exported_program<To, Signature> p(espalier::graph<To>(std::move(*graph_)), std::move(info_));
@@ -146,8 +176,8 @@ public:
     return p;
   }
 
-  /// Throws `error` (verification) at the first rule of the dialect, the operators' schemas or the signature that the
-  /// program breaks.
+  /// Throws `error` (verification) at the first rule of the dialect, the operators' schemas or the signature
+  /// that the program breaks.
   void verify() const { throw_first(diagnose()); }
   /// All that `verify` would complain of.
   std::vector<diagnostic> diagnose(const verify_options& options = {}) const {

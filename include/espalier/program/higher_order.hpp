@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the interpreter does for higher-order operators (`torch/_higher_order_ops`): control flow, and regions that run
-// under a mode.
+// What the interpreter does for higher-order operators (`torch/_higher_order_ops`): control flow, and regions
+// that run under a mode.
 #pragma once
 
 #include <espalier/program/interpreter.hpp>
@@ -19,15 +19,22 @@
 
 namespace espalier::detail {
 
-inline bool truth_of(const c10::IValue& v) { return v.isTensor() ? v.toTensor().item<bool>() : py_number(v).truth(); }
+inline bool truth_of(const c10::IValue& v) {
+  return v.isTensor() ? v.toTensor().item<bool>() : py_number(v).truth();
+}
 /// The arguments from the `first` on: operands given one by one.
 inline std::vector<c10::IValue> rest(const higher_order_call& c, std::size_t first) {
-  return std::vector<c10::IValue>(c.args.begin() + static_cast<std::ptrdiff_t>(std::min(first, c.args.size())), c.args.end());
+  return std::vector<c10::IValue>(
+      c.args.begin() + static_cast<std::ptrdiff_t>(std::min(first, c.args.size())), c.args.end());
 }
-inline void append(std::vector<c10::IValue>& to, const std::vector<c10::IValue>& more) { to.insert(to.end(), more.begin(), more.end()); }
+inline void append(std::vector<c10::IValue>& to, const std::vector<c10::IValue>& more) {
+  to.insert(to.end(), more.begin(), more.end());
+}
 
 /// cond(predicate, true graph, false graph, operands)
-inline std::vector<c10::IValue> run_cond(higher_order_call& c) { return c.run_graph(truth_of(c.args[0]) ? 1 : 2, c.list(3)); }
+inline std::vector<c10::IValue> run_cond(higher_order_call& c) {
+  return c.run_graph(truth_of(c.args[0]) ? 1 : 2, c.list(3));
+}
 
 /// while_loop(condition graph, body graph, carried, additional)
 inline std::vector<c10::IValue> run_while_loop(higher_order_call& c) {
@@ -38,7 +45,8 @@ inline std::vector<c10::IValue> run_while_loop(higher_order_call& c) {
     append(in, additional);
     return in;
   };
-  while (truth_of(c.run_graph(0, with_additional()).at(0))) carried = c.run_graph(1, with_additional());
+  while (truth_of(c.run_graph(0, with_additional()).at(0)))
+    carried = c.run_graph(1, with_additional());
   return carried;
 }
 
@@ -46,19 +54,23 @@ inline std::vector<c10::IValue> run_while_loop(higher_order_call& c) {
 inline std::vector<c10::IValue> run_map(higher_order_call& c) {
   const auto mapped = c.list(1);
   const auto shared = c.list(2);
-  if (mapped.empty()) fail(error_kind::verification, "map has nothing to map over", "", "run verify on the program");
+  if (mapped.empty())
+    fail(error_kind::verification, "map has nothing to map over", "", "run verify on the program");
   const auto n = mapped[0].toTensor().size(0);
   std::vector<std::vector<at::Tensor>> rows;
   for (std::int64_t i = 0; i != n; ++i) {
     std::vector<c10::IValue> in;
-    for (const auto& m : mapped) in.emplace_back(m.toTensor().select(0, i));
+    for (const auto& m : mapped)
+      in.emplace_back(m.toTensor().select(0, i));
     append(in, shared);
     const auto out = c.run_graph(0, std::move(in));
     rows.resize(out.size());
-    for (std::size_t k = 0; k != out.size(); ++k) rows[k].push_back(out[k].toTensor());
+    for (std::size_t k = 0; k != out.size(); ++k)
+      rows[k].push_back(out[k].toTensor());
   }
   std::vector<c10::IValue> stacked;
-  for (const auto& r : rows) stacked.emplace_back(at::stack(r));
+  for (const auto& r : rows)
+    stacked.emplace_back(at::stack(r));
   return stacked;
 }
 
@@ -67,20 +79,25 @@ inline std::vector<c10::IValue> run_scan(higher_order_call& c) {
   auto carried = c.list(1);
   const auto xs = c.list(2);
   const auto additional = c.args.size() > 3 ? c.list(3) : std::vector<c10::IValue>{};
-  if (xs.empty()) fail(error_kind::verification, "scan has nothing to scan", "", "run verify on the program");
+  if (xs.empty())
+    fail(error_kind::verification, "scan has nothing to scan", "", "run verify on the program");
   const auto n = xs[0].toTensor().size(0);
   std::vector<std::vector<at::Tensor>> rows;
   for (std::int64_t i = 0; i != n; ++i) {
     auto in = carried;
-    for (const auto& x : xs) in.emplace_back(x.toTensor().select(0, i));
+    for (const auto& x : xs)
+      in.emplace_back(x.toTensor().select(0, i));
     append(in, additional);
     auto out = c.run_graph(0, std::move(in));
     const std::size_t k = carried.size();
     rows.resize(out.size() - k);
-    for (std::size_t j = 0; j != k; ++j) carried[j] = out[j];
-    for (std::size_t j = k; j != out.size(); ++j) rows[j - k].push_back(out[j].toTensor());
+    for (std::size_t j = 0; j != k; ++j)
+      carried[j] = out[j];
+    for (std::size_t j = k; j != out.size(); ++j)
+      rows[j - k].push_back(out[j].toTensor());
   }
-  for (const auto& r : rows) carried.emplace_back(at::stack(r));
+  for (const auto& r : rows)
+    carried.emplace_back(at::stack(r));
   return carried;
 }
 
@@ -94,16 +111,21 @@ inline std::vector<c10::IValue> run_with_grad_mode(higher_order_call& c) {
 class autocast_region {
 public:
   autocast_region(c10::DeviceType d, const c10::IValue& dtype, bool enabled, const c10::IValue& cache)
-      : device_(d), was_enabled_(at::autocast::is_autocast_enabled(d)), was_type_(at::autocast::get_autocast_dtype(d)), was_cached_(at::autocast::is_autocast_cache_enabled()) {
+      : device_(d), was_enabled_(at::autocast::is_autocast_enabled(d)),
+        was_type_(at::autocast::get_autocast_dtype(d)),
+        was_cached_(at::autocast::is_autocast_cache_enabled()) {
     at::autocast::set_autocast_enabled(d, enabled);
-    if (dtype.isInt()) at::autocast::set_autocast_dtype(d, static_cast<c10::ScalarType>(dtype.toInt()));
-    if (cache.isBool()) at::autocast::set_autocast_cache_enabled(cache.toBool());
+    if (dtype.isInt())
+      at::autocast::set_autocast_dtype(d, static_cast<c10::ScalarType>(dtype.toInt()));
+    if (cache.isBool())
+      at::autocast::set_autocast_cache_enabled(cache.toBool());
     at::autocast::increment_nesting();
   }
   autocast_region(const autocast_region&) = delete;
   autocast_region& operator=(const autocast_region&) = delete;
   ~autocast_region() {
-    if (at::autocast::decrement_nesting() == 0) at::autocast::clear_cache();
+    if (at::autocast::decrement_nesting() == 0)
+      at::autocast::clear_cache();
     at::autocast::set_autocast_enabled(device_, was_enabled_);
     at::autocast::set_autocast_dtype(device_, was_type_);
     at::autocast::set_autocast_cache_enabled(was_cached_);
@@ -118,7 +140,8 @@ private:
 
 /// wrap_with_autocast(device type, dtype, enabled, cache enabled, graph, operands...)
 inline std::vector<c10::IValue> run_with_autocast(higher_order_call& c) {
-  const autocast_region region(c10::Device(c.args[0].toStringRef()).type(), c.args[1], truth_of(c.args[2]), c.args[3]);
+  const autocast_region region(c10::Device(c.args[0].toStringRef()).type(), c.args[1], truth_of(c.args[2]),
+                               c.args[3]);
   return c.run_graph(4, rest(c, 5));
 }
 
@@ -149,10 +172,13 @@ inline std::vector<c10::IValue> run_higher_order(higher_order_call& c) {
       {"invoke_subgraph", run_plain<1>},
   };
   auto name = name_of(c.at.op());
-  if (const auto colons = name.rfind("::"); colons != name.npos) name.remove_prefix(colons + 2);
+  if (const auto colons = name.rfind("::"); colons != name.npos)
+    name.remove_prefix(colons + 2);
   for (const auto& r : table)
-    if (r.name == name) return r.f(c);
-  fail(error_kind::unsupported, "the higher-order operator '" + std::string(name) + "' cannot be run here", "", "lower it first, or run the program in Python");
+    if (r.name == name)
+      return r.f(c);
+  fail(error_kind::unsupported, "the higher-order operator '" + std::string(name) + "' cannot be run here",
+       "", "lower it first, or run the program in Python");
 }
 
 } // namespace espalier::detail

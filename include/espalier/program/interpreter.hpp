@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Runs a graph through LibTorch: each call is a boxed call of the dispatcher, so autograd, autocast, other backends and
-// a user's own operators work as in eager mode. Prepared once (program/detail/plan.hpp), run many times, from several
-// threads if the operators allow it.
+// Runs a graph through LibTorch: each call is a boxed call of the dispatcher, so autograd, autocast, other
+// backends and a user's own operators work as in eager mode. Prepared once (program/detail/plan.hpp), run
+// many times, from several threads if the operators allow it.
 #pragma once
 
 #include <espalier/program/detail/plan.hpp>
@@ -22,7 +22,8 @@ namespace espalier {
 
 /// What a run may be given beside its inputs.
 struct run_options {
-  /// Called after each node of the graph (subgraphs too) with its results; an exception it throws ends the run.
+  /// Called after each node of the graph (subgraphs too) with its results; an exception it throws ends the
+  /// run.
   std::function<void(node, std::span<const c10::IValue>)> on_node{};
   /// Values of symbols, by name, for arguments that are expressions no node computes.
   std::vector<std::pair<std::string, std::int64_t>> symbols{};
@@ -34,16 +35,20 @@ public:
   /// Prepares the graph. Throws `error` (unsupported) naming every operator that LibTorch does not know.
   explicit interpreter(const graph_storage& g) : plan_(g) {}
 
-  /// Runs the graph: one value a placeholder in, one value an output out. Values are released after their last use.
-  /// Throws `error`: the cause LibTorch gave, the node, the operator and the line of the user's program.
-  std::vector<c10::IValue> run(std::vector<c10::IValue> inputs, const run_options& options = {}) const { return run(plan_, std::move(inputs), options); }
+  /// Runs the graph: one value a placeholder in, one value an output out. Values are released after their
+  /// last use. Throws `error`: the cause LibTorch gave, the node, the operator and the line of the user's
+  /// program.
+  std::vector<c10::IValue> run(std::vector<c10::IValue> inputs, const run_options& options = {}) const {
+    return run(plan_, std::move(inputs), options);
+  }
 
   const graph_storage& graph() const noexcept { return *plan_.graph; }
 
 private:
   friend struct higher_order_call;
   struct frame;
-  static std::vector<c10::IValue> run(const detail::plan& p, std::vector<c10::IValue> inputs, const run_options& options);
+  static std::vector<c10::IValue> run(const detail::plan& p, std::vector<c10::IValue> inputs,
+                                      const run_options& options);
   detail::plan plan_;
 };
 
@@ -56,7 +61,8 @@ struct higher_order_call {
 
   /// Runs the subgraph that argument `i` is.
   std::vector<c10::IValue> run_graph(std::size_t i, std::vector<c10::IValue> inputs) const {
-    return interpreter::run(*plan.subplans[static_cast<std::size_t>(args[i].toInt())], std::move(inputs), options);
+    return interpreter::run(*plan.subplans[static_cast<std::size_t>(args[i].toInt())], std::move(inputs),
+                            options);
   }
   /// The elements of a list argument.
   std::vector<c10::IValue> list(std::size_t i) const {
@@ -69,14 +75,17 @@ namespace detail {
 std::vector<c10::IValue> run_higher_order(higher_order_call& c); // program/higher_order.hpp
 
 inline error_kind kind_of_failure(std::string_view op) noexcept {
-  return op.find("_assert") != op.npos || op.find("sym_constrain_range") != op.npos ? error_kind::constraint : error_kind::unsupported;
+  return op.find("_assert") != op.npos || op.find("sym_constrain_range") != op.npos ? error_kind::constraint
+                                                                                    : error_kind::unsupported;
 }
 /// An exception of an operator as one of ours, with the node that failed.
 [[noreturn]] ESPALIER_COLD inline void rethrow(node n) {
   const std::string place = describe(n);
   const auto kind = kind_of_failure(name_of(n.op()));
-  const std::string cure = kind == error_kind::constraint ? "pass inputs that meet the program's assertions, or export it with others in mind"
-                                                          : "check the inputs against the program's signature (sizes, element types, devices)";
+  const std::string cure =
+      kind == error_kind::constraint
+          ? "pass inputs that meet the program's assertions, or export it with others in mind"
+          : "check the inputs against the program's signature (sizes, element types, devices)";
   try {
     throw;
   } catch (const error& e) {
@@ -92,18 +101,24 @@ inline error_kind kind_of_failure(std::string_view op) noexcept {
 /// The values of one run.
 class run_state {
 public:
-  run_state(const plan& p, std::vector<c10::IValue> inputs, const run_options& o) : plan_(p), options_(o), values_(p.graph->value_capacity()) {
+  run_state(const plan& p, std::vector<c10::IValue> inputs, const run_options& o)
+      : plan_(p), options_(o), values_(p.graph->value_capacity()) {
     if (inputs.size() != p.inputs.size())
-      fail(error_kind::usage, std::to_string(inputs.size()) + " values were passed, but the graph has " + std::to_string(p.inputs.size()) + " placeholders", "interpreter",
-           "pass one value a placeholder");
+      fail(error_kind::usage,
+           std::to_string(inputs.size()) + " values were passed, but the graph has " +
+               std::to_string(p.inputs.size()) + " placeholders",
+           "interpreter", "pass one value a placeholder");
     for (std::size_t i = 0; i != inputs.size(); ++i)
-      if (p.used(p.inputs[i])) values_[p.inputs[i]] = std::move(inputs[i]);
+      if (p.used(p.inputs[i]))
+        values_[p.inputs[i]] = std::move(inputs[i]);
     if (p.symbols.size()) {
       bound_.resize(p.symbols.size());
       for (const auto& [name, v] : o.symbols)
-        if (const auto s = p.symbols.find(name)) bound_[*s] = v;
+        if (const auto s = p.symbols.find(name))
+          bound_[*s] = v;
       for (const auto& site : p.binding_sites)
-        if (p.graph->kind(p.graph->def(value_id{site.value})) == node_kind::placeholder) bind(site);
+        if (p.graph->kind(p.graph->def(value_id{site.value})) == node_kind::placeholder)
+          bind(site);
     }
   }
 
@@ -112,21 +127,26 @@ public:
   /// The operand's value, moved out when nobody else needs it.
   c10::IValue get(const operand& o) {
     switch (o.from) {
-    case operand::source::constant: return plan_.constants[o.index];
+    case operand::source::constant:
+      return plan_.constants[o.index];
     case operand::source::value:
-      if (o.as == fit::none) return o.last_use ? std::move(values_[o.index]) : values_[o.index];
+      if (o.as == fit::none)
+        return o.last_use ? std::move(values_[o.index]) : values_[o.index];
       return fitted(o.last_use ? std::move(values_[o.index]) : values_[o.index], o.as, o.count);
     case operand::source::symbolic: {
       const auto v = plan_.expressions[o.index].evaluate(bound_);
       if (!v)
-        fail(error_kind::usage, "the size '" + plan_.expressions[o.index].text() + "' is not known at this point", "interpreter",
-             "pass the values of its symbols (run_options::symbols), or run the program through exported_program, which binds them");
+        fail(error_kind::usage,
+             "the size '" + plan_.expressions[o.index].text() + "' is not known at this point", "interpreter",
+             "pass the values of its symbols (run_options::symbols), or run the program through "
+             "exported_program, which binds them");
       return fitted(c10::IValue(*v), o.as, o.count);
     }
     case operand::source::list: {
       std::vector<c10::IValue> items;
       items.reserve(o.count);
-      for (std::uint32_t i = 0; i != o.count; ++i) items.push_back(get(plan_.operands[o.index + i]));
+      for (std::uint32_t i = 0; i != o.count; ++i)
+        items.push_back(get(plan_.operands[o.index + i]));
       return make_list(o.elements, std::move(items));
     }
     }
@@ -134,22 +154,28 @@ public:
   }
 
   void bind_results(const step& s) {
-    if (bound_.empty()) return;
+    if (bound_.empty())
+      return;
     for (const auto& site : plan_.binding_sites)
-      if (site.value >= s.first_result && site.value < s.first_result + s.num_results) bind(site);
+      if (site.value >= s.first_result && site.value < s.first_result + s.num_results)
+        bind(site);
   }
   /// Symbols known so far, for a subgraph.
   void export_symbols(run_options& o) const {
     for (std::uint32_t i = 0; i != bound_.size(); ++i)
-      if (bound_[i]) o.symbols.emplace_back(plan_.symbols.name(i), *bound_[i]);
+      if (bound_[i])
+        o.symbols.emplace_back(plan_.symbols.name(i), *bound_[i]);
   }
 
 private:
   void bind(const plan::binding_site& site) {
     const auto& v = values_[site.value];
-    if (bound_[site.slot]) return;
-    if (site.dim < 0 && v.isInt()) bound_[site.slot] = v.toInt();
-    if (site.dim >= 0 && v.isTensor() && v.toTensor().defined() && site.dim < v.toTensor().dim()) bound_[site.slot] = v.toTensor().size(site.dim);
+    if (bound_[site.slot])
+      return;
+    if (site.dim < 0 && v.isInt())
+      bound_[site.slot] = v.toInt();
+    if (site.dim >= 0 && v.isTensor() && v.toTensor().defined() && site.dim < v.toTensor().dim())
+      bound_[site.slot] = v.toTensor().size(site.dim);
   }
   const plan& plan_;
   const run_options& options_;
@@ -159,16 +185,20 @@ private:
 
 } // namespace detail
 
-inline std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10::IValue> inputs, const run_options& options) {
+inline std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10::IValue> inputs,
+                                                 const run_options& options) {
   detail::run_state state(p, std::move(inputs), options);
   torch::jit::Stack stack;
   for (const detail::step& s : p.steps) {
     const node n(*p.graph, s.at);
     stack.clear();
     try {
-      for (std::uint32_t i = 0; i != s.num_operands; ++i) stack.push_back(state.get(p.operands[s.first_operand + i]));
+      for (std::uint32_t i = 0; i != s.num_operands; ++i)
+        stack.push_back(state.get(p.operands[s.first_operand + i]));
       switch (s.how) {
-      case detail::step::call::dispatch: p.handles[s.target].callBoxed(stack); break;
+      case detail::step::call::dispatch:
+        p.handles[s.target].callBoxed(stack);
+        break;
       case detail::step::call::builtin: {
         auto r = p.builtins[s.target](stack);
         stack.clear();
@@ -189,27 +219,36 @@ inline std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vec
         torch::jit::Stack flat;
         for (auto& v : stack) {
           if (v.isList())
-            for (const c10::IValue& e : v.toListRef()) flat.push_back(e);
+            for (const c10::IValue& e : v.toListRef())
+              flat.push_back(e);
           else
             flat.push_back(std::move(v));
         }
         stack = std::move(flat);
       }
       if (stack.size() != s.num_results)
-        fail(error_kind::verification, "the operator gave " + std::to_string(stack.size()) + " results, but the node has " + std::to_string(s.num_results), "",
-             "the graph was made for another version of the operator, or for other sizes; export the program again");
+        fail(error_kind::verification,
+             "the operator gave " + std::to_string(stack.size()) + " results, but the node has " +
+                 std::to_string(s.num_results),
+             "",
+             "the graph was made for another version of the operator, or for other sizes; export the program "
+             "again");
     } catch (...) {
       detail::rethrow(n);
     }
-    if (options.on_node) options.on_node(n, stack);
-    for (std::uint32_t i = 0; i != s.num_results; ++i) state.value(s.first_result + i) = std::move(stack[i]);
+    if (options.on_node)
+      options.on_node(n, stack);
+    for (std::uint32_t i = 0; i != s.num_results; ++i)
+      state.value(s.first_result + i) = std::move(stack[i]);
     state.bind_results(s);
     for (std::uint32_t i = 0; i != s.num_results; ++i)
-      if (!p.used(s.first_result + i)) state.value(s.first_result + i) = c10::IValue();
+      if (!p.used(s.first_result + i))
+        state.value(s.first_result + i) = c10::IValue();
   }
   std::vector<c10::IValue> out;
   out.reserve(p.num_outputs);
-  for (std::uint32_t i = 0; i != p.num_outputs; ++i) out.push_back(state.get(p.operands[p.first_output + i]));
+  for (std::uint32_t i = 0; i != p.num_outputs; ++i)
+    out.push_back(state.get(p.operands[p.first_output + i]));
   return out;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Weights alone, between a `torch::nn::Module` and a .pt2 file, with a report of the names that do not meet: C++ and
-// Python models of one architecture often differ in a prefix or a container's name.
+// Weights alone, between a `torch::nn::Module` and a .pt2 file, with a report of the names that do not meet:
+// C++ and Python models of one architecture often differ in a prefix or a container's name.
 #pragma once
 
 #include <espalier/program/save_load.hpp>
@@ -25,39 +25,45 @@ struct name_report {
     std::string name;
     std::string wanted, found; ///< sizes and types, as text
   };
-  std::vector<std::string> loaded;                           ///< by the module's names
-  std::vector<std::string> missing;                          ///< in the module, not in the file
-  std::vector<std::string> unexpected;                       ///< in the file, not in the module
-  std::vector<mismatch> mismatched;                          ///< in both, but of other sizes
-  std::vector<std::pair<std::string, std::string>> renames;  ///< likely ones: the file's name, the module's
+  std::vector<std::string> loaded;                          ///< by the module's names
+  std::vector<std::string> missing;                         ///< in the module, not in the file
+  std::vector<std::string> unexpected;                      ///< in the file, not in the module
+  std::vector<mismatch> mismatched;                         ///< in both, but of other sizes
+  std::vector<std::pair<std::string, std::string>> renames; ///< likely ones: the file's name, the module's
 
   bool complete() const noexcept { return missing.empty() && unexpected.empty() && mismatched.empty(); }
 };
 
 /// A report as lines of text.
 inline std::string to_string(const name_report& r) {
-  std::string s = std::to_string(r.loaded.size()) + " loaded, " + std::to_string(r.missing.size()) + " missing, " + std::to_string(r.unexpected.size()) + " unexpected, " +
+  std::string s = std::to_string(r.loaded.size()) + " loaded, " + std::to_string(r.missing.size()) +
+                  " missing, " + std::to_string(r.unexpected.size()) + " unexpected, " +
                   std::to_string(r.mismatched.size()) + " of other sizes";
-  for (const auto& n : r.missing) s += "\n  missing in the file: " + n;
-  for (const auto& n : r.unexpected) s += "\n  unknown to the module: " + n;
-  for (const auto& m : r.mismatched) s += "\n  other sizes: " + m.name + " is " + m.wanted + ", in the file " + m.found;
-  for (const auto& [from, to] : r.renames) s += "\n  likely renamed: " + from + " -> " + to;
+  for (const auto& n : r.missing)
+    s += "\n  missing in the file: " + n;
+  for (const auto& n : r.unexpected)
+    s += "\n  unknown to the module: " + n;
+  for (const auto& m : r.mismatched)
+    s += "\n  other sizes: " + m.name + " is " + m.wanted + ", in the file " + m.found;
+  for (const auto& [from, to] : r.renames)
+    s += "\n  likely renamed: " + from + " -> " + to;
   return s;
 }
 
 /// How weights are loaded.
 struct state_options {
-  bool strict = true;                        ///< throw, and change nothing, unless the names and sizes all meet
+  bool strict = true; ///< throw, and change nothing, unless the names and sizes all meet
   std::map<std::string, std::string> rename{}; ///< the file's names to the module's
-  bool apply_likely_renames = false;         ///< load the `renames` of the report too
-  std::string model{};                       ///< of an archive of several
+  bool apply_likely_renames = false;           ///< load the `renames` of the report too
+  std::string model{};                         ///< of an archive of several
 };
 
 namespace detail {
 
 inline std::string describe(const at::Tensor& t) {
   std::string s = std::string(c10::toString(t.scalar_type())) + "[";
-  for (std::int64_t d = 0; d != t.dim(); ++d) s += (d ? ", " : "") + std::to_string(t.size(d));
+  for (std::int64_t d = 0; d != t.dim(); ++d)
+    s += (d ? ", " : "") + std::to_string(t.size(d));
   return s + "]";
 }
 /// Trailing parts (between dots) that two names share.
@@ -65,9 +71,11 @@ inline std::size_t common_suffix(std::string_view a, std::string_view b) {
   std::size_t n = 0;
   while (!a.empty() && !b.empty()) {
     const auto i = a.rfind('.'), j = b.rfind('.');
-    if (a.substr(i + 1) != b.substr(j + 1)) return n;
+    if (a.substr(i + 1) != b.substr(j + 1))
+      return n;
     ++n;
-    if (i == a.npos || j == b.npos) return n;
+    if (i == a.npos || j == b.npos)
+      return n;
     a = a.substr(0, i);
     b = b.substr(0, j);
   }
@@ -78,27 +86,34 @@ inline std::size_t common_suffix(std::string_view a, std::string_view b) {
 inline std::vector<state_entry> state_of(const torch::nn::Module& m) {
   std::vector<state_entry> out;
   for (const auto& p : m.named_parameters())
-    if (p.value().defined()) out.push_back({p.key(), p.value(), true});
+    if (p.value().defined())
+      out.push_back({p.key(), p.value(), true});
   for (const auto& b : m.named_buffers())
-    if (b.value().defined()) out.push_back({b.key(), b.value(), false});
+    if (b.value().defined())
+      out.push_back({b.key(), b.value(), false});
   return out;
 }
 
-/// Pairs what is missing with what is unexpected: equal sizes and types, and the longest common end of the names, when
-/// no other pair is as good.
-inline void guess_renames(name_report& r, const std::vector<std::pair<std::string, at::Tensor>>& unexpected, const std::map<std::string, at::Tensor>& missing) {
+/// Pairs what is missing with what is unexpected: equal sizes and types, and the longest common end of the
+/// names, when no other pair is as good.
+inline void guess_renames(name_report& r, const std::vector<std::pair<std::string, at::Tensor>>& unexpected,
+                          const std::map<std::string, at::Tensor>& missing) {
   std::set<std::string> taken;
   for (const auto& [from, t] : unexpected) {
     std::size_t best = 0;
     std::string to;
     bool tie = false;
     for (const auto& [name, want] : missing) {
-      if (taken.contains(name) || want.sizes() != t.sizes() || want.scalar_type() != t.scalar_type()) continue;
+      if (taken.contains(name) || want.sizes() != t.sizes() || want.scalar_type() != t.scalar_type())
+        continue;
       const auto score = common_suffix(from, name);
-      if (score > best) best = score, to = name, tie = false;
-      else if (score == best && score != 0) tie = true;
+      if (score > best)
+        best = score, to = name, tie = false;
+      else if (score == best && score != 0)
+        tie = true;
     }
-    if (best == 0 || tie) continue;
+    if (best == 0 || tie)
+      continue;
     taken.insert(to);
     r.renames.emplace_back(from, to);
   }
@@ -106,12 +121,14 @@ inline void guess_renames(name_report& r, const std::vector<std::pair<std::strin
 
 } // namespace detail
 
-/// Copies tensors into a module's parameters and buffers of the same names. Throws `error` (usage) with the report when
-/// `strict` and something does not meet; the module is then unchanged.
-inline name_report load_state_dict(torch::nn::Module& module, const state_dict& from, const state_options& options = {}) {
+/// Copies tensors into a module's parameters and buffers of the same names. Throws `error` (usage) with the
+/// report when `strict` and something does not meet; the module is then unchanged.
+inline name_report load_state_dict(torch::nn::Module& module, const state_dict& from,
+                                   const state_options& options = {}) {
   name_report r;
   std::map<std::string, at::Tensor> wanted;
-  for (auto& e : detail::state_of(module)) wanted.emplace(e.name, e.tensor);
+  for (auto& e : detail::state_of(module))
+    wanted.emplace(e.name, e.tensor);
   std::map<std::string, at::Tensor> missing = wanted;
   std::vector<std::pair<std::string, at::Tensor>> unexpected;
   std::vector<std::pair<at::Tensor, at::Tensor>> copies;
@@ -135,34 +152,43 @@ inline name_report load_state_dict(torch::nn::Module& module, const state_dict& 
   if (options.apply_likely_renames) {
     for (const auto& [file, to] : r.renames) {
       for (const auto& u : unexpected)
-        if (u.first == file) copies.emplace_back(wanted.at(to), u.second);
+        if (u.first == file)
+          copies.emplace_back(wanted.at(to), u.second);
       std::erase_if(unexpected, [&from_file = file](const auto& u) { return u.first == from_file; });
       missing.erase(to);
       r.loaded.push_back(to);
     }
   }
-  for (const auto& [name, t] : missing) r.missing.push_back(name);
-  for (const auto& [name, t] : unexpected) r.unexpected.push_back(name);
+  for (const auto& [name, t] : missing)
+    r.missing.push_back(name);
+  for (const auto& [name, t] : unexpected)
+    r.unexpected.push_back(name);
   if (options.strict && !r.complete())
     fail(error_kind::usage, "the weights do not fit the module: " + to_string(r), "load_state_dict",
          "map names with state_options{.rename = ...}, or pass {.strict = false} and look at the report");
   const at::NoGradGuard no_grad;
-  for (auto& [to, t] : copies) to.copy_(t);
+  for (auto& [to, t] : copies)
+    to.copy_(t);
   return r;
 }
-/// The same from a .pt2 file: its parameters and buffers, the ones that are not persistent too when the module has them.
-inline name_report load_state_dict(torch::nn::Module& module, const std::string& path, const state_options& options = {}) {
+/// The same from a .pt2 file: its parameters and buffers, the ones that are not persistent too when the
+/// module has them.
+inline name_report load_state_dict(torch::nn::Module& module, const std::string& path,
+                                   const state_options& options = {}) {
   pt2::archive a = pt2::read_archive(map_file_private(path), path, pt2::verify::structure);
   pt2::model& m = *detail::pick_program(a.models, options.model, path);
   weight_reader read(payload_memory::private_);
   state_dict all;
   detail::read_payloads(m.weights, read, all, nullptr);
   std::set<std::string> known;
-  for (auto& e : detail::state_of(module)) known.insert(e.name);
+  for (auto& e : detail::state_of(module))
+    known.insert(e.name);
   for (const auto& s : m.program.graph_module.signature.input_specs) {
-    if (!s.is_buffer() || s.buffer().persistent) continue;
+    if (!s.is_buffer() || s.buffer().persistent)
+      continue;
     const auto* p = m.constants.find(s.buffer().buffer_name);
-    if (p && known.contains(s.buffer().buffer_name)) all.set(s.buffer().buffer_name, read.tensor(*p, s.buffer().buffer_name), false);
+    if (p && known.contains(s.buffer().buffer_name))
+      all.set(s.buffer().buffer_name, read.tensor(*p, s.buffer().buffer_name), false);
   }
   return load_state_dict(module, all, options);
 }
@@ -177,7 +203,8 @@ inline exported_program<training_ir> state_program(const std::vector<state_entry
   name_space names;
   for (const auto& e : state) {
     const std::string name(names.create((e.is_parameter ? "p_" : "b_") + detail::path_atom(e.name)));
-    g.graph_storage::placeholder(e.is_parameter ? input_kind::parameter : input_kind::buffer, name, g.intern_meta(value_meta(meta_of(e.tensor))));
+    g.graph_storage::placeholder(e.is_parameter ? input_kind::parameter : input_kind::buffer, name,
+                                 g.intern_meta(value_meta(meta_of(e.tensor))));
     input_spec s;
     s.kind = e.is_parameter ? input_kind::parameter : input_kind::buffer;
     s.arg.name = name;
@@ -192,10 +219,13 @@ inline exported_program<training_ir> state_program(const std::vector<state_entry
   root.signature->forward_arg_names.emplace();
   info.module_calls.push_back(std::move(root));
   exported_program<training_ir> p(std::move(g), std::move(info));
-  for (const auto& e : state) p.state_dict().set(e.name, e.tensor, e.is_parameter);
+  for (const auto& e : state)
+    p.state_dict().set(e.name, e.tensor, e.is_parameter);
   return p;
 }
 /// Saves the parameters and buffers of a module. Python reads them with `torch.export.load(path).state_dict`.
-inline void save_state_dict(const torch::nn::Module& module, const std::string& path) { save(state_program(detail::state_of(module)), path); }
+inline void save_state_dict(const torch::nn::Module& module, const std::string& path) {
+  save(state_program(detail::state_of(module)), path);
+}
 
 } // namespace espalier

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A program without its types: graph, interface, state, constants, and how they run. `exported_program<Dialect,
-// Signature>` is a typed shell over it, so that the work is compiled once.
+// A program without its types: graph, interface, state, constants, and how they run.
+// `exported_program<Dialect, Signature>` is a typed shell over it, so that the work is compiled once.
 #pragma once
 
 #include <espalier/archive/payload.hpp>
@@ -31,15 +31,18 @@ struct call_options {
 
 /// What a run of a program gave, sorted by what the outputs stand for.
 struct program_results {
-  std::vector<c10::IValue> user;                            ///< user outputs, and the loss among them
-  std::vector<std::pair<std::string, at::Tensor>> gradients; ///< of a joint graph: to parameters and inputs, by target
+  std::vector<c10::IValue> user; ///< user outputs, and the loss among them
+  std::vector<std::pair<std::string, at::Tensor>>
+      gradients; ///< of a joint graph: to parameters and inputs, by target
 };
 
-/// Example inputs: `(args, kwargs)` as `torch.save` wrote them, and their leaves when every class in the pickle is known.
+/// Example inputs: `(args, kwargs)` as `torch.save` wrote them, and their leaves when every class in the
+/// pickle is known.
 struct example_inputs {
-  shared_bytes pickle;             ///< empty: none
-  std::vector<c10::IValue> leaves; ///< in the order of the program's user inputs; empty when they could not be read
-  std::string unread;              ///< why they could not be read
+  shared_bytes pickle; ///< empty: none
+  std::vector<c10::IValue>
+      leaves;         ///< in the order of the program's user inputs; empty when they could not be read
+  std::string unread; ///< why they could not be read
 };
 
 class program_base {
@@ -67,12 +70,14 @@ public:
   std::vector<at::Tensor> parameters() const {
     std::vector<at::Tensor> out;
     for (const auto& e : state_)
-      if (e.is_parameter) out.push_back(e.tensor);
+      if (e.is_parameter)
+        out.push_back(e.tensor);
     return out;
   }
   /// Sets every gradient to none.
   void zero_grad() {
-    for (auto& p : parameters()) p.mutable_grad() = at::Tensor();
+    for (auto& p : parameters())
+      p.mutable_grad() = at::Tensor();
   }
 
   const graph_storage& storage() const noexcept { return *graph_; }
@@ -81,23 +86,31 @@ public:
     return *graph_;
   }
 
-  /// Runs the program on the leaves of its arguments, in order; leaves that the program was specialised on may be left
-  /// out altogether. Buffers and inputs that the program changes are changed. Gives the leaves of the result. Throws
-  /// `error`: constraint (inputs that do not fit), or what an operator reported, with its node.
-  std::vector<c10::IValue> operator()(std::vector<c10::IValue> inputs, const call_options& options = {}) const { return run(std::move(inputs), options).user; }
+  /// Runs the program on the leaves of its arguments, in order; leaves that the program was specialised on
+  /// may be left out altogether. Buffers and inputs that the program changes are changed. Gives the leaves of
+  /// the result. Throws `error`: constraint (inputs that do not fit), or what an operator reported, with its
+  /// node.
+  std::vector<c10::IValue> operator()(std::vector<c10::IValue> inputs,
+                                      const call_options& options = {}) const {
+    return run(std::move(inputs), options).user;
+  }
 
   /// The same, with the gradients of a joint graph.
   program_results run(std::vector<c10::IValue> inputs, const call_options& options = {}) const {
     const auto p = prepared_plan();
-    if (inputs.size() == p->check.num_free_inputs() && inputs.size() != p->check.num_inputs()) inputs = p->check.with_constants(std::move(inputs));
+    if (inputs.size() == p->check.num_free_inputs() && inputs.size() != p->check.num_inputs())
+      inputs = p->check.with_constants(std::move(inputs));
     run_options run = options.run;
-    auto symbols = options.check_inputs || inputs.size() != p->check.num_inputs() ? p->check.check(inputs) : p->check.symbols(inputs);
-    run.symbols.insert(run.symbols.end(), std::make_move_iterator(symbols.begin()), std::make_move_iterator(symbols.end()));
+    auto symbols = options.check_inputs || inputs.size() != p->check.num_inputs() ? p->check.check(inputs)
+                                                                                  : p->check.symbols(inputs);
+    run.symbols.insert(run.symbols.end(), std::make_move_iterator(symbols.begin()),
+                       std::make_move_iterator(symbols.end()));
 
     std::vector<c10::IValue> placeholders;
     placeholders.reserve(p->sources.size());
     std::size_t next = 0;
-    for (const auto& s : p->sources) placeholders.push_back(s.from == source::place::user ? inputs[next++] : stored(s));
+    for (const auto& s : p->sources)
+      placeholders.push_back(s.from == source::place::user ? inputs[next++] : stored(s));
     auto results = p->run.run(std::move(placeholders), run);
 
     program_results out;
@@ -105,19 +118,30 @@ public:
       const auto& spec = info_.signature.outputs[i];
       switch (spec.kind) {
       case output_kind::user_output:
-      case output_kind::loss_output: out.user.push_back(std::move(results[i])); break;
+      case output_kind::loss_output:
+        out.user.push_back(std::move(results[i]));
+        break;
       case output_kind::buffer_mutation:
-      case output_kind::parameter_mutation: write_back(stored({source::place::state, 0, spec.target}).toTensor(), results[i]); break;
+      case output_kind::parameter_mutation:
+        write_back(stored({source::place::state, 0, spec.target}).toTensor(), results[i]);
+        break;
       case output_kind::user_input_mutation: {
         std::size_t at = 0;
-        while (at != inputs.size() && p->check.name(at) != spec.target) ++at;
-        if (at == inputs.size()) fail(error_kind::verification, "the program writes to the input '" + spec.target + "', which it does not have", "signature", "run verify on the program");
+        while (at != inputs.size() && p->check.name(at) != spec.target)
+          ++at;
+        if (at == inputs.size())
+          fail(error_kind::verification,
+               "the program writes to the input '" + spec.target + "', which it does not have", "signature",
+               "run verify on the program");
         write_back(inputs[at].toTensor(), results[i]);
         break;
       }
       case output_kind::gradient_to_parameter:
-      case output_kind::gradient_to_user_input: out.gradients.emplace_back(spec.target, results[i].isTensor() ? results[i].toTensor() : at::Tensor()); break;
-      case output_kind::token: break;
+      case output_kind::gradient_to_user_input:
+        out.gradients.emplace_back(spec.target, results[i].isTensor() ? results[i].toTensor() : at::Tensor());
+        break;
+      case output_kind::token:
+        break;
       }
     }
     return out;
@@ -134,18 +158,21 @@ public:
   std::vector<std::string> input_names() const {
     const auto p = prepared_plan();
     std::vector<std::string> out;
-    for (std::size_t i = 0; i != p->check.num_inputs(); ++i) out.push_back(p->check.name(i));
+    for (std::size_t i = 0; i != p->check.num_inputs(); ++i)
+      out.push_back(p->check.name(i));
     return out;
   }
 
 protected:
-  program_base(std::shared_ptr<graph_storage> g, program_info i) : graph_(std::move(g)), info_(std::move(i)) {}
+  program_base(std::shared_ptr<graph_storage> g, program_info i)
+      : graph_(std::move(g)), info_(std::move(i)) {}
   program_base(program_base&&) noexcept = default;
   program_base& operator=(program_base&&) noexcept = default;
   ~program_base() = default;
   /// Copies everything but the graph, which the typed shell copies. Tensors are shared, as Python's are.
   program_base(const program_base& o, std::shared_ptr<graph_storage> g)
-      : graph_(std::move(g)), info_(o.info_), state_(o.state_), constants_(o.constants_), objects_(), examples_(o.examples_) {
+      : graph_(std::move(g)), info_(o.info_), state_(o.state_), constants_(o.constants_), objects_(),
+        examples_(o.examples_) {
     for (const auto& [name, p] : o.objects_) {
       pt2::payload copy;
       copy.bytes = p.bytes;
@@ -155,7 +182,8 @@ protected:
   }
 
   void drop_plan() const {
-    if (plan_) plan_->drop();
+    if (plan_)
+      plan_->drop();
   }
   std::shared_ptr<graph_storage> graph_; // never shared; keeps its address when the program moves
   program_info info_;
@@ -181,7 +209,8 @@ private:
     template <class Make>
     std::shared_ptr<const prepared> get(Make&& make) {
       const std::lock_guard lock(mutex_);
-      if (!p_) p_ = make();
+      if (!p_)
+        p_ = make();
       return p_;
     }
     void drop() {
@@ -203,24 +232,34 @@ private:
         source x;
         x.target = s.target;
         switch (s.kind) {
-        case input_kind::user_input: break;
+        case input_kind::user_input:
+          break;
         case input_kind::parameter:
         case input_kind::buffer:
         case input_kind::constant_tensor:
-          x.from = state_.contains(s.target) && s.kind != input_kind::constant_tensor ? source::place::state : source::place::constant;
+          x.from = state_.contains(s.target) && s.kind != input_kind::constant_tensor
+                       ? source::place::state
+                       : source::place::constant;
           x.hint = (x.from == source::place::state ? state_ : constants_).position(s.target);
           break;
         case input_kind::custom_obj:
-          fail(error_kind::unsupported, "the program takes an object of class '" + s.arg.class_name + "', which cannot be opened here", "input '" + s.arg.name + "'", "run it in Python");
-        case input_kind::token: x.from = source::place::nothing; break;
+          fail(error_kind::unsupported,
+               "the program takes an object of class '" + s.arg.class_name + "', which cannot be opened here",
+               "input '" + s.arg.name + "'", "run it in Python");
+        case input_kind::token:
+          x.from = source::place::nothing;
+          break;
         }
         p->sources.push_back(std::move(x));
       }
-      std::size_t placeholders = 0, outputs = graph_->output_node().valid() ? graph_->num_args(graph_->output_node()) : 0;
-      for (node n : nodes(*graph_)) placeholders += n.kind() == node_kind::placeholder;
+      std::size_t placeholders = 0,
+                  outputs = graph_->output_node().valid() ? graph_->num_args(graph_->output_node()) : 0;
+      for (node n : nodes(*graph_))
+        placeholders += n.kind() == node_kind::placeholder;
       if (placeholders != specs.size() || outputs != info_.signature.outputs.size())
         fail(error_kind::verification,
-             "the graph has " + std::to_string(placeholders) + " inputs and " + std::to_string(outputs) + " outputs, but the signature lists " + std::to_string(specs.size()) + " and " +
+             "the graph has " + std::to_string(placeholders) + " inputs and " + std::to_string(outputs) +
+                 " outputs, but the signature lists " + std::to_string(specs.size()) + " and " +
                  std::to_string(info_.signature.outputs.size()),
              "signature", "change both together");
       return std::shared_ptr<const prepared>(std::move(p));
@@ -228,17 +267,24 @@ private:
   }
 
   c10::IValue stored(const source& s) const {
-    if (s.from == source::place::nothing) return {};
+    if (s.from == source::place::nothing)
+      return {};
     for (const auto* dict : {&state_, &constants_}) {
-      if (s.from == (dict == &state_ ? source::place::constant : source::place::state) && dict == &state_) continue;
-      if (s.hint < dict->size() && (*dict)[s.hint].name == s.target) return (*dict)[s.hint].tensor;
-      if (const auto* t = dict->find(s.target)) return *t;
+      if (s.from == (dict == &state_ ? source::place::constant : source::place::state) && dict == &state_)
+        continue;
+      if (s.hint < dict->size() && (*dict)[s.hint].name == s.target)
+        return (*dict)[s.hint].tensor;
+      if (const auto* t = dict->find(s.target))
+        return *t;
     }
-    fail(error_kind::verification, "the program needs the tensor '" + s.target + "', which is neither in its state dict nor among its constants", "signature",
-         "set it: program.state_dict().set(name, tensor, is_parameter)");
+    fail(error_kind::verification,
+         "the program needs the tensor '" + s.target +
+             "', which is neither in its state dict nor among its constants",
+         "signature", "set it: program.state_dict().set(name, tensor, is_parameter)");
   }
   static void write_back(const at::Tensor& to, const c10::IValue& from) {
-    if (!from.isTensor() || to.is_same(from.toTensor())) return;
+    if (!from.isTensor() || to.is_same(from.toTensor()))
+      return;
     const at::NoGradGuard no_grad;
     to.copy_(from.toTensor().detach());
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Programs in files: `save`, `load`. Weights are mapped, not copied, and may be written to (the mapping is private);
-// a save replaces the file whole or not at all.
+// Programs in files: `save`, `load`. Weights are mapped, not copied, and may be written to (the mapping is
+// private); a save replaces the file whole or not at all.
 #pragma once
 
 #include <espalier/archive/from_archive.hpp>
@@ -25,21 +25,24 @@ namespace espalier {
 namespace detail {
 
 /// Reads the payloads of a table into a state dict; those that are no plain tensors stay closed in `objects`.
-inline void read_payloads(pt2::payload_table& from, weight_reader& read, state_dict& to, pt2::payload_table* objects) {
+inline void read_payloads(pt2::payload_table& from, weight_reader& read, state_dict& to,
+                          pt2::payload_table* objects) {
   for (auto& e : from.entries) {
     if (e.value.meta.use_pickle && objects) {
       objects->add(e.key, std::move(e.value));
       continue;
     }
     at::Tensor t = read.tensor(e.value, e.key);
-    if (e.value.meta.is_param && e.value.meta.tensor_meta->requires_grad) t.set_requires_grad(true);
+    if (e.value.meta.is_param && e.value.meta.tensor_meta->requires_grad)
+      t.set_requires_grad(true);
     to.set(e.key, std::move(t), e.value.meta.is_param);
   }
 }
 
 inline void read_examples(const shared_bytes& pickle, const program_info& info, example_inputs& to) {
   to.pickle = pickle;
-  if (pickle.empty()) return;
+  if (pickle.empty())
+    return;
   const auto* root = info.root();
   if (!root) {
     to.unread = "the program does not say how its inputs nest";
@@ -61,17 +64,26 @@ void check_dialect(const graph_storage& g, const program_info& info, const std::
     fail(error_kind::verification, std::move(why), place, std::move(cure));
   };
   // training IR takes whatever is functional as well
-  const bool fits = wanted.empty() || wanted == info.verifier || info.verifier.empty() || (wanted == training_ir::verifier && info.verifier == aten_ir::verifier);
+  const bool fits = wanted.empty() || wanted == info.verifier || info.verifier.empty() ||
+                    (wanted == training_ir::verifier && info.verifier == aten_ir::verifier);
   if (!fits) {
-    const std::string found = info.verifier == training_ir::verifier ? std::string(training_ir::name) : info.verifier == aten_ir::verifier ? std::string(aten_ir::name) : "unknown here";
-    refuse("the program is in dialect " + found + " ('" + info.verifier + "' in the file), but " + std::string(D::name) + " ('" + std::string(wanted) + "') was asked for",
-           "load it as espalier::" + (found == "unknown here" ? std::string(torch_ir::name) : found) + " and lower it, or run_decompositions() in Python before saving");
+    const std::string found = info.verifier == training_ir::verifier ? std::string(training_ir::name)
+                              : info.verifier == aten_ir::verifier   ? std::string(aten_ir::name)
+                                                                     : "unknown here";
+    refuse("the program is in dialect " + found + " ('" + info.verifier + "' in the file), but " +
+               std::string(D::name) + " ('" + std::string(wanted) + "') was asked for",
+           "load it as espalier::" + (found == "unknown here" ? std::string(torch_ir::name) : found) +
+               " and lower it, or run_decompositions() in Python before saving");
   }
   for (node n : nodes(g)) {
-    if (!n.is_call()) continue;
+    if (!n.is_call())
+      continue;
     if (const auto why = D::rule_list::refuses(flags_of(n.op())); !why.empty())
-      refuse("the program is not in dialect " + std::string(D::name) + ": " + std::string(why) + ", but " + describe(n) + " breaks that",
-             "load it as " + std::string(info.verifier == aten_ir::verifier ? aten_ir::name : training_ir::name) + " and lower it");
+      refuse("the program is not in dialect " + std::string(D::name) + ": " + std::string(why) + ", but " +
+                 describe(n) + " breaks that",
+             "load it as " +
+                 std::string(info.verifier == aten_ir::verifier ? aten_ir::name : training_ir::name) +
+                 " and lower it");
   }
 }
 
@@ -87,27 +99,33 @@ exported_program<D, Signature> make_program(pt2::model m, payload_memory memory,
   return p;
 }
 template <dialect D, class Signature>
-exported_program<D, Signature> make_program(pt2::archive a, payload_memory memory, std::string_view model, const std::string& place) {
+exported_program<D, Signature> make_program(pt2::archive a, payload_memory memory, std::string_view model,
+                                            const std::string& place) {
   return make_program<D, Signature>(std::move(*pick_program(a.models, model, place)), memory, place);
 }
 
 } // namespace detail
 
-/// Loads a program. `model` names it when the archive holds several. Throws `error`: io, archive (a damaged, foreign or
-/// too new file), verification (another dialect than asked; `torch_ir` takes all).
+/// Loads a program. `model` names it when the archive holds several. Throws `error`: io, archive (a damaged,
+/// foreign or too new file), verification (another dialect than asked; `torch_ir` takes all).
 template <dialect D = training_ir, class Signature = dynamic>
 exported_program<D, Signature> load(const std::string& path, std::string_view model = {}) {
   // checksums of weights would touch every page: the structure is checked, the bytes when they are used
-  return detail::make_program<D, Signature>(pt2::read_archive(map_file_private(path), path, pt2::verify::structure), payload_memory::private_, model, path);
+  return detail::make_program<D, Signature>(
+      pt2::read_archive(map_file_private(path), path, pt2::verify::structure), payload_memory::private_,
+      model, path);
 }
 template <dialect D = training_ir, class Signature = dynamic>
 exported_program<D, Signature> load(std::istream& in, std::string_view model = {}) {
-  return detail::make_program<D, Signature>(pt2::read_archive(in), payload_memory::read_only, model, "stream");
+  return detail::make_program<D, Signature>(pt2::read_archive(in), payload_memory::read_only, model,
+                                            "stream");
 }
 /// From memory, which is not needed afterwards.
 template <dialect D = training_ir, class Signature = dynamic>
 exported_program<D, Signature> load(std::span<const std::byte> bytes, std::string_view model = {}) {
-  return detail::make_program<D, Signature>(pt2::read_archive(shared_bytes::borrow(bytes.data(), bytes.size()), "memory"), payload_memory::read_only, model, "memory");
+  return detail::make_program<D, Signature>(
+      pt2::read_archive(shared_bytes::borrow(bytes.data(), bytes.size()), "memory"),
+      payload_memory::read_only, model, "memory");
 }
 
 /// What a save leaves out or adds.
@@ -119,9 +137,11 @@ struct save_options {
 namespace detail {
 
 inline shared_bytes pickle_examples(const example_inputs& x, const program_info& info) {
-  if (!x.pickle.empty() || x.leaves.empty()) return x.pickle;
+  if (!x.pickle.empty() || x.leaves.empty())
+    return x.pickle;
   const auto* root = info.root();
-  if (!root) return {};
+  if (!root)
+    return {};
   std::size_t at = 0;
   return shared_bytes::own(torch_save(nest(root->in_spec, x.leaves, at)));
 }
@@ -131,18 +151,22 @@ inline pt2::model to_model(const program_base& p, std::string_view verifier, con
   m.name = o.name;
   m.program = to_archive(p.storage(), p.info());
   if (!verifier.empty()) {
-    if (m.program.verifiers.empty()) m.program.verifiers.emplace_back();
+    if (m.program.verifiers.empty())
+      m.program.verifiers.emplace_back();
     m.program.verifiers.front() = verifier;
   }
-  for (const auto& e : p.state_dict()) m.weights.add(e.name, to_payload(e.tensor, e.is_parameter, e.name));
-  for (const auto& e : p.constants()) m.constants.add(e.name, to_payload(e.tensor, e.is_parameter, e.name));
+  for (const auto& e : p.state_dict())
+    m.weights.add(e.name, to_payload(e.tensor, e.is_parameter, e.name));
+  for (const auto& e : p.constants())
+    m.constants.add(e.name, to_payload(e.tensor, e.is_parameter, e.name));
   for (const auto& [name, x] : p.objects()) {
     pt2::payload copy;
     copy.bytes = x.bytes;
     copy.meta = pt2::from_json<pt2::payload_meta>(pt2::to_json(x.meta), name); // the structs only move
     m.constants.add(name, std::move(copy));
   }
-  if (o.example_inputs) m.sample_inputs = pickle_examples(p.example_inputs(), p.info());
+  if (o.example_inputs)
+    m.sample_inputs = pickle_examples(p.example_inputs(), p.info());
   return m;
 }
 

@@ -44,13 +44,16 @@ public:
   }
   /// The tensor of a name. Throws `error` (usage) when there is none.
   const at::Tensor& at(std::string_view name) const {
-    if (const auto* t = find(name)) return *t;
-    fail(error_kind::usage, "there is no tensor '" + std::string(name) + "' among " + std::to_string(size()), "state dict", "iterate over the state dict to see its names");
+    if (const auto* t = find(name))
+      return *t;
+    fail(error_kind::usage, "there is no tensor '" + std::string(name) + "' among " + std::to_string(size()),
+         "state dict", "iterate over the state dict to see its names");
   }
   /// Adds a tensor, or replaces the one of that name.
   void set(std::string name, at::Tensor t, bool is_parameter) {
     const auto [it, fresh] = index_.try_emplace(name, entries_.size());
-    if (fresh) entries_.push_back({std::move(name), std::move(t), is_parameter});
+    if (fresh)
+      entries_.push_back({std::move(name), std::move(t), is_parameter});
     else {
       entries_[it->second].tensor = std::move(t);
       entries_[it->second].is_parameter = is_parameter;
@@ -59,10 +62,12 @@ public:
   /// Forgets a name; the order of the others stays. O(size).
   bool erase(std::string_view name) {
     const auto i = position(name);
-    if (i == entries_.size()) return false;
+    if (i == entries_.size())
+      return false;
     entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
     index_.clear();
-    for (std::size_t k = 0; k != entries_.size(); ++k) index_.emplace(entries_[k].name, k);
+    for (std::size_t k = 0; k != entries_.size(); ++k)
+      index_.emplace(entries_[k].name, k);
     return true;
   }
 

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// Operators that are not ATen's: Python's builtins on symbolic sizes (`_operator.add`, `math.ceil`, `torch.sym_max`),
-// with schemas of our own, and higher-order operators, which have none. And the targets by which archives name operators.
-// The lists follow `torch/_export/verifier.py` (allowed builtins) and `torch/_higher_order_ops`.
+// Operators that are not ATen's: Python's builtins on symbolic sizes
+// (`_operator.add`, `math.ceil`, `torch.sym_max`) as types with schemas of our
+// own, and higher-order operators, which have none. And the targets by which
+// archives name operators. The lists (of `torch/_export/verifier.py` and
+// `torch/_higher_order_ops`) are part of the generated table, so that ids and
+// flags of all these are constants.
 #pragma once
 
 #include <espalier/schema/op_id.hpp>
@@ -50,62 +53,44 @@ using sym_sqrt = op<"torch::_sym_sqrt(Scalar a) -> SymFloat">;
 using sym_sum = op<"torch::sym_sum(Scalar[] args) -> Scalar">;
 } // namespace builtin
 
-namespace detail {
-
-inline constexpr std::string_view builtin_schemas[] = {
-    builtin::add::schema_str,      builtin::sub::schema_str,     builtin::mul::schema_str,     builtin::truediv::schema_str,
-    builtin::floordiv::schema_str, builtin::mod::schema_str,     builtin::pow::schema_str,     builtin::neg::schema_str,
-    builtin::pos::schema_str,      builtin::abs::schema_str,     builtin::lshift::schema_str,  builtin::rshift::schema_str,
-    builtin::eq::schema_str,       builtin::ne::schema_str,      builtin::lt::schema_str,      builtin::le::schema_str,
-    builtin::gt::schema_str,       builtin::ge::schema_str,      builtin::and_::schema_str,    builtin::or_::schema_str,
-    builtin::not_::schema_str,     builtin::getitem::schema_str, builtin::ceil::schema_str,    builtin::floor::schema_str,
-    builtin::trunc::schema_str,    builtin::round::schema_str,   builtin::sym_int::schema_str, builtin::sym_float::schema_str,
-    builtin::sym_ite::schema_str,  builtin::sym_max::schema_str, builtin::sym_min::schema_str, builtin::sym_not::schema_str,
-    builtin::sym_sqrt::schema_str, builtin::sym_sum::schema_str,
-};
-/// The schema of a builtin's qualified name; empty for anything else.
-constexpr std::string_view builtin_schema(std::string_view qualified) noexcept {
-  for (auto s : builtin_schemas)
-    if (s.substr(0, s.find('(')) == qualified) return s;
-  return {};
-}
-
-} // namespace detail
-
-/// The operator of a higher-order operator's name: `cond`, `while_loop`, `wrap_with_set_grad_enabled`, ...
+/// The operator of a higher-order operator's name: `cond`, `while_loop`,
+/// `wrap_with_set_grad_enabled`, ...
 inline op_id higher_order_op(std::string_view name) {
-  op_flags f;
-  f.higher_order = true;
-  return intern_op("higher_order::" + std::string(name), {}, f);
+  return intern_op("higher_order::" + std::string(name), {});
 }
 
-/// The operator that an archive's target names: `torch.ops.aten.add.Tensor`, `torch.ops.higher_order.cond`,
-/// `_operator.add`, `math.ceil`, `torch.sym_max`. Unknown operators become known without a schema. Throws on a text
-/// that cannot be a target.
+/// The operator that an archive's target names: `torch.ops.aten.add.Tensor`,
+/// `torch.ops.higher_order.cond`,
+/// `_operator.add`, `math.ceil`, `torch.sym_max`. Unknown operators become
+/// known without a schema. Throws on a text that cannot be a target.
 inline op_id op_of_target(std::string_view target) {
   constexpr std::string_view ops = "torch.ops.", higher = "higher_order.";
   const auto refuse = [&] {
     fail(error_kind::usage, "'" + std::string(target) + "' names no operator", "target",
-         "write torch.ops.NAMESPACE.NAME.OVERLOAD, or MODULE.FUNCTION for a builtin");
+         "write torch.ops.NAMESPACE.NAME.OVERLOAD, or MODULE.FUNCTION for a "
+         "builtin");
   };
   if (target.starts_with(ops)) {
     auto rest = target.substr(ops.size());
-    if (rest.starts_with(higher)) return higher_order_op(rest.substr(higher.size()));
+    if (rest.starts_with(higher))
+      return higher_order_op(rest.substr(higher.size()));
     const auto dot = rest.find('.');
-    if (dot == 0 || dot == rest.npos || dot + 1 == rest.size()) refuse();
+    if (dot == 0 || dot == rest.npos || dot + 1 == rest.size())
+      refuse();
     std::string qualified(rest.substr(0, dot));
     qualified += "::";
     qualified += rest.substr(dot + 1);
     return intern_op(qualified, {});
   }
   const auto dot = target.rfind('.');
-  if (dot == 0 || dot == target.npos || dot + 1 == target.size()) refuse();
+  if (dot == 0 || dot == target.npos || dot + 1 == target.size())
+    refuse();
   std::string qualified(target.substr(0, dot));
   qualified += "::";
   qualified += target.substr(dot + 1);
   op_flags f;
-  f.core = true;
-  return intern_op(qualified, detail::builtin_schema(qualified), f);
+  f.core = true; // a Python function on sizes, if one that the table does not list
+  return intern_op(qualified, {}, f);
 }
 
 namespace detail {
@@ -115,19 +100,23 @@ constexpr bool is_python_namespace(std::string_view ns) noexcept {
 }
 } // namespace detail
 
-/// `aten.add.Tensor`, `aten.relu.default`, `_operator.add`, `higher_order.cond`: the short form that printers use.
+/// `aten.add.Tensor`, `aten.relu.default`, `_operator.add`,
+/// `higher_order.cond`: the short form that printers use.
 inline std::string target_of(op_id o) {
   const auto q = name_of(o);
   const auto colons = q.find("::");
-  if (colons == q.npos) return std::string(q);
+  if (colons == q.npos)
+    return std::string(q);
   std::string out(q.substr(0, colons));
   const bool plain = detail::is_python_namespace(out) || out == "higher_order";
   out += '.';
   out += q.substr(colons + 2);
-  if (!plain && q.find('.', colons) == q.npos) out += ".default";
+  if (!plain && q.find('.', colons) == q.npos)
+    out += ".default";
   return out;
 }
-/// The target as archives write it: `torch.ops.aten.add.Tensor`, `_operator.add`. The inverse of `op_of_target`.
+/// The target as archives write it: `torch.ops.aten.add.Tensor`,
+/// `_operator.add`. The inverse of `op_of_target`.
 inline std::string serialized_target(op_id o) {
   const auto q = name_of(o);
   const auto ns = q.substr(0, q.find("::"));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// The schema of an operator as data: argument names, types, defaults, aliasing. The same structs hold it at compile
-// time (schema/op_traits.hpp) and at run time (schema/op_id.hpp).
+// The schema of an operator as data: argument names, types, defaults, aliasing.
+// The same structs hold it at compile time (schema/op_traits.hpp) and at run
+// time (schema/op_id.hpp).
 #pragma once
 
 #include <cstddef>
@@ -13,11 +14,30 @@ namespace espalier {
 
 /// What an argument or result is, apart from optional and list.
 enum class arg_kind : std::uint8_t {
-  tensor, scalar, integer, sym_integer, floating, boolean, complex, string, scalar_type, layout, device, memory_format,
-  generator, dimname, storage, stream, qscheme, sym_bool, sym_float, other,
+  tensor,
+  scalar,
+  integer,
+  sym_integer,
+  floating,
+  boolean,
+  complex,
+  string,
+  scalar_type,
+  layout,
+  device,
+  memory_format,
+  generator,
+  dimname,
+  storage,
+  stream,
+  qscheme,
+  sym_bool,
+  sym_float,
+  other,
 };
 
-/// `Tensor?[]` is {tensor, optional = false, list_depth = 1, element_optional = true}; `int[2]` has fixed_size 2.
+/// `Tensor?[]` is {tensor, optional = false, list_depth = 1, element_optional =
+/// true}; `int[2]` has fixed_size 2.
 struct arg_type {
   arg_kind kind = arg_kind::other;
   bool optional = false;
@@ -57,7 +77,8 @@ struct op_schema {
 /// `aten.add.Tensor`, `aten.relu.default`: how graphs print an operator.
 inline std::string target_of(const op_schema& s) {
   std::string out(s.name);
-  if (const auto at = out.find("::"); at != out.npos) out.replace(at, 2, ".");
+  if (const auto at = out.find("::"); at != out.npos)
+    out.replace(at, 2, ".");
   out += '.';
   out += s.overload.empty() ? std::string_view("default") : s.overload;
   return out;
@@ -70,12 +91,14 @@ struct op_flags {
   bool random = false;         ///< two equal calls may differ
   bool data_dependent = false; ///< the shape of a result, or a number it gives, depends on data
   bool pointwise = false;
-  bool core = false;           ///< part of Core ATen, or a builtin on sizes
-  bool effects = false;        ///< matters though no result is used: assertions, printing
-  bool higher_order = false;   ///< takes graphs
+  bool core = false;         ///< part of Core ATen, or a builtin on sizes
+  bool effects = false;      ///< matters though no result is used: assertions, printing
+  bool higher_order = false; ///< takes graphs
   bool known_schema = false;
   /// Equal calls give equal results, and an unused call may go.
-  constexpr bool pure() const noexcept { return !mutates && !random && !effects && !higher_order && known_schema; }
+  constexpr bool pure() const noexcept {
+    return !mutates && !random && !effects && !higher_order && known_schema;
+  }
   friend constexpr bool operator==(const op_flags&, const op_flags&) noexcept = default;
 };
 

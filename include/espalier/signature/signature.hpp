@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the placeholders and outputs of a program stand for, and how its arguments nest: the interface between a flat
-// graph and the model it came from. Follows `torch/export/graph_signature.py` and the `.pt2` schema.
+// What the placeholders and outputs of a program stand for, and how its arguments nest: the interface between
+// a flat graph and the model it came from. Follows `torch/export/graph_signature.py` and the `.pt2` schema.
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -18,12 +18,21 @@ namespace espalier {
 
 /// What an output stands for (`OutputKind`).
 enum class output_kind : std::uint8_t {
-  user_output, loss_output, buffer_mutation, parameter_mutation, gradient_to_parameter, gradient_to_user_input, user_input_mutation, token,
+  user_output,
+  loss_output,
+  buffer_mutation,
+  parameter_mutation,
+  gradient_to_parameter,
+  gradient_to_user_input,
+  user_input_mutation,
+  token,
 };
 
 constexpr std::string_view to_string(output_kind k) noexcept {
-  constexpr std::string_view names[] = {"user_output", "loss_output", "buffer_mutation", "parameter_mutation",
-                                        "gradient_to_parameter", "gradient_to_user_input", "user_input_mutation", "token"};
+  constexpr std::string_view names[] = {"user_output",           "loss_output",
+                                        "buffer_mutation",       "parameter_mutation",
+                                        "gradient_to_parameter", "gradient_to_user_input",
+                                        "user_input_mutation",   "token"};
   return names[static_cast<int>(k)];
 }
 
@@ -36,13 +45,14 @@ enum class io_form : std::uint8_t { tensor, sym_int, sym_float, sym_bool, custom
 /// One input or output: a name in the graph, or a constant.
 struct io_argument {
   io_form form = io_form::tensor;
-  std::string name;       ///< the value's name; for a constant input the placeholder's, for a constant output empty
+  std::string name; ///< the value's name; for a constant input the placeholder's, for a constant output empty
   constant_value value{}; ///< for `constant`
   std::string class_name; ///< for `custom_object`
   friend bool operator==(const io_argument&, const io_argument&) = default;
 };
 
-/// `InputSpec`: `target` is the state's name (parameters, buffers, constants, objects), empty for user inputs.
+/// `InputSpec`: `target` is the state's name (parameters, buffers, constants, objects), empty for user
+/// inputs.
 struct input_spec {
   input_kind kind = input_kind::user_input;
   io_argument arg;
@@ -68,23 +78,27 @@ struct graph_signature {
   std::vector<std::string_view> targets(input_kind k) const {
     std::vector<std::string_view> out;
     for (auto& s : inputs)
-      if (s.kind == k) out.push_back(s.target);
+      if (s.kind == k)
+        out.push_back(s.target);
     return out;
   }
   std::size_t count(input_kind k) const noexcept {
     std::size_t n = 0;
-    for (auto& s : inputs) n += s.kind == k;
+    for (auto& s : inputs)
+      n += s.kind == k;
     return n;
   }
   std::size_t count(output_kind k) const noexcept {
     std::size_t n = 0;
-    for (auto& s : outputs) n += s.kind == k;
+    for (auto& s : outputs)
+      n += s.kind == k;
     return n;
   }
   friend bool operator==(const graph_signature&, const graph_signature&) = default;
 };
 
-/// The range of a symbol or of an expression of symbols, as written (`s77`, `2*s40`); an absent end is infinite.
+/// The range of a symbol or of an expression of symbols, as written (`s77`, `2*s40`); an absent end is
+/// infinite.
 struct range_constraint {
   std::string symbol;
   std::optional<std::int64_t> min, max;
@@ -99,7 +113,8 @@ struct module_call_signature {
   friend bool operator==(const module_call_signature&, const module_call_signature&) = default;
 };
 
-/// `ModuleCallEntry`: a module of the hierarchy, by path from the root (which is ""); with a signature when preserved.
+/// `ModuleCallEntry`: a module of the hierarchy, by path from the root (which is ""); with a signature when
+/// preserved.
 struct module_call_entry {
   std::string fqn;
   std::optional<module_call_signature> signature;
@@ -118,7 +133,8 @@ struct program_info {
   /// The structure of ((args...), {kwargs}) and of the result; entry "" of the module call graph holds them.
   const module_call_signature* root() const noexcept {
     for (auto& e : module_calls)
-      if (e.fqn.empty() && e.signature) return &*e.signature;
+      if (e.fqn.empty() && e.signature)
+        return &*e.signature;
     return nullptr;
   }
 };

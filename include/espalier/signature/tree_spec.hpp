@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// The structure of nested arguments: Python's pytree specs as data. A node names its container type and keeps that
-// type's context as JSON text, so that types unknown here survive; leaves have no type.
+// The structure of nested arguments: Python's pytree specs as data. A node names its container type and keeps
+// that type's context as JSON text, so that types unknown here survive; leaves have no type.
 #pragma once
 
 #include <cstddef>
@@ -13,16 +13,19 @@ namespace espalier {
 
 /// A tree of containers (`torch/utils/_pytree.py`: TreeSpec, serialised by protocol 1).
 struct tree_spec {
-  std::string type;    ///< `builtins.tuple`, `builtins.list`, `builtins.dict`, a registered name; empty for a leaf
+  std::string
+      type; ///< `builtins.tuple`, `builtins.list`, `builtins.dict`, a registered name; empty for a leaf
   std::string context; ///< JSON text: `null`, a list of keys, whatever the type's owner wrote
   std::vector<tree_spec> children;
 
   bool is_leaf() const noexcept { return type.empty(); }
   /// Leaves below, itself included.
   std::size_t num_leaves() const noexcept {
-    if (is_leaf()) return 1;
+    if (is_leaf())
+      return 1;
     std::size_t n = 0;
-    for (auto& c : children) n += c.num_leaves();
+    for (auto& c : children)
+      n += c.num_leaves();
     return n;
   }
   static tree_spec leaf() { return {}; }
@@ -32,10 +35,12 @@ struct tree_spec {
   static tree_spec dict(const std::vector<std::string>& keys, std::vector<tree_spec> c) {
     std::string ctx = "[";
     for (std::size_t i = 0; i != keys.size(); ++i) {
-      if (i) ctx += ", ";
+      if (i)
+        ctx += ", ";
       ctx += '"';
       for (char ch : keys[i]) {
-        if (ch == '"' || ch == '\\') ctx += '\\';
+        if (ch == '"' || ch == '\\')
+          ctx += '\\';
         ctx += ch;
       }
       ctx += '"';

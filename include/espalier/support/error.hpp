@@ -27,18 +27,26 @@ enum class error_kind : unsigned char {
 /// The name of a kind, as printed.
 constexpr std::string_view to_string(error_kind k) noexcept {
   switch (k) {
-  case error_kind::usage: return "usage";
-  case error_kind::io: return "io";
-  case error_kind::archive: return "archive";
-  case error_kind::verification: return "verification";
-  case error_kind::constraint: return "constraint";
-  case error_kind::trace: return "trace";
-  case error_kind::unsupported: return "unsupported";
+  case error_kind::usage:
+    return "usage";
+  case error_kind::io:
+    return "io";
+  case error_kind::archive:
+    return "archive";
+  case error_kind::verification:
+    return "verification";
+  case error_kind::constraint:
+    return "constraint";
+  case error_kind::trace:
+    return "trace";
+  case error_kind::unsupported:
+    return "unsupported";
   }
   return "?";
 }
 
-/// A failure known only at run time. `what()` is one line, `CAUSE (at PLACE); CURE`, parts left out when empty.
+/// A failure known only at run time. `what()` is one line, `CAUSE (at PLACE); CURE`, parts left out when
+/// empty.
 class ESPALIER_SHARED error : public std::exception {
 public:
   error(error_kind kind, std::string cause, std::string place = {}, std::string cure = {})
@@ -58,15 +66,18 @@ public:
   /// The same error, seen from further out: `outer` goes before the place (`model.json: node 'add'`).
   error within(std::string_view outer) const {
     std::string p(outer);
-    if (!place_.empty()) p += ": " + place_;
+    if (!place_.empty())
+      p += ": " + place_;
     return error(kind_, cause_, std::move(p), cure_);
   }
 
 private:
   void compose() {
     text_ = cause_;
-    if (!place_.empty()) text_ += " (at " + place_ + ")";
-    if (!cure_.empty()) text_ += "; " + cure_;
+    if (!place_.empty())
+      text_ += " (at " + place_ + ")";
+    if (!cure_.empty())
+      text_ += "; " + cure_;
   }
   error_kind kind_;
   std::string cause_, place_, cure_, text_;

@@ -13,7 +13,8 @@ struct fixed_string {
   char data[N]{};
   static constexpr std::size_t size() noexcept { return N - 1; }
   consteval fixed_string(const char (&s)[N]) {
-    for (std::size_t i = 0; i != N; ++i) data[i] = s[i];
+    for (std::size_t i = 0; i != N; ++i)
+      data[i] = s[i];
   }
   constexpr std::string_view view() const noexcept { return {data, N - 1}; }
   constexpr operator std::string_view() const noexcept { return view(); }

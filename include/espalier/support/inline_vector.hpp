@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// A vector of trivially copyable things whose first N live in the object: sizes and strides of a tensor. Unlike
-// Boost's small_vector it works in constant evaluation, where shape rules are tested.
+// A vector of trivially copyable things whose first N live in the object: sizes and strides of a tensor.
+// Unlike Boost's small_vector it works in constant evaluation, where shape rules are tested.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,9 @@ namespace espalier {
 /// A growable array of trivially copyable `T` with room for `N` in place. Iterators are pointers.
 template <class T, std::size_t N>
 class inline_vector {
-  static_assert(std::is_trivially_copyable_v<T>,
-                "espalier::inline_vector<T, N> requires 'T' to be trivially copyable; use std::vector for others");
+  static_assert(
+      std::is_trivially_copyable_v<T>,
+      "espalier::inline_vector<T, N> requires 'T' to be trivially copyable; use std::vector for others");
 
 public:
   using value_type = T;
@@ -64,43 +65,52 @@ public:
 
   constexpr void clear() noexcept { size_ = 0; }
   constexpr void reserve(std::size_t n) {
-    if (n > capacity_) grow(n);
+    if (n > capacity_)
+      grow(n);
   }
   constexpr void push_back(T x) {
-    if (size_ == capacity_) grow(capacity_ * 2);
+    if (size_ == capacity_)
+      grow(capacity_ * 2);
     data()[size_++] = x;
   }
   constexpr void pop_back() noexcept { --size_; }
   constexpr void resize(std::size_t n, const T& x = T{}) {
     reserve(n);
-    for (std::size_t i = size_; i < n; ++i) data()[i] = x;
+    for (std::size_t i = size_; i < n; ++i)
+      data()[i] = x;
     size_ = n;
   }
   constexpr void insert(std::size_t at, T x) {
     push_back(x);
-    for (std::size_t i = size_ - 1; i > at; --i) data()[i] = data()[i - 1];
+    for (std::size_t i = size_ - 1; i > at; --i)
+      data()[i] = data()[i - 1];
     data()[at] = x;
   }
   constexpr void erase(std::size_t at) {
-    for (std::size_t i = at; i + 1 < size_; ++i) data()[i] = data()[i + 1];
+    for (std::size_t i = at; i + 1 < size_; ++i)
+      data()[i] = data()[i + 1];
     --size_;
   }
   template <class It>
   constexpr void assign(It first, It last) {
     clear();
-    for (; first != last; ++first) push_back(T(*first));
+    for (; first != last; ++first)
+      push_back(T(*first));
   }
   friend constexpr bool operator==(const inline_vector& a, const inline_vector& b) {
-    if (a.size_ != b.size_) return false;
+    if (a.size_ != b.size_)
+      return false;
     for (std::size_t i = 0; i != a.size_; ++i)
-      if (!(a[i] == b[i])) return false;
+      if (!(a[i] == b[i]))
+        return false;
     return true;
   }
 
 private:
   constexpr void grow(std::size_t n) {
     T* p = new T[n];
-    for (std::size_t i = 0; i != size_; ++i) p[i] = data()[i];
+    for (std::size_t i = 0; i != size_; ++i)
+      p[i] = data()[i];
     delete[] heap_;
     heap_ = p;
     capacity_ = n;
@@ -110,7 +120,8 @@ private:
     capacity_ = std::exchange(o.capacity_, N);
     size_ = std::exchange(o.size_, 0);
     if (!heap_)
-      for (std::size_t i = 0; i != size_; ++i) inline_[i] = o.inline_[i];
+      for (std::size_t i = 0; i != size_; ++i)
+        inline_[i] = o.inline_[i];
   }
   T inline_[N]{};
   T* heap_ = nullptr;

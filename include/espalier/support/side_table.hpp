@@ -19,7 +19,8 @@ public:
   constexpr void reserve(std::size_t n) { data_.reserve(n); }
   constexpr const T& operator[](Id i) const { return i.index < data_.size() ? data_[i.index] : default_; }
   constexpr T& operator[](Id i) {
-    while (data_.size() <= i.index) data_.push_back(default_);
+    while (data_.size() <= i.index)
+      data_.push_back(default_);
     return data_[i.index];
   }
   constexpr void clear() { data_.clear(); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Expressions over symbols, interned for the process: equal expressions are one object, so comparing two is comparing
-// pointers, and a size costs a word. An expression keeps its arguments in the order its author gave them (an archive
-// comes back as it went); arithmetic done here brings sums to an affine normal form first.
+// Expressions over symbols, interned for the process: equal expressions are one object, so comparing two is
+// comparing pointers, and a size costs a word. An expression keeps its arguments in the order its author gave
+// them (an archive comes back as it went); arithmetic done here brings sums to an affine normal form first.
 #pragma once
 
 #include <espalier/symbolic/sym_int.hpp>
@@ -21,7 +21,8 @@
 
 namespace espalier {
 
-/// What an expression is. `function` is anything else that sympy knows by a name (`FloorDiv`, `Max`, `Piecewise`, ...).
+/// What an expression is. `function` is anything else that sympy knows by a name (`FloorDiv`, `Max`,
+/// `Piecewise`, ...).
 enum class expr_kind : std::uint8_t { integer, symbol, number, add, mul, pow, function };
 
 /// An immutable, interned expression. Heads are sympy's class names.
@@ -53,8 +54,8 @@ public:
     static expr_table t;
     return t;
   }
-  const expr* intern(expr_kind kind, std::string_view head, std::int64_t value, std::string_view name, std::string_view extra,
-                     std::vector<const expr*> args) {
+  const expr* intern(expr_kind kind, std::string_view head, std::int64_t value, std::string_view name,
+                     std::string_view extra, std::vector<const expr*> args) {
     std::string key;
     key.reserve(48);
     key += head;
@@ -64,7 +65,8 @@ public:
     key += name;
     key += '\1';
     key += extra;
-    for (auto* a : args) key.append(reinterpret_cast<const char*>(&a), sizeof a);
+    for (auto* a : args)
+      key.append(reinterpret_cast<const char*>(&a), sizeof a);
     std::lock_guard lock(mutex_);
     auto [at, fresh] = by_key_.try_emplace(std::move(key), nullptr);
     if (fresh) {
@@ -86,25 +88,33 @@ private:
   std::unordered_map<std::string, const expr*> by_key_;
 };
 
-// ---- construction, as written ---------------------------------------------------------------------------------------
-inline const expr* integer(std::int64_t v) { return expr_table::instance().intern(expr_kind::integer, "Integer", v, {}, {}, {}); }
+// ---- construction, as written
+// ---------------------------------------------------------------------------------------
+inline const expr* integer(std::int64_t v) {
+  return expr_table::instance().intern(expr_kind::integer, "Integer", v, {}, {}, {});
+}
 /// A symbol. Symbols of sizes (`s0`) are positive integers, unbacked ones (`u0`) integers.
 inline const expr* symbol(std::string_view name, std::string_view assumptions) {
   return expr_table::instance().intern(expr_kind::symbol, "Symbol", 0, name, assumptions, {});
 }
 inline const expr* symbol(std::string_view name) {
-  if (name.starts_with("zuf") || name.starts_with("zf")) return symbol(name, "real=True");
+  if (name.starts_with("zuf") || name.starts_with("zf"))
+    return symbol(name, "real=True");
   return symbol(name, name.starts_with("u") ? "integer=True" : "positive=True, integer=True");
 }
 /// Any class of sympy with its arguments in the order given.
 inline const expr* make_expr(std::string_view head, std::vector<const expr*> args) {
-  const auto kind = head == "Add" ? expr_kind::add : head == "Mul" ? expr_kind::mul : head == "Pow" ? expr_kind::pow : expr_kind::function;
+  const auto kind = head == "Add"   ? expr_kind::add
+                    : head == "Mul" ? expr_kind::mul
+                    : head == "Pow" ? expr_kind::pow
+                                    : expr_kind::function;
   return expr_table::instance().intern(kind, head, 0, {}, {}, std::move(args));
 }
 
 namespace detail {
 
-/// A sum as coefficients of monomials and a constant. Monomials are expressions that are neither sums nor integers.
+/// A sum as coefficients of monomials and a constant. Monomials are expressions that are neither sums nor
+/// integers.
 struct affine {
   static constexpr std::size_t limit = 64; // terms; larger sums stay as written (a hard cap on symbolic work)
   std::vector<std::pair<const expr*, std::int64_t>> terms;
@@ -123,10 +133,13 @@ struct affine {
   void accumulate(const expr* e, std::int64_t c) {
     if (e->kind() == expr_kind::integer) {
       std::int64_t p = 0;
-      exact = exact && !__builtin_mul_overflow(e->value(), c, &p) && !__builtin_add_overflow(constant, p, &constant);
+      exact = exact && !__builtin_mul_overflow(e->value(), c, &p) &&
+              !__builtin_add_overflow(constant, p, &constant);
     } else if (e->kind() == expr_kind::add) {
-      for (auto* a : e->args()) accumulate(a, c);
-    } else if (e->kind() == expr_kind::mul && e->args().size() >= 2 && e->args()[0]->kind() == expr_kind::integer) {
+      for (auto* a : e->args())
+        accumulate(a, c);
+    } else if (e->kind() == expr_kind::mul && e->args().size() >= 2 &&
+               e->args()[0]->kind() == expr_kind::integer) {
       std::int64_t p = 0;
       exact = exact && !__builtin_mul_overflow(e->args()[0]->value(), c, &p);
       std::vector<const expr*> rest(e->args().begin() + 1, e->args().end());
@@ -136,8 +149,10 @@ struct affine {
     }
   }
   void add_or_recurse(const expr* e, std::int64_t c) {
-    if (e->kind() == expr_kind::add) accumulate(e, c);
-    else add_term(e, c);
+    if (e->kind() == expr_kind::add)
+      accumulate(e, c);
+    else
+      add_term(e, c);
   }
 };
 
@@ -146,7 +161,8 @@ std::string to_string_prec(const expr* e, int outer);
 inline const expr* from_affine(affine a) {
   std::vector<std::pair<std::string, std::size_t>> order;
   for (std::size_t i = 0; i != a.terms.size(); ++i)
-    if (a.terms[i].second != 0) order.push_back({to_string_prec(a.terms[i].first, 0), i});
+    if (a.terms[i].second != 0)
+      order.push_back({to_string_prec(a.terms[i].first, 0), i});
   std::sort(order.begin(), order.end());
   std::vector<const expr*> args;
   for (auto& [text, i] : order) {
@@ -155,13 +171,17 @@ inline const expr* from_affine(affine a) {
       args.push_back(e);
     } else {
       std::vector<const expr*> factors{integer(c)};
-      if (e->kind() == expr_kind::mul) factors.insert(factors.end(), e->args().begin(), e->args().end());
-      else factors.push_back(e);
+      if (e->kind() == expr_kind::mul)
+        factors.insert(factors.end(), e->args().begin(), e->args().end());
+      else
+        factors.push_back(e);
       args.push_back(make_expr("Mul", std::move(factors)));
     }
   }
-  if (args.empty()) return integer(a.constant);
-  if (a.constant != 0) args.push_back(integer(a.constant));
+  if (args.empty())
+    return integer(a.constant);
+  if (a.constant != 0)
+    args.push_back(integer(a.constant));
   return args.size() == 1 ? args[0] : make_expr("Add", std::move(args));
 }
 
@@ -169,17 +189,20 @@ inline const expr* sum(const expr* a, std::int64_t ca, const expr* b, std::int64
   affine s;
   s.accumulate(a, ca);
   s.accumulate(b, cb);
-  if (s.exact) return from_affine(std::move(s));
+  if (s.exact)
+    return from_affine(std::move(s));
   const expr* scaled = cb == 1 ? b : make_expr("Mul", {integer(cb), b});
   return make_expr("Add", {a, scaled});
 }
 
 inline const expr* product(const expr* a, const expr* b) {
-  if (b->kind() == expr_kind::integer) std::swap(a, b);
+  if (b->kind() == expr_kind::integer)
+    std::swap(a, b);
   if (a->kind() == expr_kind::integer) {
     affine s;
     s.accumulate(b, a->value());
-    if (s.exact) return from_affine(std::move(s));
+    if (s.exact)
+      return from_affine(std::move(s));
     return make_expr("Mul", {a, b});
   }
   std::int64_t c = 1;
@@ -204,21 +227,28 @@ inline const expr* product(const expr* a, const expr* b) {
       continue;
     }
     for (auto* f : side->args()) {
-      if (f->kind() == expr_kind::integer) exact = exact && !__builtin_mul_overflow(c, f->value(), &c);
-      else put(f);
+      if (f->kind() == expr_kind::integer)
+        exact = exact && !__builtin_mul_overflow(c, f->value(), &c);
+      else
+        put(f);
     }
   }
-  if (!exact) return make_expr("Mul", {a, b});
+  if (!exact)
+    return make_expr("Mul", {a, b});
   std::vector<std::pair<std::string, const expr*>> order;
   for (auto& [base, n] : factors) {
-    if (n == 0) continue;
+    if (n == 0)
+      continue;
     const expr* f = n == 1 ? base : make_expr("Pow", {base, integer(n)});
-    order.push_back({(f->kind() == expr_kind::add ? "~" : "") + to_string_prec(f, 0), f}); // sums last, as sympy prints them
+    order.push_back({(f->kind() == expr_kind::add ? "~" : "") + to_string_prec(f, 0),
+                     f}); // sums last, as sympy prints them
   }
   std::sort(order.begin(), order.end(), [](auto& x, auto& y) { return x.first < y.first; });
   std::vector<const expr*> args;
-  if (c != 1 || order.empty()) args.push_back(integer(c));
-  for (auto& [text, f] : order) args.push_back(f);
+  if (c != 1 || order.empty())
+    args.push_back(integer(c));
+  for (auto& [text, f] : order)
+    args.push_back(f);
   return args.size() == 1 ? args[0] : make_expr("Mul", std::move(args));
 }
 
@@ -229,149 +259,209 @@ inline const expr* as_expression(const sym_int& s) { return s.is_int() ? integer
 /// sympy's class of a relation or function operator.
 constexpr std::string_view head_of(sym_op op) noexcept {
   switch (op) {
-  case sym_op::add: return "Add";
-  case sym_op::sub: return "Add";
-  case sym_op::mul: return "Mul";
-  case sym_op::floordiv: return "FloorDiv";
-  case sym_op::mod: return "Mod";
-  case sym_op::min: return "Min";
-  case sym_op::max: return "Max";
-  case sym_op::pow: return "Pow";
-  case sym_op::eq: return "Equality";
-  case sym_op::ne: return "Unequality";
-  case sym_op::lt: return "StrictLessThan";
-  case sym_op::le: return "LessThan";
-  case sym_op::gt: return "StrictGreaterThan";
-  case sym_op::ge: return "GreaterThan";
-  case sym_op::logical_and: return "And";
-  case sym_op::logical_or: return "Or";
+  case sym_op::add:
+    return "Add";
+  case sym_op::sub:
+    return "Add";
+  case sym_op::mul:
+    return "Mul";
+  case sym_op::floordiv:
+    return "FloorDiv";
+  case sym_op::mod:
+    return "Mod";
+  case sym_op::min:
+    return "Min";
+  case sym_op::max:
+    return "Max";
+  case sym_op::pow:
+    return "Pow";
+  case sym_op::eq:
+    return "Equality";
+  case sym_op::ne:
+    return "Unequality";
+  case sym_op::lt:
+    return "StrictLessThan";
+  case sym_op::le:
+    return "LessThan";
+  case sym_op::gt:
+    return "StrictGreaterThan";
+  case sym_op::ge:
+    return "GreaterThan";
+  case sym_op::logical_and:
+    return "And";
+  case sym_op::logical_or:
+    return "Or";
   }
   return "?";
 }
 
-// ---- evaluation -----------------------------------------------------------------------------------------------------
+// ---- evaluation
+// -----------------------------------------------------------------------------------------------------
 /// The value of a symbol by name, or nothing.
 using symbol_lookup = std::function<std::optional<std::int64_t>(std::string_view)>;
 
 namespace detail {
 
 [[noreturn]] ESPALIER_COLD inline void cannot_evaluate(const expr* e, std::string why) {
-  fail(error_kind::constraint, std::move(why), "expression " + to_string_prec(e, 0), "check the sizes of the inputs against the program's ranges");
+  fail(error_kind::constraint, std::move(why), "expression " + to_string_prec(e, 0),
+       "check the sizes of the inputs against the program's ranges");
 }
 inline void no_overflow(bool overflow, const expr* e) {
-  if (overflow) cannot_evaluate(e, "the value of a size does not fit into 64 bits");
+  if (overflow)
+    cannot_evaluate(e, "the value of a size does not fit into 64 bits");
 }
 inline std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int depth);
 
 inline std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v) {
   const std::string& h = e->head();
   const auto need = [&](std::size_t n) {
-    if (v.size() != n) cannot_evaluate(e, "'" + h + "' takes " + std::to_string(n) + " arguments, not " + std::to_string(v.size()));
+    if (v.size() != n)
+      cannot_evaluate(e, "'" + h + "' takes " + std::to_string(n) + " arguments, not " +
+                             std::to_string(v.size()));
   };
   const auto divisor = [&] {
     need(2);
-    if (v[1] == 0) cannot_evaluate(e, "division of a size by zero");
+    if (v[1] == 0)
+      cannot_evaluate(e, "division of a size by zero");
   };
-  if (h == "FloorDiv" || h == "CleanDiv" || h == "PythonFloorDiv") return divisor(), floordiv_int(v[0], v[1]);
-  if (h == "Mod" || h == "PythonMod") return divisor(), v[0] - floordiv_int(v[0], v[1]) * v[1];
-  if (h == "CeilDiv" || h == "CeilToInt_div") return divisor(), -floordiv_int(-v[0], v[1]);
+  if (h == "FloorDiv" || h == "CleanDiv" || h == "PythonFloorDiv")
+    return divisor(), floordiv_int(v[0], v[1]);
+  if (h == "Mod" || h == "PythonMod")
+    return divisor(), v[0] - floordiv_int(v[0], v[1]) * v[1];
+  if (h == "CeilDiv" || h == "CeilToInt_div")
+    return divisor(), -floordiv_int(-v[0], v[1]);
   if (h == "Max" || h == "Min") {
-    if (v.empty()) need(1);
+    if (v.empty())
+      need(1);
     std::int64_t m = v[0];
-    for (auto x : v) m = h == "Max" ? (x > m ? x : m) : (x < m ? x : m);
+    for (auto x : v)
+      m = h == "Max" ? (x > m ? x : m) : (x < m ? x : m);
     return m;
   }
-  if (h == "Equality" || h == "Eq") return need(2), v[0] == v[1];
-  if (h == "Unequality" || h == "Ne") return need(2), v[0] != v[1];
-  if (h == "StrictLessThan" || h == "Lt") return need(2), v[0] < v[1];
-  if (h == "LessThan" || h == "Le") return need(2), v[0] <= v[1];
-  if (h == "StrictGreaterThan" || h == "Gt") return need(2), v[0] > v[1];
-  if (h == "GreaterThan" || h == "Ge") return need(2), v[0] >= v[1];
-  if (h == "Not") return need(1), !v[0];
+  if (h == "Equality" || h == "Eq")
+    return need(2), v[0] == v[1];
+  if (h == "Unequality" || h == "Ne")
+    return need(2), v[0] != v[1];
+  if (h == "StrictLessThan" || h == "Lt")
+    return need(2), v[0] < v[1];
+  if (h == "LessThan" || h == "Le")
+    return need(2), v[0] <= v[1];
+  if (h == "StrictGreaterThan" || h == "Gt")
+    return need(2), v[0] > v[1];
+  if (h == "GreaterThan" || h == "Ge")
+    return need(2), v[0] >= v[1];
+  if (h == "Not")
+    return need(1), !v[0];
   if (h == "And") {
     for (auto x : v)
-      if (!x) return 0;
+      if (!x)
+        return 0;
     return 1;
   }
   if (h == "Or") {
     for (auto x : v)
-      if (x) return 1;
+      if (x)
+        return 1;
     return 0;
   }
-  if (h == "Abs") return need(1), v[0] < 0 ? -v[0] : v[0];
-  if (h == "ToFloat" || h == "Identity" || h == "TruncToInt" || h == "RoundToInt" || h == "CeilToInt" || h == "FloorToInt") return need(1), v[0];
+  if (h == "Abs")
+    return need(1), v[0] < 0 ? -v[0] : v[0];
+  if (h == "ToFloat" || h == "Identity" || h == "TruncToInt" || h == "RoundToInt" || h == "CeilToInt" ||
+      h == "FloorToInt")
+    return need(1), v[0];
   if (h == "LShift" || h == "RShift") {
     need(2);
-    if (v[1] < 0 || v[1] > 62) cannot_evaluate(e, "a shift by " + std::to_string(v[1]));
+    if (v[1] < 0 || v[1] > 62)
+      cannot_evaluate(e, "a shift by " + std::to_string(v[1]));
     return h == "LShift" ? v[0] * (std::int64_t{1} << v[1]) : v[0] >> v[1];
   }
   cannot_evaluate(e, "'" + h + "' cannot be evaluated on integers");
 }
 inline std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int depth) {
-  if (depth > 256) cannot_evaluate(e, "the expression nests deeper than 256 levels");
+  if (depth > 256)
+    cannot_evaluate(e, "the expression nests deeper than 256 levels");
   switch (e->kind()) {
-  case expr_kind::integer: return e->value();
+  case expr_kind::integer:
+    return e->value();
   case expr_kind::symbol: {
     const auto v = lookup(e->name());
-    if (!v) cannot_evaluate(e, "the symbol '" + e->name() + "' has no value");
+    if (!v)
+      cannot_evaluate(e, "the symbol '" + e->name() + "' has no value");
     return *v;
   }
   case expr_kind::number:
-    if (e->head() == "BooleanTrue") return 1;
-    if (e->head() == "BooleanFalse") return 0;
+    if (e->head() == "BooleanTrue")
+      return 1;
+    if (e->head() == "BooleanFalse")
+      return 0;
     cannot_evaluate(e, "a fraction or a floating-point number where an integer is needed");
-  default: break;
+  default:
+    break;
   }
   if (e->head() == "Piecewise") { // ExprCondPair(value, condition)...
     for (auto* p : e->args())
-      if (p->args().size() == 2 && evaluate_at(p->args()[1], lookup, depth + 1)) return evaluate_at(p->args()[0], lookup, depth + 1);
+      if (p->args().size() == 2 && evaluate_at(p->args()[1], lookup, depth + 1))
+        return evaluate_at(p->args()[0], lookup, depth + 1);
     cannot_evaluate(e, "no case of the piecewise expression holds");
   }
   std::vector<std::int64_t> v;
   v.reserve(e->args().size());
-  for (auto* a : e->args()) v.push_back(evaluate_at(a, lookup, depth + 1));
+  for (auto* a : e->args())
+    v.push_back(evaluate_at(a, lookup, depth + 1));
   switch (e->kind()) {
   case expr_kind::add: {
     std::int64_t s = 0;
-    for (auto x : v) no_overflow(__builtin_add_overflow(s, x, &s), e);
+    for (auto x : v)
+      no_overflow(__builtin_add_overflow(s, x, &s), e);
     return s;
   }
   case expr_kind::mul: {
     std::int64_t s = 1;
-    for (auto x : v) no_overflow(__builtin_mul_overflow(s, x, &s), e);
+    for (auto x : v)
+      no_overflow(__builtin_mul_overflow(s, x, &s), e);
     return s;
   }
   case expr_kind::pow: {
-    if (v.size() != 2 || v[1] < 0) cannot_evaluate(e, "a negative power of a size is no integer");
+    if (v.size() != 2 || v[1] < 0)
+      cannot_evaluate(e, "a negative power of a size is no integer");
     std::int64_t s = 1;
     for (std::int64_t i = 0; i != v[1]; ++i) {
       no_overflow(__builtin_mul_overflow(s, v[0], &s), e);
-      if (s == 0 || s == 1) break;
+      if (s == 0 || s == 1)
+        break;
     }
     return s;
   }
-  default: return evaluate_function(e, v);
+  default:
+    return evaluate_function(e, v);
   }
 }
 
 } // namespace detail
 
-/// The value of an expression, conditions as 0 and 1. Throws `error` (constraint) on an unknown symbol, a division by
-/// zero, an overflow, or a function that has no integer value.
-inline std::int64_t evaluate(const expr* e, const symbol_lookup& lookup) { return detail::evaluate_at(e, lookup, 0); }
-inline std::int64_t evaluate(const sym_int& s, const symbol_lookup& lookup) { return s.is_int() ? s.as_int() : evaluate(s.as_expr(), lookup); }
+/// The value of an expression, conditions as 0 and 1. Throws `error` (constraint) on an unknown symbol, a
+/// division by zero, an overflow, or a function that has no integer value.
+inline std::int64_t evaluate(const expr* e, const symbol_lookup& lookup) {
+  return detail::evaluate_at(e, lookup, 0);
+}
+inline std::int64_t evaluate(const sym_int& s, const symbol_lookup& lookup) {
+  return s.is_int() ? s.as_int() : evaluate(s.as_expr(), lookup);
+}
 
 /// The symbols of an expression, each once, in order of first appearance.
 inline void collect_symbols(const expr* e, std::vector<const expr*>& out) {
   if (e->kind() == expr_kind::symbol) {
     for (auto* s : out)
-      if (s == e) return;
+      if (s == e)
+        return;
     out.push_back(e);
   }
-  for (auto* a : e->args()) collect_symbols(a, out);
+  for (auto* a : e->args())
+    collect_symbols(a, out);
 }
 
-// ---- guards ---------------------------------------------------------------------------------------------------------
+// ---- guards
+// ---------------------------------------------------------------------------------------------------------
 /// Decides symbolic conditions while it is in force, and may record them.
 class shape_guard_context {
 public:
@@ -391,19 +481,24 @@ namespace detail {
 inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
   const expr *x = as_expression(a), *y = as_expression(b);
   switch (op) {
-  case sym_op::add: return sum(x, 1, y, 1);
-  case sym_op::sub: return sum(x, 1, y, -1);
-  case sym_op::mul: return product(x, y);
+  case sym_op::add:
+    return sum(x, 1, y, 1);
+  case sym_op::sub:
+    return sum(x, 1, y, -1);
+  case sym_op::mul:
+    return product(x, y);
   case sym_op::floordiv: {
     // (k*e) // k is e
     if (y->kind() == expr_kind::integer && y->value() != 0) {
       affine s;
       s.accumulate(x, 1);
       bool divides = s.exact && s.constant % y->value() == 0;
-      for (auto& t : s.terms) divides = divides && t.second % y->value() == 0;
+      for (auto& t : s.terms)
+        divides = divides && t.second % y->value() == 0;
       if (divides) {
         s.constant /= y->value();
-        for (auto& t : s.terms) t.second /= y->value();
+        for (auto& t : s.terms)
+          t.second /= y->value();
         return from_affine(std::move(s));
       }
     }
@@ -414,8 +509,10 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
       affine s;
       s.accumulate(x, 1);
       bool divides = s.exact;
-      for (auto& t : s.terms) divides = divides && t.second % y->value() == 0;
-      if (divides) return integer(s.constant - floordiv_int(s.constant, y->value()) * y->value());
+      for (auto& t : s.terms)
+        divides = divides && t.second % y->value() == 0;
+      if (divides)
+        return integer(s.constant - floordiv_int(s.constant, y->value()) * y->value());
     }
     return make_expr("Mod", {x, y});
   }
@@ -427,37 +524,52 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
     s.accumulate(x, 1);
     s.accumulate(y, -1);
     bool constant = s.exact;
-    for (auto& t : s.terms) constant = constant && t.second == 0;
+    for (auto& t : s.terms)
+      constant = constant && t.second == 0;
     if (constant) {
-      const bool holds = op == sym_op::eq ? s.constant == 0 : op == sym_op::ne ? s.constant != 0 : op == sym_op::lt ? s.constant < 0 : s.constant <= 0;
+      const bool holds = op == sym_op::eq   ? s.constant == 0
+                         : op == sym_op::ne ? s.constant != 0
+                         : op == sym_op::lt ? s.constant < 0
+                                            : s.constant <= 0;
       return integer(holds);
     }
     return make_expr(head_of(op), {x, y});
   }
-  default: return make_expr(head_of(op), {x, y});
+  default:
+    return make_expr(head_of(op), {x, y});
   }
 }
-inline const expr* sym_logic(sym_op op, const sym_bool& a, const sym_bool& b) { return make_expr(head_of(op), {a.as_expr(), b.as_expr()}); }
+inline const expr* sym_logic(sym_op op, const sym_bool& a, const sym_bool& b) {
+  return make_expr(head_of(op), {a.as_expr(), b.as_expr()});
+}
 inline const expr* sym_not(const expr* e) {
-  if (e->kind() == expr_kind::integer) return integer(!e->value());
-  if (e->head() == "Equality") return make_expr("Unequality", e->args());
-  if (e->head() == "Unequality") return make_expr("Equality", e->args());
+  if (e->kind() == expr_kind::integer)
+    return integer(!e->value());
+  if (e->head() == "Equality")
+    return make_expr("Unequality", e->args());
+  if (e->head() == "Unequality")
+    return make_expr("Equality", e->args());
   return make_expr("Not", {e});
 }
 inline bool sym_constant(const expr* e, std::int64_t& out) noexcept {
-  if (e->kind() != expr_kind::integer) return false;
+  if (e->kind() != expr_kind::integer)
+    return false;
   out = e->value();
   return true;
 }
 inline bool guard_symbolic(const expr* e) {
-  if (e->kind() == expr_kind::integer) return e->value() != 0;
-  if (auto* c = shape_guard_context::current()) return c->evaluate(e);
+  if (e->kind() == expr_kind::integer)
+    return e->value() != 0;
+  if (auto* c = shape_guard_context::current())
+    return c->evaluate(e);
   fail(error_kind::unsupported, "a decision depends on a symbolic size: " + to_string_prec(e, 0), "",
        "give the dimension a fixed size, or decide under a shape environment");
 }
 inline bool known_true_symbolic(const expr* e) noexcept {
-  if (e->kind() == expr_kind::integer) return e->value() != 0;
-  if (auto* c = shape_guard_context::current()) return c->known_true(e);
+  if (e->kind() == expr_kind::integer)
+    return e->value() != 0;
+  if (auto* c = shape_guard_context::current())
+    return c->known_true(e);
   return false;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Expressions as text, in both of sympy's forms: `srepr` (`Mul(Integer(2), Symbol('s40', positive=True, integer=True))`),
-// which archives hold and which comes back character by character, and `str` (`2*s40`), for people and the textual IR.
+// Expressions as text, in both of sympy's forms: `srepr` (`Mul(Integer(2), Symbol('s40', positive=True,
+// integer=True))`), which archives hold and which comes back character by character, and `str` (`2*s40`), for
+// people and the textual IR.
 #pragma once
 
 #include <espalier/symbolic/expr.hpp>
@@ -18,13 +19,18 @@ namespace espalier {
 /// sympy's `srepr` of an expression.
 inline std::string to_srepr(const expr* e) {
   switch (e->kind()) {
-  case expr_kind::integer: return "Integer(" + std::to_string(e->value()) + ")";
-  case expr_kind::symbol: return "Symbol('" + e->name() + "'" + (e->assumptions().empty() ? "" : ", " + e->assumptions()) + ")";
-  case expr_kind::number: return e->name();
-  default: break;
+  case expr_kind::integer:
+    return "Integer(" + std::to_string(e->value()) + ")";
+  case expr_kind::symbol:
+    return "Symbol('" + e->name() + "'" + (e->assumptions().empty() ? "" : ", " + e->assumptions()) + ")";
+  case expr_kind::number:
+    return e->name();
+  default:
+    break;
   }
   std::string s = e->head() + "(";
-  for (std::size_t i = 0; i != e->args().size(); ++i) s += (i ? ", " : "") + to_srepr(e->args()[i]);
+  for (std::size_t i = 0; i != e->args().size(); ++i)
+    s += (i ? ", " : "") + to_srepr(e->args()[i]);
   return s + ")";
 }
 
@@ -35,9 +41,11 @@ inline constexpr int prec_relation = 1, prec_sum = 2, prec_product = 3, prec_una
 
 inline std::string_view relation_sign(std::string_view head) noexcept {
   constexpr std::pair<std::string_view, std::string_view> rows[] = {
-      {"Equality", "=="}, {"Unequality", "!="}, {"StrictLessThan", "<"}, {"LessThan", "<="}, {"StrictGreaterThan", ">"}, {"GreaterThan", ">="}};
+      {"Equality", "=="}, {"Unequality", "!="},       {"StrictLessThan", "<"},
+      {"LessThan", "<="}, {"StrictGreaterThan", ">"}, {"GreaterThan", ">="}};
   for (auto& [h, sign] : rows)
-    if (h == head) return sign;
+    if (h == head)
+      return sign;
   return {};
 }
 
@@ -45,17 +53,22 @@ inline std::string to_string_prec(const expr* e, int outer) {
   const auto wrap = [&](int prec, std::string s) { return prec < outer ? "(" + s + ")" : s; };
   const auto& a = e->args();
   switch (e->kind()) {
-  case expr_kind::integer: return e->value() < 0 ? wrap(prec_unary, std::to_string(e->value())) : std::to_string(e->value());
-  case expr_kind::symbol: return e->name();
+  case expr_kind::integer:
+    return e->value() < 0 ? wrap(prec_unary, std::to_string(e->value())) : std::to_string(e->value());
+  case expr_kind::symbol:
+    return e->name();
   case expr_kind::number:
-    if (e->head() == "BooleanTrue") return "True";
-    if (e->head() == "BooleanFalse") return "False";
+    if (e->head() == "BooleanTrue")
+      return "True";
+    if (e->head() == "BooleanFalse")
+      return "False";
     return e->name();
   case expr_kind::add: {
     std::string s;
     for (std::size_t i = 0; i != a.size(); ++i) {
       std::string t = to_string_prec(a[i], prec_sum + (i ? 1 : 0));
-      if (i && (a[i]->kind() == expr_kind::integer || a[i]->kind() == expr_kind::mul)) { // no brackets around a negative term: a sign
+      if (i && (a[i]->kind() == expr_kind::integer ||
+                a[i]->kind() == expr_kind::mul)) { // no brackets around a negative term: a sign
         t = to_string_prec(a[i], prec_sum);
         if (t.starts_with('-')) {
           s += " - " + t.substr(1);
@@ -80,15 +93,21 @@ inline std::string to_string_prec(const expr* e, int outer) {
     return wrap(s.starts_with('-') ? prec_sum : prec_product, std::move(s));
   }
   case expr_kind::pow:
-    if (a.size() == 2) return wrap(prec_power, to_string_prec(a[0], prec_power + 1) + "**" + to_string_prec(a[1], prec_power + 1));
+    if (a.size() == 2)
+      return wrap(prec_power,
+                  to_string_prec(a[0], prec_power + 1) + "**" + to_string_prec(a[1], prec_power + 1));
     break;
-  case expr_kind::function: break;
+  case expr_kind::function:
+    break;
   }
-  if (e->head() == "FloorDiv" && a.size() == 2) return "(" + to_string_prec(a[0], prec_product) + "//" + to_string_prec(a[1], prec_product + 1) + ")";
+  if (e->head() == "FloorDiv" && a.size() == 2)
+    return "(" + to_string_prec(a[0], prec_product) + "//" + to_string_prec(a[1], prec_product + 1) + ")";
   if (const auto sign = relation_sign(e->head()); !sign.empty() && a.size() == 2)
-    return wrap(prec_relation, to_string_prec(a[0], prec_sum) + " " + std::string(sign) + " " + to_string_prec(a[1], prec_sum));
+    return wrap(prec_relation, to_string_prec(a[0], prec_sum) + " " + std::string(sign) + " " +
+                                   to_string_prec(a[1], prec_sum));
   std::string s = e->head() + "(";
-  for (std::size_t i = 0; i != a.size(); ++i) s += (i ? ", " : "") + to_string_prec(a[i], 0);
+  for (std::size_t i = 0; i != a.size(); ++i)
+    s += (i ? ", " : "") + to_string_prec(a[i], 0);
   return s + ")";
 }
 inline std::string sym_text(const expr* e) { return to_string_prec(e, 0); }
@@ -114,32 +133,41 @@ private:
 
   [[noreturn]] ESPALIER_COLD void refuse(std::string what) const {
     std::string text(s_.substr(0, 200));
-    fail(error_kind::archive, "malformed expression: " + std::move(what), "'" + text + "' at offset " + std::to_string(at_),
+    fail(error_kind::archive, "malformed expression: " + std::move(what),
+         "'" + text + "' at offset " + std::to_string(at_),
          "write a sympy expression over symbols, or re-export the program");
   }
   char peek() const noexcept { return at_ < s_.size() ? s_[at_] : '\0'; }
   void spaces() noexcept {
-    while (peek() == ' ') ++at_;
+    while (peek() == ' ')
+      ++at_;
   }
   void finish() {
     spaces();
-    if (at_ != s_.size()) refuse("something follows its end");
+    if (at_ != s_.size())
+      refuse("something follows its end");
   }
   bool take(std::string_view t) {
     spaces();
-    if (s_.substr(at_, t.size()) != t) return false;
+    if (s_.substr(at_, t.size()) != t)
+      return false;
     at_ += t.size();
     return true;
   }
   void expect(std::string_view t) {
-    if (!take(t)) refuse("'" + std::string(t) + "' is missing");
+    if (!take(t))
+      refuse("'" + std::string(t) + "' is missing");
   }
-  static bool word_char(char c) noexcept { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.'; }
+  static bool word_char(char c) noexcept {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '.';
+  }
   std::string_view word() {
     spaces();
     const auto first = at_;
-    while (word_char(peek())) ++at_;
-    if (first == at_) refuse("a name is missing");
+    while (word_char(peek()))
+      ++at_;
+    if (first == at_)
+      refuse("a name is missing");
     return s_.substr(first, at_ - first);
   }
   std::int64_t number() {
@@ -147,7 +175,8 @@ private:
     std::int64_t v = 0;
     const char* first = s_.data() + at_;
     const auto [end, err] = std::from_chars(first, s_.data() + s_.size(), v);
-    if (err != std::errc()) refuse("an integer is missing or too large");
+    if (err != std::errc())
+      refuse("an integer is missing or too large");
     at_ += static_cast<std::size_t>(end - first);
     return v;
   }
@@ -159,10 +188,12 @@ private:
     for (; at_ < s_.size(); ++at_) {
       const char c = s_[at_];
       if (quote) {
-        if (c == quote) quote = 0;
+        if (c == quote)
+          quote = 0;
         continue;
       }
-      if (c == '\'' || c == '"') quote = c;
+      if (c == '\'' || c == '"')
+        quote = c;
       depth += c == '(';
       depth -= c == ')';
       if (depth == 0) {
@@ -174,13 +205,17 @@ private:
     refuse("a bracket is not closed");
   }
   const expr* srepr_at(int depth) {
-    if (depth > limit) refuse("it nests deeper than " + std::to_string(limit) + " levels");
+    if (depth > limit)
+      refuse("it nests deeper than " + std::to_string(limit) + " levels");
     spaces();
     const auto start = at_;
     const auto head = word();
-    if (head == "true" || head == "True") return expr_table::instance().intern(expr_kind::number, "BooleanTrue", 0, head, {}, {});
-    if (head == "false" || head == "False") return expr_table::instance().intern(expr_kind::number, "BooleanFalse", 0, head, {}, {});
-    if (peek() != '(') return expr_table::instance().intern(expr_kind::number, "Constant", 0, head, {}, {}); // oo, pi, ...
+    if (head == "true" || head == "True")
+      return expr_table::instance().intern(expr_kind::number, "BooleanTrue", 0, head, {}, {});
+    if (head == "false" || head == "False")
+      return expr_table::instance().intern(expr_kind::number, "BooleanFalse", 0, head, {}, {});
+    if (peek() != '(')
+      return expr_table::instance().intern(expr_kind::number, "Constant", 0, head, {}, {}); // oo, pi, ...
     ++at_;
     if (head == "Integer") {
       const auto v = number();
@@ -188,9 +223,11 @@ private:
       return integer(v);
     }
     if (head == "Symbol") {
-      if (!take("'")) refuse("a symbol's name is missing");
+      if (!take("'"))
+        refuse("a symbol's name is missing");
       const auto close = s_.find('\'', at_);
-      if (close == s_.npos) refuse("a symbol's name is not closed");
+      if (close == s_.npos)
+        refuse("a symbol's name is not closed");
       const auto name = s_.substr(at_, close - at_);
       at_ = close + 1;
       take(",");
@@ -205,7 +242,8 @@ private:
     if (!take(")"))
       for (;;) {
         args.push_back(srepr_at(depth + 1));
-        if (take(")")) break;
+        if (take(")"))
+          break;
         expect(",");
       }
     return make_expr(head, std::move(args));
@@ -214,23 +252,29 @@ private:
   // sympy's `str`: relations, sums, products, powers, calls
   const expr* relation(int depth) {
     const expr* a = sum_(depth);
-    constexpr std::pair<std::string_view, std::string_view> signs[] = {{"==", "Equality"}, {"!=", "Unequality"}, {"<=", "LessThan"},
-                                                                        {">=", "GreaterThan"}, {"<", "StrictLessThan"}, {">", "StrictGreaterThan"}};
+    constexpr std::pair<std::string_view, std::string_view> signs[] = {
+        {"==", "Equality"},    {"!=", "Unequality"},    {"<=", "LessThan"},
+        {">=", "GreaterThan"}, {"<", "StrictLessThan"}, {">", "StrictGreaterThan"}};
     for (auto& [sign, head] : signs)
-      if (take(sign)) return make_expr(head, {a, sum_(depth)});
+      if (take(sign))
+        return make_expr(head, {a, sum_(depth)});
     return a;
   }
   const expr* sum_(int depth) {
     std::vector<const expr*> terms{product_(depth)};
     for (;;) {
-      if (take("+")) terms.push_back(product_(depth));
-      else if (take("-")) terms.push_back(negated(product_(depth)));
-      else break;
+      if (take("+"))
+        terms.push_back(product_(depth));
+      else if (take("-"))
+        terms.push_back(negated(product_(depth)));
+      else
+        break;
     }
     return terms.size() == 1 ? terms[0] : make_expr("Add", std::move(terms));
   }
   static const expr* negated(const expr* e) {
-    if (e->kind() == expr_kind::integer) return integer(-e->value());
+    if (e->kind() == expr_kind::integer)
+      return integer(-e->value());
     std::vector<const expr*> f;
     if (e->kind() == expr_kind::mul && e->args()[0]->kind() == expr_kind::integer) {
       f = e->args();
@@ -244,8 +288,10 @@ private:
     return make_expr("Mul", std::move(f));
   }
   const expr* product_(int depth) {
-    if (depth > limit) refuse("it nests deeper than " + std::to_string(limit) + " levels");
-    if (take("-")) return negated(product_(depth + 1));
+    if (depth > limit)
+      refuse("it nests deeper than " + std::to_string(limit) + " levels");
+    if (take("-"))
+      return negated(product_(depth + 1));
     std::vector<const expr*> factors{power(depth)};
     for (;;) {
       spaces();
@@ -268,11 +314,13 @@ private:
   }
   const expr* power(int depth) {
     const expr* base = atom(depth + 1);
-    if (take("**")) return make_expr("Pow", {base, take("-") ? negated(atom(depth + 1)) : atom(depth + 1)});
+    if (take("**"))
+      return make_expr("Pow", {base, take("-") ? negated(atom(depth + 1)) : atom(depth + 1)});
     return base;
   }
   const expr* atom(int depth) {
-    if (depth > limit) refuse("it nests deeper than " + std::to_string(limit) + " levels");
+    if (depth > limit)
+      refuse("it nests deeper than " + std::to_string(limit) + " levels");
     if (take("(")) {
       const expr* e = relation(depth + 1);
       expect(")");
@@ -281,21 +329,27 @@ private:
     spaces();
     if (peek() >= '0' && peek() <= '9') {
       const auto start = at_;
-      while (word_char(peek())) ++at_;
+      while (word_char(peek()))
+        ++at_;
       const auto text = s_.substr(start, at_ - start);
-      if (text.find('.') != text.npos) return expr_table::instance().intern(expr_kind::number, "Float", 0, text, {}, {});
+      if (text.find('.') != text.npos)
+        return expr_table::instance().intern(expr_kind::number, "Float", 0, text, {}, {});
       at_ = start;
       return integer(number());
     }
     const auto w = word();
-    if (w == "True" || w == "False") return expr_table::instance().intern(expr_kind::number, w == "True" ? "BooleanTrue" : "BooleanFalse", 0, w == "True" ? "true" : "false", {}, {});
-    if (peek() != '(') return symbol(w);
+    if (w == "True" || w == "False")
+      return expr_table::instance().intern(expr_kind::number, w == "True" ? "BooleanTrue" : "BooleanFalse", 0,
+                                           w == "True" ? "true" : "false", {}, {});
+    if (peek() != '(')
+      return symbol(w);
     ++at_;
     std::vector<const expr*> args;
     if (!take(")"))
       for (;;) {
         args.push_back(relation(depth + 1));
-        if (take(")")) break;
+        if (take(")"))
+          break;
         expect(",");
       }
     return make_expr(w, std::move(args));
@@ -307,15 +361,18 @@ private:
 
 } // namespace detail
 
-/// The expression of sympy's `srepr` text, arguments in the order given. Throws `error` (archive) on malformed text.
+/// The expression of sympy's `srepr` text, arguments in the order given. Throws `error` (archive) on
+/// malformed text.
 inline const expr* parse_srepr(std::string_view text) { return detail::expr_reader(text).srepr(); }
 
-/// The expression of sympy's `str` text: `2*s40`, `s77 + 1`, `(s17//2)`, `Max(1, s0)`, `u0 >= 1`. Symbols get the
-/// assumptions that export gives them by their names.
+/// The expression of sympy's `str` text: `2*s40`, `s77 + 1`, `(s17//2)`, `Max(1, s0)`, `u0 >= 1`. Symbols get
+/// the assumptions that export gives them by their names.
 inline const expr* parse_expr(std::string_view text) { return detail::expr_reader(text).plain(); }
 
 /// sympy's `str` of an expression.
 inline std::string to_string(const expr* e) { return detail::to_string_prec(e, 0); }
-inline std::string to_string(const sym_int& s) { return s.is_int() ? std::to_string(s.int_or(0)) : to_string(s.as_expr()); }
+inline std::string to_string(const sym_int& s) {
+  return s.is_int() ? std::to_string(s.int_or(0)) : to_string(s.as_expr());
+}
 
 } // namespace espalier

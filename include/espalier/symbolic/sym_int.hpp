@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// Integers and booleans that may be symbolic: what sizes, strides and conditions on them are made of. A constant
-// costs an integer; only the symbolic path touches the expression table, so rules over constants run in constant
-// evaluation.
+// Integers and booleans that may be symbolic: what sizes, strides and conditions on them are made of. A
+// constant costs an integer; only the symbolic path touches the expression table, so rules over constants run
+// in constant evaluation.
 #pragma once
 
 #include <espalier/support/error.hpp>
@@ -15,22 +15,39 @@ namespace espalier {
 class expr; // symbolic/expr.hpp: an interned, immutable expression; equal expressions are one object
 
 /// The operations that sizes meet.
-enum class sym_op : std::uint8_t { add, sub, mul, floordiv, mod, min, max, pow, eq, ne, lt, le, gt, ge, logical_and, logical_or };
+enum class sym_op : std::uint8_t {
+  add,
+  sub,
+  mul,
+  floordiv,
+  mod,
+  min,
+  max,
+  pow,
+  eq,
+  ne,
+  lt,
+  le,
+  gt,
+  ge,
+  logical_and,
+  logical_or
+};
 
 class sym_int;
 class sym_bool;
 namespace detail {
-const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b);    // defined in symbolic/expr.hpp
-const expr* sym_logic(sym_op op, const sym_bool& a, const sym_bool& b);   // defined in symbolic/expr.hpp
-const expr* sym_not(const expr* e);                                       // defined in symbolic/expr.hpp
-bool sym_constant(const expr* e, std::int64_t& out) noexcept;             // defined in symbolic/expr.hpp
-bool guard_symbolic(const expr* e);                                       // defined in symbolic/expr.hpp
-bool known_true_symbolic(const expr* e) noexcept;                         // defined in symbolic/expr.hpp
-std::string sym_text(const expr* e);                                      // defined in symbolic/expr.hpp
+const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b);  // defined in symbolic/expr.hpp
+const expr* sym_logic(sym_op op, const sym_bool& a, const sym_bool& b); // defined in symbolic/expr.hpp
+const expr* sym_not(const expr* e);                                     // defined in symbolic/expr.hpp
+bool sym_constant(const expr* e, std::int64_t& out) noexcept;           // defined in symbolic/expr.hpp
+bool guard_symbolic(const expr* e);                                     // defined in symbolic/expr.hpp
+bool known_true_symbolic(const expr* e) noexcept;                       // defined in symbolic/expr.hpp
+std::string sym_text(const expr* e);                                    // defined in symbolic/expr.hpp
 } // namespace detail
 
-/// A 64-bit integer, or an expression over symbols. `==` is identity of the two as written (constants by value,
-/// expressions by interned object); to ask whether two sizes are equal, use `sym_eq`.
+/// A 64-bit integer, or an expression over symbols. `==` is identity of the two as written (constants by
+/// value, expressions by interned object); to ask whether two sizes are equal, use `sym_eq`.
 class sym_int {
 public:
   constexpr sym_int() noexcept = default;
@@ -38,7 +55,8 @@ public:
   constexpr sym_int(I i) noexcept : value_(static_cast<std::int64_t>(i)) {}
   /// From an expression; one that is a constant becomes an integer.
   explicit sym_int(const expr* e) : expr_(e) {
-    if (e && detail::sym_constant(e, value_)) expr_ = nullptr;
+    if (e && detail::sym_constant(e, value_))
+      expr_ = nullptr;
   }
 
   constexpr bool is_int() const noexcept { return expr_ == nullptr; }
@@ -46,7 +64,8 @@ public:
   /// The integer. Throws `error` (unsupported) when symbolic: code that cannot carry symbols must say so.
   constexpr std::int64_t as_int() const {
     if (expr_)
-      fail(error_kind::unsupported, "a concrete integer is needed here, but the size is symbolic: " + detail::sym_text(expr_));
+      fail(error_kind::unsupported,
+           "a concrete integer is needed here, but the size is symbolic: " + detail::sym_text(expr_));
     return value_;
   }
   /// The integer if constant, else `dflt`.
@@ -57,22 +76,32 @@ public:
   friend constexpr bool operator==(const sym_int&, const sym_int&) noexcept = default;
 
   friend constexpr sym_int operator+(const sym_int& a, const sym_int& b) {
-    if (a.is_int() && b.is_int()) return a.value_ + b.value_;
-    if (a.is_int() && a.value_ == 0) return b;
-    if (b.is_int() && b.value_ == 0) return a;
+    if (a.is_int() && b.is_int())
+      return a.value_ + b.value_;
+    if (a.is_int() && a.value_ == 0)
+      return b;
+    if (b.is_int() && b.value_ == 0)
+      return a;
     return sym_int(detail::sym_binary(sym_op::add, a, b));
   }
   friend constexpr sym_int operator-(const sym_int& a, const sym_int& b) {
-    if (a.is_int() && b.is_int()) return a.value_ - b.value_;
-    if (b.is_int() && b.value_ == 0) return a;
-    if (a == b) return 0;
+    if (a.is_int() && b.is_int())
+      return a.value_ - b.value_;
+    if (b.is_int() && b.value_ == 0)
+      return a;
+    if (a == b)
+      return 0;
     return sym_int(detail::sym_binary(sym_op::sub, a, b));
   }
   friend constexpr sym_int operator*(const sym_int& a, const sym_int& b) {
-    if (a.is_int() && b.is_int()) return a.value_ * b.value_;
-    if (a.is_int() && a.value_ == 1) return b;
-    if (b.is_int() && b.value_ == 1) return a;
-    if ((a.is_int() && a.value_ == 0) || (b.is_int() && b.value_ == 0)) return 0;
+    if (a.is_int() && b.is_int())
+      return a.value_ * b.value_;
+    if (a.is_int() && a.value_ == 1)
+      return b;
+    if (b.is_int() && b.value_ == 1)
+      return a;
+    if ((a.is_int() && a.value_ == 0) || (b.is_int() && b.value_ == 0))
+      return 0;
     return sym_int(detail::sym_binary(sym_op::mul, a, b));
   }
   constexpr sym_int& operator+=(const sym_int& o) { return *this = *this + o; }
@@ -95,13 +124,17 @@ public:
   constexpr bool value_or(bool dflt) const noexcept { return expr_ ? dflt : value_; }
   constexpr const expr* as_expr() const noexcept { return expr_; }
   friend constexpr sym_bool operator&&(const sym_bool& a, const sym_bool& b) {
-    if (a.is_bool()) return a.value_ ? b : a;
-    if (b.is_bool()) return b.value_ ? a : b;
+    if (a.is_bool())
+      return a.value_ ? b : a;
+    if (b.is_bool())
+      return b.value_ ? a : b;
     return sym_bool(detail::sym_logic(sym_op::logical_and, a, b));
   }
   friend constexpr sym_bool operator||(const sym_bool& a, const sym_bool& b) {
-    if (a.is_bool()) return a.value_ ? a : b;
-    if (b.is_bool()) return b.value_ ? b : a;
+    if (a.is_bool())
+      return a.value_ ? a : b;
+    if (b.is_bool())
+      return b.value_ ? b : a;
     return sym_bool(detail::sym_logic(sym_op::logical_or, a, b));
   }
   friend constexpr sym_bool operator!(const sym_bool& a) {
@@ -122,50 +155,64 @@ constexpr std::int64_t floordiv_int(std::int64_t a, std::int64_t b) {
 
 /// Division rounded towards minus infinity (Python's `//`). Division by the constant zero throws.
 constexpr sym_int floordiv(const sym_int& a, const sym_int& b) {
-  if (b.is_int() && b.as_int() == 0) fail(error_kind::usage, "division of a size by zero");
-  if (a.is_int() && b.is_int()) return detail::floordiv_int(a.as_int(), b.as_int());
-  if (b.is_int() && b.as_int() == 1) return a;
-  if (a == b) return 1;
+  if (b.is_int() && b.as_int() == 0)
+    fail(error_kind::usage, "division of a size by zero");
+  if (a.is_int() && b.is_int())
+    return detail::floordiv_int(a.as_int(), b.as_int());
+  if (b.is_int() && b.as_int() == 1)
+    return a;
+  if (a == b)
+    return 1;
   return sym_int(detail::sym_binary(sym_op::floordiv, a, b));
 }
 /// Division rounded up.
 constexpr sym_int ceildiv(const sym_int& a, const sym_int& b) { return -floordiv(-a, b); }
 /// The remainder with the divisor's sign (Python's `%`).
 constexpr sym_int mod(const sym_int& a, const sym_int& b) {
-  if (a.is_int() && b.is_int()) return a.as_int() - detail::floordiv_int(a.as_int(), b.as_int()) * b.as_int();
-  if (a == b) return 0;
+  if (a.is_int() && b.is_int())
+    return a.as_int() - detail::floordiv_int(a.as_int(), b.as_int()) * b.as_int();
+  if (a == b)
+    return 0;
   return sym_int(detail::sym_binary(sym_op::mod, a, b));
 }
 constexpr sym_int sym_min(const sym_int& a, const sym_int& b) {
-  if (a.is_int() && b.is_int()) return a.as_int() < b.as_int() ? a : b;
+  if (a.is_int() && b.is_int())
+    return a.as_int() < b.as_int() ? a : b;
   return a == b ? a : sym_int(detail::sym_binary(sym_op::min, a, b));
 }
 constexpr sym_int sym_max(const sym_int& a, const sym_int& b) {
-  if (a.is_int() && b.is_int()) return a.as_int() > b.as_int() ? a : b;
+  if (a.is_int() && b.is_int())
+    return a.as_int() > b.as_int() ? a : b;
   return a == b ? a : sym_int(detail::sym_binary(sym_op::max, a, b));
 }
 
 /// Conditions on sizes. They decide nothing: pass them to `guard` or `statically_known`.
 constexpr sym_bool sym_eq(const sym_int& a, const sym_int& b) {
-  if (a == b) return true;
-  if (a.is_int() && b.is_int()) return false;
+  if (a == b)
+    return true;
+  if (a.is_int() && b.is_int())
+    return false;
   return sym_bool(detail::sym_binary(sym_op::eq, a, b));
 }
 constexpr sym_bool sym_ne(const sym_int& a, const sym_int& b) { return !sym_eq(a, b); }
 constexpr sym_bool sym_lt(const sym_int& a, const sym_int& b) {
-  if (a.is_int() && b.is_int()) return a.as_int() < b.as_int();
+  if (a.is_int() && b.is_int())
+    return a.as_int() < b.as_int();
   return a == b ? sym_bool(false) : sym_bool(detail::sym_binary(sym_op::lt, a, b));
 }
 constexpr sym_bool sym_le(const sym_int& a, const sym_int& b) {
-  if (a.is_int() && b.is_int()) return a.as_int() <= b.as_int();
+  if (a.is_int() && b.is_int())
+    return a.as_int() <= b.as_int();
   return a == b ? sym_bool(true) : sym_bool(detail::sym_binary(sym_op::le, a, b));
 }
 constexpr sym_bool sym_gt(const sym_int& a, const sym_int& b) { return sym_lt(b, a); }
 constexpr sym_bool sym_ge(const sym_int& a, const sym_int& b) { return sym_le(b, a); }
 
-/// Decides a condition: a constant at once; a symbolic one by the shape environment in force, which records the
-/// guard. Without an environment it throws `error` (unsupported).
-constexpr bool guard(const sym_bool& c) { return c.is_bool() ? c.value_or(false) : detail::guard_symbolic(c.as_expr()); }
+/// Decides a condition: a constant at once; a symbolic one by the shape environment in force, which records
+/// the guard. Without an environment it throws `error` (unsupported).
+constexpr bool guard(const sym_bool& c) {
+  return c.is_bool() ? c.value_or(false) : detail::guard_symbolic(c.as_expr());
+}
 /// True only if the condition holds whatever the symbols are; never records a guard.
 constexpr bool statically_known(const sym_bool& c) {
   return c.is_bool() ? c.value_or(false) : detail::known_true_symbolic(c.as_expr());

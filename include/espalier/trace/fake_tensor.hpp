@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// Tensors without data. A fake has the device, dtype, sizes and strides of the tensor it stands for, the dispatch keys
-// of its device, and the interceptor's key, so that no kernel ever meets it: every operator on it comes to us, on any
-// thread. What it stands for in a graph is kept in the object, not in a table by address, so that shallow copies
-// (`.data()`, factories of the C++ frontend, saved variables) stand for the same thing and addresses may be reused.
+// Tensors without data. A fake has the device, dtype, sizes and strides of the tensor it stands for, the
+// dispatch keys of its device, and the interceptor's key, so that no kernel ever meets it: every operator on
+// it comes to us, on any thread. What it stands for in a graph is kept in the object, not in a table by
+// address, so that shallow copies
+// (`.data()`, factories of the C++ frontend, saved variables) stand for the same thing and addresses may be
+// reused.
 #pragma once
 
 #include <espalier/bridge/types.hpp>
@@ -16,8 +18,8 @@
 #include <c10/core/Storage.h>
 #include <c10/core/TensorImpl.h>
 
-#include <cstdint>
 #include <c10/core/TensorOptions.h>
+#include <cstdint>
 
 #include <typeinfo>
 #include <utility>
@@ -34,18 +36,22 @@ struct fake_identity {
 /// The TensorImpl of a fake.
 class ESPALIER_SHARED fake_tensor_impl final : public c10::TensorImpl {
 public:
-  fake_tensor_impl(tensor_meta m, fake_identity who) : TensorImpl(keys_of(m.dev), type_of(m.dtype), to_c10(m.dev)), identity_(who), meta_(std::move(m)) {
+  fake_tensor_impl(tensor_meta m, fake_identity who)
+      : TensorImpl(keys_of(m.dev), type_of(m.dtype), to_c10(m.dev)), identity_(who), meta_(std::move(m)) {
     apply_meta();
   }
-  /// One with memory behind it, which the user may write by raw pointer: what `empty` gives (see docs/hazards.md).
+  /// One with memory behind it, which the user may write by raw pointer: what `empty` gives (see
+  /// docs/hazards.md).
   fake_tensor_impl(tensor_meta m, fake_identity who, c10::Storage storage)
-      : TensorImpl(std::move(storage), keys_of(m.dev), type_of(m.dtype)), identity_(who), meta_(std::move(m)) {
+      : TensorImpl(std::move(storage), keys_of(m.dev), type_of(m.dtype)), identity_(who),
+        meta_(std::move(m)) {
     apply_meta();
   }
 
   const fake_identity& identity() const noexcept { return identity_; }
   void set_identity(fake_identity i) noexcept { identity_ = i; }
-  /// True for a copy made without an operator (`.data()`, `variable_data()`): the same value, cut off from autograd.
+  /// True for a copy made without an operator (`.data()`, `variable_data()`): the same value, cut off from
+  /// autograd.
   bool is_detached_copy() const noexcept { return detached_copy_; }
   void set_detached_copy(bool b) noexcept { detached_copy_ = b; }
 
@@ -60,17 +66,20 @@ public:
   /// Forgets the memory behind an `empty`: from now on, raw access throws.
   void drop_storage() { storage_ = c10::Storage(); }
 
-  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(const c10::VariableVersion& version, bool allow_change) const override {
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(const c10::VariableVersion& version,
+                                                         bool allow_change) const override {
     return copy(version, allow_change);
   }
-  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(c10::VariableVersion&& version, bool allow_change) const override {
+  c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(c10::VariableVersion&& version,
+                                                         bool allow_change) const override {
     return copy(version, allow_change);
   }
   void shallow_copy_from(const c10::intrusive_ptr<TensorImpl>& from) override {
     const auto* other = of(*from);
     if (!other)
-      fail(error_kind::trace, "set_data gives a traced tensor the data of a tensor that is not traced, which no graph can say", "Tensor::set_data",
-           "write with copy_ under torch::NoGradGuard, or build a new tensor");
+      fail(error_kind::trace,
+           "set_data gives a traced tensor the data of a tensor that is not traced, which no graph can say",
+           "Tensor::set_data", "write with copy_ under torch::NoGradGuard, or build a new tensor");
     copy_tensor_metadata(other, this, version_counter(), allow_tensor_metadata_change());
     identity_ = other->identity_;
     meta_ = other->meta_;
@@ -80,7 +89,9 @@ public:
 
   /// The fake behind an impl, or null. The key alone is no proof: `real.set_data(fake)` copies it.
   static fake_tensor_impl* of(c10::TensorImpl& t) noexcept {
-    return t.key_set().has(interceptor_key) && typeid(t) == typeid(fake_tensor_impl) ? static_cast<fake_tensor_impl*>(&t) : nullptr;
+    return t.key_set().has(interceptor_key) && typeid(t) == typeid(fake_tensor_impl)
+               ? static_cast<fake_tensor_impl*>(&t)
+               : nullptr;
   }
 
   static c10::DispatchKeySet keys_of(espalier::device d) {
@@ -92,15 +103,16 @@ private:
   static caffe2::TypeMeta type_of(scalar_type t) { return c10::scalarTypeToTypeMeta(to_c10(t)); }
 
   c10::intrusive_ptr<TensorImpl> copy(const c10::VariableVersion& version, bool allow_change) const {
-    auto impl = storage_ ? c10::make_intrusive<fake_tensor_impl>(meta_, identity_, storage_) : c10::make_intrusive<fake_tensor_impl>(meta_, identity_);
+    auto impl = storage_ ? c10::make_intrusive<fake_tensor_impl>(meta_, identity_, storage_)
+                         : c10::make_intrusive<fake_tensor_impl>(meta_, identity_);
     impl->set_version_counter(version);
     impl->set_allow_tensor_metadata_change(allow_change);
     impl->detached_copy_ = true;
     return impl;
   }
   void apply_meta() {
-    // concrete sizes live in the base class, where reading them costs no virtual call; symbolic ones will need
-    // SizesStridesPolicy::CustomSizes
+    // concrete sizes live in the base class, where reading them costs no virtual call; symbolic ones will
+    // need SizesStridesPolicy::CustomSizes
     const std::size_t n = meta_.sizes.size();
     set_allow_tensor_metadata_change(true);
     sizes_and_strides_.resize(n);
@@ -119,7 +131,9 @@ private:
 };
 
 /// The fake behind a tensor; null for a real or an undefined one.
-inline fake_tensor_impl* fake_of(const at::Tensor& t) noexcept { return t.defined() ? fake_tensor_impl::of(*t.unsafeGetTensorImpl()) : nullptr; }
+inline fake_tensor_impl* fake_of(const at::Tensor& t) noexcept {
+  return t.defined() ? fake_tensor_impl::of(*t.unsafeGetTensorImpl()) : nullptr;
+}
 
 /// Whether a tensor is a fake: it has no data.
 inline bool is_fake(const at::Tensor& t) noexcept { return fake_of(t) != nullptr; }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
-// The hook under every operator call: a boxed fallback on a dispatch key that stands above autograd and autocast, so
-// that composites arrive whole. It is registered once for a process, however many translation units and shared objects
-// hold this header, and does nothing until a thread installs a mode.
+// The hook under every operator call: a boxed fallback on a dispatch key that stands above autograd and
+// autocast, so that composites arrive whole. It is registered once for a process, however many translation
+// units and shared objects hold this header, and does nothing until a thread installs a mode.
 //
-// Why the copies agree: the first one to come registers, beside the fallback, an operator that tells where the threads'
-// modes are kept. A copy that finds the key taken asks that operator; if nobody answers, somebody else holds the key.
+// Why the copies agree: the first one to come registers, beside the fallback, an operator that tells where
+// the threads' modes are kept. A copy that finds the key taken asks that operator; if nobody answers,
+// somebody else holds the key.
 #pragma once
 
 #include <espalier/support/config.hpp>
@@ -57,9 +58,12 @@ inline constexpr const char* interceptor_operator = "espalier::_interceptor";
 
 /// A traced tensor met where no mode is: it outlived its trace, or it crossed into another thread.
 [[noreturn]] ESPALIER_COLD inline void fail_untraced_use(const c10::OperatorHandle& op) {
-  fail(error_kind::trace, "operator '" + c10::toString(op.operator_name()) + "' was called on a tensor of a trace by code that is not traced",
+  fail(error_kind::trace,
+       "operator '" + c10::toString(op.operator_name()) +
+           "' was called on a tensor of a trace by code that is not traced",
        "a thread other than the tracing one, or code after the trace",
-       "do the work on the thread that traces (operators on plain std::threads are not recorded), and keep no tensor of the traced call beyond it");
+       "do the work on the thread that traces (operators on plain std::threads are not recorded), and keep "
+       "no tensor of the traced call beyond it");
 }
 
 inline void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack);
@@ -90,10 +94,12 @@ private:
     }
     const auto op = dispatcher.findSchema({interceptor_operator, ""});
     if (!op) {
-      problem_ = std::string("dispatch key ") + c10::toString(interceptor_key) + " already has a fallback of another library (torchdistX uses it)";
+      problem_ = std::string("dispatch key ") + c10::toString(interceptor_key) +
+                 " already has a fallback of another library (torchdistX uses it)";
       return;
     }
-    const auto* theirs = reinterpret_cast<const interceptor_abi*>(static_cast<std::intptr_t>(op->typed<std::int64_t()>().call()));
+    const auto* theirs = reinterpret_cast<const interceptor_abi*>(
+        static_cast<std::intptr_t>(op->typed<std::int64_t()>().call()));
     if (theirs->version != interceptor_abi_version)
       problem_ = "another version of espalier in this process has registered its interceptor";
     else
@@ -112,13 +118,18 @@ inline void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, t
     mode->call(op, keys, *stack);
     return;
   }
-  // No mode: the key came with a fake tensor, or with thread-local state that somebody carried over from a tracing thread.
-  const auto fake = [](const c10::IValue& v) { return v.isTensor() && v.toTensor().defined() && v.toTensor().key_set().has(interceptor_key); };
+  // No mode: the key came with a fake tensor, or with thread-local state that somebody carried over from a
+  // tracing thread.
+  const auto fake = [](const c10::IValue& v) {
+    return v.isTensor() && v.toTensor().defined() && v.toTensor().key_set().has(interceptor_key);
+  };
   for (const auto& v : torch::jit::last(*stack, op.schema().arguments().size())) {
-    if (fake(v)) fail_untraced_use(op);
+    if (fake(v))
+      fail_untraced_use(op);
     if (v.isList())
       for (const c10::IValue& e : v.toListRef())
-        if (fake(e)) fail_untraced_use(op);
+        if (fake(e))
+          fail_untraced_use(op);
   }
   c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);
   op.redispatchBoxed(below_interceptor(keys), stack);
@@ -126,8 +137,9 @@ inline void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, t
 
 } // namespace detail
 
-/// Puts the interceptor in place unless it is. Throws `error` (trace) when another library holds the dispatch key. The
-/// first call walks all operators (about 2 ms) and must not run while another thread dispatches for the first time.
+/// Puts the interceptor in place unless it is. Throws `error` (trace) when another library holds the dispatch
+/// key. The first call walks all operators (about 2 ms) and must not run while another thread dispatches for
+/// the first time.
 inline void ensure_interceptor() {
   if (const auto& problem = detail::interceptor_registration::instance().problem(); !problem.empty())
     fail(error_kind::trace, "tracing is not available: " + problem, "dispatch key registration",
@@ -137,7 +149,10 @@ inline void ensure_interceptor() {
 /// Installs a mode on this thread for a scope. Exceptions leave nothing behind.
 class mode_guard {
 public:
-  explicit mode_guard(intercept_mode& m) : include_((ensure_interceptor(), interceptor_key)), before_(detail::mode_slot()) { detail::mode_slot() = &m; }
+  explicit mode_guard(intercept_mode& m)
+      : include_((ensure_interceptor(), interceptor_key)), before_(detail::mode_slot()) {
+    detail::mode_slot() = &m;
+  }
   mode_guard(const mode_guard&) = delete;
   mode_guard& operator=(const mode_guard&) = delete;
   ~mode_guard() { detail::mode_slot() = before_; }

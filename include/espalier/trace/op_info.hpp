@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What tracing needs to know of an operator, found out once for each: reading a c10 schema takes microseconds, tracing
-// a call should take one.
+// What tracing needs to know of an operator, found out once for each: reading a c10 schema takes
+// microseconds, tracing a call should take one.
 #pragma once
 
 #include <espalier/bridge/ivalue.hpp>
@@ -39,19 +39,19 @@ struct op_result {
 };
 
 /// Names of operators that are treated one by one.
-enum class special_op : std::uint8_t { none, equal, item, empty, silent };
+enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_value };
 
 struct op_info {
   op_id id{};
   std::vector<op_argument> args;
   std::vector<op_result> results;
-  std::size_t positional = 0;        ///< arguments that are not keyword-only: a prefix
-  std::int16_t device_arg = -1;      ///< index of the device argument
-  bool has_tensor_result = false;    ///< else it gives numbers, or nothing
+  std::size_t positional = 0;     ///< arguments that are not keyword-only: a prefix
+  std::int16_t device_arg = -1;   ///< index of the device argument
+  bool has_tensor_result = false; ///< else it gives numbers, or nothing
   bool has_tensor_arg = false;
   bool mutates = false;
-  bool data_dependent = false;       ///< a number or a shape depends on data
-  bool differentiable = true;        ///< a floating-point result tracks gradients when an argument does
+  bool data_dependent = false; ///< a number or a shape depends on data
+  bool differentiable = true;  ///< a floating-point result tracks gradients when an argument does
   bool composite_implicit = false, composite_explicit = false, meta_kernel = false;
   special_op special = special_op::none;
   const void* rule = nullptr; ///< the shape rule, when there is one (see trace/fake_engine.hpp)
@@ -59,17 +59,25 @@ struct op_info {
 };
 
 inline special_op special_of(std::string_view name) noexcept {
-  if (name == "aten::equal") return special_op::equal;
-  if (name == "aten::item" || name == "aten::_local_scalar_dense" || name == "aten::is_nonzero") return special_op::item;
-  if (name == "aten::empty") return special_op::empty;
-  if (name.starts_with("profiler::")) return special_op::silent;
+  if (name == "aten::equal")
+    return special_op::equal;
+  if (name == "aten::item" || name == "aten::_local_scalar_dense" || name == "aten::is_nonzero")
+    return special_op::item;
+  if (name == "aten::empty")
+    return special_op::empty;
+  if (name.starts_with("profiler::"))
+    return special_op::silent;
+  if (name == "aten::to" || name == "aten::detach" || name == "aten::lift_fresh")
+    return special_op::keeps_value;
   return special_op::none;
 }
 
-/// Whether gradients end at the operator though its results are floating point: copies of shape without content.
+/// Whether gradients end at the operator though its results are floating point: copies of shape without
+/// content.
 inline bool cuts_gradients(std::string_view name, std::string_view overload) noexcept {
-  return name == "aten::detach" || name == "aten::detach_" || name.ends_with("_like") || name.starts_with("aten::new_") || overload.ends_with("out") ||
-         name == "aten::sgn_" || name == "aten::bernoulli";
+  return name == "aten::detach" || name == "aten::detach_" || name.ends_with("_like") ||
+         name.starts_with("aten::new_") || overload.ends_with("out") || name == "aten::sgn_" ||
+         name == "aten::bernoulli";
 }
 
 inline op_info make_op_info(const c10::OperatorHandle& op) {
@@ -78,7 +86,8 @@ inline op_info make_op_info(const c10::OperatorHandle& op) {
   const std::string qualified = c10::toString(op.operator_name());
   const std::string& name = op.operator_name().name;
   const std::string& overload = op.operator_name().overload_name;
-  if (const auto known = find_op(qualified)) i.id = *known;
+  if (const auto known = find_op(qualified))
+    i.id = *known;
   else {
     try {
       i.id = intern_op(qualified, c10::toString(schema));
@@ -92,30 +101,37 @@ inline op_info make_op_info(const c10::OperatorHandle& op) {
     x.kwarg_only = a.kwarg_only();
     x.is_write = a.alias_info() && a.alias_info()->isWrite();
     x.has_default = a.default_value().has_value();
-    if (x.has_default) x.dflt = *a.default_value();
+    if (x.has_default)
+      x.dflt = *a.default_value();
     i.has_tensor_arg = i.has_tensor_arg || x.kind == arg_kind::tensor;
     i.mutates = i.mutates || x.is_write;
-    if (x.kind == arg_kind::device) i.device_arg = static_cast<std::int16_t>(i.args.size());
-    if (!x.kwarg_only) i.positional = i.args.size() + 1;
+    if (x.kind == arg_kind::device)
+      i.device_arg = static_cast<std::int16_t>(i.args.size());
+    if (!x.kwarg_only)
+      i.positional = i.args.size() + 1;
     i.args.push_back(std::move(x));
   }
   for (const auto& r : schema.returns()) {
     op_result x;
     const c10::Type& t = *r.real_type();
     const bool tensor = kind_of(t) == arg_kind::tensor;
-    if (tensor) x.is = t.kind() == c10::TypeKind::ListType ? op_result::form::tensor_list : op_result::form::tensor;
+    if (tensor)
+      x.is = t.kind() == c10::TypeKind::ListType ? op_result::form::tensor_list : op_result::form::tensor;
     i.has_tensor_result = i.has_tensor_result || tensor;
     if (r.alias_info()) {
       x.is_write = r.alias_info()->isWrite();
       const auto& sets = r.alias_info()->beforeSets();
       for (std::size_t k = 0; k != schema.arguments().size() && x.alias_of < 0; ++k) {
         const auto* of = schema.arguments()[k].alias_info();
-        if (of && std::any_of(sets.begin(), sets.end(), [&](c10::Symbol s) { return of->beforeSets().count(s) != 0; })) x.alias_of = static_cast<std::int16_t>(k);
+        if (of && std::any_of(sets.begin(), sets.end(),
+                              [&](c10::Symbol s) { return of->beforeSets().count(s) != 0; }))
+          x.alias_of = static_cast<std::int16_t>(k);
       }
       // `split` and its kin: the list is marked `(a)[]`, the argument `(a -> *)`
       if (x.alias_of < 0 && !x.is_write)
         for (std::size_t k = 0; k != schema.arguments().size() && x.alias_of < 0; ++k)
-          if (schema.arguments()[k].alias_info()) x.alias_of = static_cast<std::int16_t>(k);
+          if (schema.arguments()[k].alias_info())
+            x.alias_of = static_cast<std::int16_t>(k);
     }
     i.results.push_back(x);
   }
@@ -141,7 +157,8 @@ public:
     std::lock_guard lock(mutex_);
     auto& slot = known_[key];
     // an operator library may be unloaded and another one loaded at its place
-    if (!slot || !(slot->name == op.operator_name())) slot = std::make_unique<entry>(entry{op.operator_name(), make_op_info(op)});
+    if (!slot || !(slot->name == op.operator_name()))
+      slot = std::make_unique<entry>(entry{op.operator_name(), make_op_info(op)});
     return slot->info;
   }
 
@@ -160,7 +177,8 @@ public:
   op_info& find(const c10::OperatorHandle& op) {
     const void* key = &op.operator_name();
     auto& e = table_[(reinterpret_cast<std::uintptr_t>(key) >> 6) % table_.size()];
-    if (e.key != key) e = {key, &op_info_cache::instance().find(op)};
+    if (e.key != key)
+      e = {key, &op_info_cache::instance().find(op)};
     return *e.info;
   }
 

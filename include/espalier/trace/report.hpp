@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What a trace tells besides its graph: how each operator's results were computed, and what it took for granted or had
-// to decide (constants, lost gradients, baked values), each with the user's place and a cure.
+// What a trace tells besides its graph: how each operator's results were computed, and what it took for
+// granted or had to decide (constants, lost gradients, baked values), each with the user's place and a cure.
 #pragma once
 
 #include <espalier/schema/op_id.hpp>
@@ -23,7 +23,8 @@ enum class served_by : std::uint8_t {
   real_values,  ///< the real kernel: every tensor was a constant
 };
 constexpr std::string_view to_string(served_by s) noexcept {
-  constexpr std::string_view names[] = {"shape rule", "composite", "meta kernel", "zero tensors", "real values"};
+  constexpr std::string_view names[] = {"shape rule", "composite", "meta kernel", "zero tensors",
+                                        "real values"};
   return names[static_cast<int>(s)];
 }
 
@@ -40,8 +41,9 @@ enum class note_kind : std::uint8_t {
   unused_input,      ///< reserved for exporters
 };
 constexpr std::string_view to_string(note_kind k) noexcept {
-  constexpr std::string_view names[] = {"lifted constant",  "raw write",        "constant mutated",  "custom backward", "gradient mode",
-                                        "requires_grad_ set", "equality assumed", "generator dropped", "unused input"};
+  constexpr std::string_view names[] = {"lifted constant",  "raw write",         "constant mutated",
+                                        "custom backward",  "gradient mode",     "requires_grad_ set",
+                                        "equality assumed", "generator dropped", "unused input"};
   return names[static_cast<int>(k)];
 }
 
@@ -52,8 +54,10 @@ struct trace_note {
 };
 inline std::string to_string(const trace_note& n) {
   std::string s = std::string(to_string(n.kind)) + ": " + n.cause;
-  if (!n.place.empty()) s += " (at " + n.place + ")";
-  if (!n.cure.empty()) s += "; " + n.cure;
+  if (!n.place.empty())
+    s += " (at " + n.place + ")";
+  if (!n.cure.empty())
+    s += "; " + n.cure;
   return s;
 }
 
@@ -70,12 +74,14 @@ struct trace_report {
   /// Calls served in one way.
   std::size_t served(served_by by) const noexcept {
     std::size_t n = 0;
-    for (const auto& c : ops) n += c.by == by ? c.calls : 0;
+    for (const auto& c : ops)
+      n += c.by == by ? c.calls : 0;
     return n;
   }
   const trace_note* find(note_kind k) const noexcept {
     for (const auto& n : notes)
-      if (n.kind == k) return &n;
+      if (n.kind == k)
+        return &n;
     return nullptr;
   }
 };
@@ -84,13 +90,17 @@ struct trace_report {
 inline std::string to_string(const trace_report& r) {
   std::string s;
   std::array<std::size_t, 5> total{};
-  for (const auto& c : r.ops) total[static_cast<std::size_t>(c.by)] += c.calls;
+  for (const auto& c : r.ops)
+    total[static_cast<std::size_t>(c.by)] += c.calls;
   for (std::size_t i = 0; i != total.size(); ++i)
-    if (total[i]) s += std::to_string(total[i]) + " calls by " + std::string(to_string(static_cast<served_by>(i))) + '\n';
+    if (total[i])
+      s += std::to_string(total[i]) + " calls by " + std::string(to_string(static_cast<served_by>(i))) + '\n';
   for (const auto& c : r.ops)
     if (c.by != served_by::shape_rule && c.by != served_by::real_values)
-      s += "  " + std::string(name_of(c.op)) + " x" + std::to_string(c.calls) + ": no shape rule, " + std::string(to_string(c.by)) + '\n';
-  for (const auto& n : r.notes) s += to_string(n) + '\n';
+      s += "  " + std::string(name_of(c.op)) + " x" + std::to_string(c.calls) + ": no shape rule, " +
+           std::string(to_string(c.by)) + '\n';
+  for (const auto& n : r.notes)
+    s += to_string(n) + '\n';
   return s;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Arguments of an archive as arguments of a graph. Beside each comes whether the archive's form is the usual one, that
-// is the one `to_archive` would choose for what the argument became.
+// Arguments of an archive as arguments of a graph. Beside each comes whether the archive's form is the usual
+// one, that is the one `to_archive` would choose for what the argument became.
 #pragma once
 
 #include <espalier/archive/detail/list_tags.hpp>
@@ -40,10 +40,14 @@ private:
 /// Targets of no known shape (those of serialization extensions, `#namespace:name`) are operators by their
 /// whole text.
 inline op_id target_op(const std::string& t) {
-  const auto dot = t.find('.');
-  if (t.empty() || t[0] == '#' || dot == t.npos || dot == 0 || t.back() == '.')
-    return intern_op(t, {});
-  return op_of_target(t);
+  if (t.starts_with('#')) // `#namespace:name`
+    if (const auto colon = t.find(':'); colon != t.npos && colon > 1 && colon + 1 < t.size())
+      return intern_op(t.substr(0, colon) + "::" + t.substr(colon + 1), {});
+  try {
+    return op_of_target(t);
+  } catch (const error&) {
+    return intern_op("unknown::" + (t.empty() ? "target" : t), {});
+  }
 }
 
 /// The part of a graph's reader that knows arguments.

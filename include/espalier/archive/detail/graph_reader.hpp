@@ -162,8 +162,10 @@ private:
     if (!named) {
       name = literal_name;
       value_meta v = value_meta::of(value_kind::none); // None, and what no other kind holds: a string
-      if (a.is_as_int()) v = value_meta::of(value_kind::sym_int, a.as_int());
-      if (a.is_as_bool()) v = value_meta::of(value_kind::sym_bool, a.as_bool() ? 1 : 0);
+      if (a.is_as_int())
+        v = value_meta::of(value_kind::sym_int, a.as_int());
+      if (a.is_as_bool())
+        v = value_meta::of(value_kind::sym_bool, a.as_bool() ? 1 : 0);
       if (a.is_as_float()) {
         v.kind = value_kind::sym_float;
         v.has_hint = true;
@@ -402,7 +404,8 @@ private:
   // -- arguments
   std::uint32_t subgraph(const pt2::graph_argument& from) override {
     graph_storage sub;
-    graph_reader(sub, *from.graph, targets_, expressions_, place_ + ": subgraph '" + from.name + "'").read(nullptr);
+    graph_reader(sub, *from.graph, targets_, expressions_, place_ + ": subgraph '" + from.name + "'")
+        .read(nullptr);
     return g_.add_subgraph(from.name, std::move(sub));
   }
   void put(std::size_t at, const pt2::argument& a, const arg_type* type, std::string& tags) {

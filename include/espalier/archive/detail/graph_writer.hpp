@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Writes one graph in the structs of an archive, with the forms that Python's serializer chooses
-// (`torch/_export/serde/serialize.py`: GraphModuleSerializer), and the notes of the reader where a file deviated.
+// (`torch/_export/serde/serialize.py`: GraphModuleSerializer), and the notes of the reader where a file
+// deviated.
 #pragma once
 
 #include <espalier/archive/detail/list_tags.hpp>
+#include <espalier/archive/detail/meta_writer.hpp>
 #include <espalier/archive/detail/notes.hpp>
 #include <espalier/archive/detail/sym_text.hpp>
 #include <espalier/archive/schema.hpp>
@@ -23,26 +25,13 @@
 
 namespace espalier::detail {
 
-inline std::int64_t to_number(std::string_view s) {
-  std::int64_t v = 0;
-  std::from_chars(s.data(), s.data() + s.size(), v);
-  return v;
-}
-/// `head,tail`: gives the head and leaves the tail.
-inline std::string_view next_item(std::string_view& list, char separator = ',') {
-  const auto end = list.find(separator);
-  const auto item = list.substr(0, end);
-  list = end == list.npos ? std::string_view{} : list.substr(end + 1);
-  return item;
-}
-
 /// Targets as text, made once for each operator.
 using target_texts = std::unordered_map<std::uint32_t, std::string>;
 
-class graph_writer {
+class graph_writer : meta_writer {
 public:
-  graph_writer(const graph_storage& g, pt2::graph& out, target_texts& targets) : g_(g), out_(out), targets_(targets) {
-    read_graph_notes();
+  graph_writer(const graph_storage& g, pt2::graph& out, target_texts& targets)
+      : meta_writer(g, out), targets_(targets) {
     key_args_ = g.find_string(note::args);
     key_tags_ = g.find_string(note::tags);
     key_results_ = g.find_string(note::results);
@@ -63,181 +52,22 @@ public:
         ++i;
         break;
       case node_kind::call_function:
-      case node_kind::call_higher_order: call(n); break;
-      case node_kind::output: output(n); break;
+      case node_kind::call_higher_order:
+        call(n);
+        break;
+      case node_kind::output:
+        output(n);
+        break;
       case node_kind::get_attr:
-        refuse(n, "a get_attr node cannot be written", "lift the attribute to an input first (a constant or a buffer)");
-      case node_kind::erased: break;
+        refuse(n, "a get_attr node cannot be written",
+               "lift the attribute to an input first (a constant or a buffer)");
+      case node_kind::erased:
+        break;
       }
     }
   }
 
 private:
-  [[noreturn]] void refuse(node n, std::string cause, std::string cure) const {
-    fail(error_kind::unsupported, std::move(cause), "node '" + std::string(n.name()) + "'", std::move(cure));
-  }
-  std::string_view name_of_value(value v) const {
-    const auto s = v.name();
-    if (s.empty())
-      fail(error_kind::usage, "a value has no name", "node '" + std::string(v.def().name()) + "'", "call assign_names on the graph before it is written");
-    return s;
-  }
-
-  // -- notes of the graph
-  void read_graph_notes() {
-    const node_id o = g_.output_node();
-    if (!o.valid() || !g_.origin_of(o).valid()) return;
-    for (const auto& e : g_.get_origin(g_.origin_of(o)).entries) {
-      const auto key = g_.text(e.key);
-      if (!key.starts_with(note::prefix)) continue;
-      const auto text = g_.text(e.text);
-      if (key.starts_with(note::hint)) hints_.emplace(key.substr(note::hint.size()), text);
-      else if (key.starts_with(note::spelling)) spellings_.emplace(key.substr(note::spelling.size()), text);
-      else if (key.starts_with(note::custom_name)) custom_names_.emplace(key.substr(note::custom_name.size()), text);
-      else if (key == note::single_return) out_.is_single_tensor_return = text == "true";
-      else if (key.starts_with(note::extra)) extras_.emplace_back(key.substr(note::extra.size()), text);
-    }
-    for (const auto& [path, json] : extras_)
-      if (path.starts_with("graph#")) out_.extra.add(std::string(path.substr(6)), std::string(json));
-  }
-
-  // -- metas
-  struct written_expression {
-    std::string text;
-    std::string_view hint;
-  };
-  const written_expression& text_of(const expr* e) {
-    const auto [it, fresh] = expressions_.try_emplace(e);
-    if (fresh) {
-      const std::string canonical = srepr_of(e);
-      const auto s = spellings_.find(canonical);
-      it->second.text = s == spellings_.end() ? canonical : std::string(s->second);
-      if (const auto h = hints_.find(canonical); h != hints_.end()) it->second.hint = h->second;
-    }
-    return it->second;
-  }
-  static std::optional<pt2::sym_expr_hint> parse_hint(std::string_view s) {
-    using hint = pt2::sym_expr_hint;
-    if (s.empty()) return std::nullopt;
-    const auto v = to_number(s.substr(1));
-    if (s[0] == 'i') return hint::make<hint::tag::as_int>(v);
-    if (s[0] == 'b') return hint::make<hint::tag::as_bool>(v != 0);
-    return hint::make<hint::tag::as_float>(std::bit_cast<double>(v));
-  }
-  pt2::sym_expr expression(const expr* e) {
-    const auto& w = text_of(e);
-    pt2::sym_expr x;
-    x.expr_str = w.text;
-    x.hint = parse_hint(w.hint);
-    return x;
-  }
-  pt2::sym_int number(const sym_int& s) {
-    using t = pt2::sym_int;
-    if (s.is_int()) return t::make<t::tag::as_int>(s.as_int());
-    auto e = expression(s.as_expr());
-    if (!e.hint) // a size that was made here: its value follows from its symbols', when they have one
-      if (const auto v = derived_hint(s.as_expr())) e.hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_int>(*v);
-    return t::make<t::tag::as_expr>(std::move(e));
-  }
-  std::optional<std::int64_t> derived_hint(const expr* e) {
-    const auto [it, fresh] = derived_.try_emplace(e);
-    if (fresh) it->second = value_by_symbols(e);
-    return it->second;
-  }
-  std::optional<std::int64_t> value_by_symbols(const expr* e) const {
-    if (hints_.empty()) return std::nullopt;
-    std::vector<const expr*> symbols;
-    collect_symbols(e, symbols);
-    std::unordered_map<std::string, std::int64_t> values;
-    for (const expr* s : symbols) {
-      const auto h = hints_.find(srepr_of(s));
-      if (h == hints_.end() || h->second.empty() || h->second[0] != 'i') return std::nullopt;
-      values.emplace(std::string(s->name()), to_number(h->second.substr(1)));
-    }
-    try {
-      return evaluate(e, [&](std::string_view name) -> std::optional<std::int64_t> {
-        const auto it = values.find(std::string(name));
-        return it == values.end() ? std::nullopt : std::optional(it->second);
-      });
-    } catch (const error&) {
-      return std::nullopt; // not an integer
-    }
-  }
-  void numbers(const sym_ints& from, std::vector<pt2::sym_int>& to) {
-    to.reserve(from.size());
-    for (const auto& s : from) to.push_back(number(s));
-  }
-  pt2::tensor_meta tensor(const tensor_meta& m, std::string_view name) {
-    pt2::tensor_meta t;
-    const auto dtype = map_to(scalar_type_map, m.dtype);
-    const auto lay = map_to(layout_map, m.lay);
-    if (!dtype || !lay)
-      fail(error_kind::unsupported, "the archive has no number for the element type or layout of a value", "value '" + std::string(name) + "'", "convert it to another type first");
-    t.dtype = *dtype;
-    t.layout = *lay;
-    t.device = to_pt2(m.dev);
-    t.requires_grad = m.requires_grad;
-    numbers(m.sizes, t.sizes);
-    numbers(m.strides, t.strides);
-    t.storage_offset = number(m.storage_offset);
-    if (!extras_.empty()) {
-      const std::string path = note_key("tensor_values/", name) + "#";
-      for (const auto& [key, json] : extras_)
-        if (key.starts_with(path)) t.extra.add(std::string(key.substr(path.size())), std::string(json));
-    }
-    return t;
-  }
-
-  /// Writes what is known of a value into the graph's tables, and gives its argument form.
-  pt2::argument define(value v) {
-    using arg = pt2::argument;
-    const auto& m = v.meta();
-    if (m.kind == value_kind::none) return arg::make<arg::tag::as_none>(true);
-    const std::string name(name_of_value(v));
-    switch (m.kind) {
-    case value_kind::sym_int: {
-      auto s = number(m.symbol);
-      if (s.is_as_expr() && !s.as_expr().hint && m.has_hint) s.as_expr().hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_int>(m.hint);
-      out_.sym_int_values.add(name, std::move(s));
-      return arg::make<arg::tag::as_sym_int>(pt2::sym_int_argument::make<pt2::sym_int_argument::tag::as_name>(name));
-    }
-    case value_kind::sym_float: {
-      using t = pt2::sym_float;
-      if (m.symbol.is_symbolic()) {
-        auto e = expression(m.symbol.as_expr());
-        if (!e.hint && m.has_hint) e.hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_float>(std::bit_cast<double>(m.hint));
-        out_.sym_float_values.add(name, t::make<t::tag::as_expr>(std::move(e)));
-      } else
-        out_.sym_float_values.add(name, t::make<t::tag::as_float>(std::bit_cast<double>(m.hint)));
-      return arg::make<arg::tag::as_sym_float>(pt2::sym_float_argument::make<pt2::sym_float_argument::tag::as_name>(name));
-    }
-    case value_kind::sym_bool: {
-      using t = pt2::sym_bool;
-      out_.sym_bool_values.add(name, m.symbol.is_symbolic() ? t::make<t::tag::as_expr>(expression(m.symbol.as_expr())) : t::make<t::tag::as_bool>(m.symbol.as_int() != 0));
-      return arg::make<arg::tag::as_sym_bool>(pt2::sym_bool_argument::make<pt2::sym_bool_argument::tag::as_name>(name));
-    }
-    case value_kind::custom_object: {
-      pt2::custom_obj_argument c;
-      c.name = name;
-      if (const auto it = custom_names_.find(name); it != custom_names_.end()) c.name = std::string(it->second);
-      c.class_fqn = std::string(g_.text(m.text));
-      pt2::custom_obj_argument a;
-      a.name = name;
-      a.class_fqn = c.class_fqn;
-      out_.custom_obj_values.add(name, std::move(c));
-      return arg::make<arg::tag::as_custom_obj>(std::move(a));
-    }
-    case value_kind::tensor: out_.tensor_values.add(name, tensor(m.tensor, name)); break;
-    default: break;
-    }
-    return arg::make<arg::tag::as_tensor>(tensor_named(name));
-  }
-  static pt2::tensor_argument tensor_named(std::string_view name) {
-    pt2::tensor_argument t;
-    t.name = std::string(name);
-    return t;
-  }
-
   // -- nodes
   void placeholder(node n, std::optional<pt2::argument> literal) {
     using arg = pt2::argument;
@@ -248,11 +78,20 @@ private:
     if (const auto text = g_.origin_text(n, note::literal); !text.empty()) {
       const auto rest = text.substr(1);
       switch (text[0]) {
-      case 'i': out_.inputs.push_back(arg::make<arg::tag::as_int>(to_number(rest))); break;
-      case 'b': out_.inputs.push_back(arg::make<arg::tag::as_bool>(rest == "1")); break;
-      case 'f': out_.inputs.push_back(arg::make<arg::tag::as_float>(std::bit_cast<double>(to_number(rest)))); break;
-      case 's': out_.inputs.push_back(arg::make<arg::tag::as_string>(std::string(rest))); break;
-      default: out_.inputs.push_back(arg::make<arg::tag::as_none>(true));
+      case 'i':
+        out_.inputs.push_back(arg::make<arg::tag::as_int>(to_number(rest)));
+        break;
+      case 'b':
+        out_.inputs.push_back(arg::make<arg::tag::as_bool>(rest == "1"));
+        break;
+      case 'f':
+        out_.inputs.push_back(arg::make<arg::tag::as_float>(std::bit_cast<double>(to_number(rest))));
+        break;
+      case 's':
+        out_.inputs.push_back(arg::make<arg::tag::as_string>(std::string(rest)));
+        break;
+      default:
+        out_.inputs.push_back(arg::make<arg::tag::as_none>(true));
       }
       return;
     }
@@ -261,7 +100,8 @@ private:
 
   void output(node n) {
     const auto tags = g_.origin_text(n, note::tags);
-    for (std::size_t i = 0; i != n.num_args(); ++i) out_.outputs.push_back(write(n, n.arg(i), nullptr, forced_tag(tags, i)));
+    for (std::size_t i = 0; i != n.num_args(); ++i)
+      out_.outputs.push_back(write(n, n.arg(i), nullptr, forced_tag(tags, i)));
   }
 
   const std::string& target_text(op_id o) {
@@ -282,14 +122,22 @@ private:
     bool extras = false;
     if (notes)
       for (const auto& e : notes->entries) {
-        if (e.key == key_args_) args = g_.text(e.text), has_args = true;
-        else if (e.key == key_tags_) tags = g_.text(e.text);
-        else if (e.key == key_results_) results = g_.text(e.text);
-        else if (e.key == key_target_) target = g_.text(e.text);
-        else if (e.key == key_hop_single_) hop_single = g_.text(e.text), has_hop_single = true;
-        else if (e.key == key_no_name_) no_name = true;
-        else if (g_.text(e.key).starts_with(note::extra)) extras = true;
-        else ++metadata;
+        if (e.key == key_args_)
+          args = g_.text(e.text), has_args = true;
+        else if (e.key == key_tags_)
+          tags = g_.text(e.text);
+        else if (e.key == key_results_)
+          results = g_.text(e.text);
+        else if (e.key == key_target_)
+          target = g_.text(e.text);
+        else if (e.key == key_hop_single_)
+          hop_single = g_.text(e.text), has_hop_single = true;
+        else if (e.key == key_no_name_)
+          no_name = true;
+        else if (g_.text(e.key).starts_with(note::extra))
+          extras = true;
+        else
+          ++metadata;
       }
     const bool higher_order = n.kind() == node_kind::call_higher_order;
     out.target = target.empty() ? target_text(n.op()) : std::string(target);
@@ -298,33 +146,41 @@ private:
     out.metadata.entries.reserve(metadata);
     if (metadata)
       for (const auto& e : notes->entries)
-        if (const auto key = g_.text(e.key); !key.starts_with(note::prefix)) out.metadata.add(std::string(key), std::string(g_.text(e.text)));
+        if (const auto key = g_.text(e.key); !key.starts_with(note::prefix))
+          out.metadata.add(std::string(key), std::string(g_.text(e.text)));
     if (has_hop_single) {
-      if (hop_single != "null") out.is_hop_single_tensor_return = hop_single == "true";
+      if (hop_single != "null")
+        out.is_hop_single_tensor_return = hop_single == "true";
     } else if (higher_order)
       out.is_hop_single_tensor_return = false;
-    if (!no_name) out.name = std::string(n.name().empty() && n.num_results() ? n.result().name() : n.name());
+    if (!no_name)
+      out.name = std::string(n.name().empty() && n.num_results() ? n.result().name() : n.name());
     if (extras)
       for (const auto& e : notes->entries) {
         const auto key = g_.text(e.key);
-        if (!key.starts_with(note::extra)) continue;
+        if (!key.starts_with(note::extra))
+          continue;
         auto path = key.substr(note::extra.size());
         const auto where = next_item(path, '#');
-        if (where.empty()) out.extra.add(std::string(path), std::string(g_.text(e.text)));
+        if (where.empty())
+          out.extra.add(std::string(path), std::string(g_.text(e.text)));
         else if (where.starts_with("inputs/")) {
           const auto i = static_cast<std::size_t>(to_number(where.substr(7)));
-          if (i < out.inputs.size()) out.inputs[i].extra.add(std::string(path), std::string(g_.text(e.text)));
+          if (i < out.inputs.size())
+            out.inputs[i].extra.add(std::string(path), std::string(g_.text(e.text)));
         }
       }
   }
 
-  void input(node n, pt2::node& out, std::size_t i, std::string_view name, std::optional<pt2::argument_kind> kind, const arg_type* type, std::string_view tags) {
+  void input(node n, pt2::node& out, std::size_t i, std::string_view name,
+             std::optional<pt2::argument_kind> kind, const arg_type* type, std::string_view tags) {
     pt2::named_argument& a = out.inputs.emplace_back();
     a.name = std::string(name);
     a.kind = kind;
     a.arg = write(n, n.arg(i), type, forced_tag(tags, i));
   }
-  void inputs(node n, pt2::node& out, bool noted, std::string_view names, std::string_view tags, bool higher_order) {
+  void inputs(node n, pt2::node& out, bool noted, std::string_view names, std::string_view tags,
+              bool higher_order) {
     const op_schema* schema = higher_order ? nullptr : schema_of(n.op());
     const std::size_t count = n.num_args();
     out.inputs.reserve(count);
@@ -342,7 +198,8 @@ private:
         }
         const auto& formal = schema->args[i];
         // Python fills positions in the order of the file: behind a gap only names are safe
-        input(n, out, i, formal.name, formal.kwarg_only || gap ? kind::keyword : kind::positional, &formal.type, tags);
+        input(n, out, i, formal.name, formal.kwarg_only || gap ? kind::keyword : kind::positional,
+              &formal.type, tags);
       }
       return;
     }
@@ -356,18 +213,25 @@ private:
       std::size_t i = position++;
       const arg_type* type = nullptr;
       if (schema) {
-        for (i = 0; i != schema->args.size() && schema->args[i].name != name;) ++i;
-        if (i == schema->args.size()) i = beyond++;
-        else type = &schema->args[i].type;
+        for (i = 0; i != schema->args.size() && schema->args[i].name != name;)
+          ++i;
+        if (i == schema->args.size())
+          i = beyond++;
+        else
+          type = &schema->args[i].type;
       }
-      if (i >= count || n.arg(i).form() == arg_form::absent) continue;
+      if (i >= count || n.arg(i).form() == arg_form::absent)
+        continue;
       done[i] = true;
-      input(n, out, i, name, how == "-" ? std::nullopt : std::optional(static_cast<kind>(to_number(how))), type, tags);
+      input(n, out, i, name, how == "-" ? std::nullopt : std::optional(static_cast<kind>(to_number(how))),
+            type, tags);
     }
     for (std::size_t i = 0; i != count; ++i) // what a pass has added since
       if (!done[i] && n.arg(i).form() != arg_form::absent) {
-        if (schema && i < schema->args.size()) input(n, out, i, schema->args[i].name, kind::keyword, &schema->args[i].type, tags);
-        else input(n, out, i, {}, kind::positional, nullptr, tags);
+        if (schema && i < schema->args.size())
+          input(n, out, i, schema->args[i].name, kind::keyword, &schema->args[i].type, tags);
+        else
+          input(n, out, i, {}, kind::positional, nullptr, tags);
       }
   }
 
@@ -382,19 +246,24 @@ private:
       }
       out.outputs.push_back(arg::make<arg::tag::as_tensors>(std::move(items)));
     };
-    if (n.returns_list()) return list(0, n.num_results());
+    if (n.returns_list())
+      return list(0, n.num_results());
     if (layout.empty()) {
       out.outputs.reserve(n.num_results());
-      for (std::size_t i = 0; i != n.num_results(); ++i) out.outputs.push_back(define(n.result(i)));
+      for (std::size_t i = 0; i != n.num_results(); ++i)
+        out.outputs.push_back(define(n.result(i)));
       return;
     }
     std::size_t at = 0;
     while (!layout.empty()) {
       const auto item = next_item(layout);
       const std::size_t count = item[0] == 'L' ? static_cast<std::size_t>(to_number(item.substr(1))) : 1;
-      if (at + count > n.num_results()) break;
-      if (item[0] == 'L') list(at, count);
-      else out.outputs.push_back(define(n.result(at)));
+      if (at + count > n.num_results())
+        break;
+      if (item[0] == 'L')
+        list(at, count);
+      else
+        out.outputs.push_back(define(n.result(at)));
       at += count;
     }
   }
@@ -403,14 +272,16 @@ private:
   static std::string_view forced_tag(std::string_view tags, std::size_t i) {
     while (!tags.empty()) {
       auto item = next_item(tags);
-      if (static_cast<std::size_t>(to_number(next_item(item, ':'))) == i) return item;
+      if (static_cast<std::size_t>(to_number(next_item(item, ':'))) == i)
+        return item;
     }
     return {};
   }
   static pt2::argument::tag tag_of(std::string_view name) {
     using arg = pt2::argument;
     for (std::size_t i = 1; i != std::size(arg::tag_names); ++i)
-      if (arg::tag_names[i] == name) return static_cast<arg::tag>(i);
+      if (arg::tag_names[i] == name)
+        return static_cast<arg::tag>(i);
     return arg::tag::unknown;
   }
   std::string name_in(arg_view a) const { return std::string(name_of_value(a.as_value())); }
@@ -423,17 +294,25 @@ private:
     case arg_form::absent:
     case arg_form::none:
       if (want == tag::as_optional_tensor)
-        return arg::make<tag::as_optional_tensor>(pt2::optional_tensor_argument::make<pt2::optional_tensor_argument::tag::as_none>(true));
+        return arg::make<tag::as_optional_tensor>(
+            pt2::optional_tensor_argument::make<pt2::optional_tensor_argument::tag::as_none>(true));
       return arg::make<tag::as_none>(true);
-    case arg_form::value: return of_value(a.as_value(), want);
+    case arg_form::value:
+      return of_value(a.as_value(), want);
     case arg_form::integer:
-      if (want == tag::as_sym_int) return arg::make<tag::as_sym_int>(pt2::sym_int_argument::make<pt2::sym_int_argument::tag::as_int>(a.as_int()));
+      if (want == tag::as_sym_int)
+        return arg::make<tag::as_sym_int>(
+            pt2::sym_int_argument::make<pt2::sym_int_argument::tag::as_int>(a.as_int()));
       return arg::make<tag::as_int>(a.as_int());
     case arg_form::floating:
-      if (want == tag::as_sym_float) return arg::make<tag::as_sym_float>(pt2::sym_float_argument::make<pt2::sym_float_argument::tag::as_float>(a.as_double()));
+      if (want == tag::as_sym_float)
+        return arg::make<tag::as_sym_float>(
+            pt2::sym_float_argument::make<pt2::sym_float_argument::tag::as_float>(a.as_double()));
       return arg::make<tag::as_float>(a.as_double());
     case arg_form::boolean:
-      if (want == tag::as_sym_bool) return arg::make<tag::as_sym_bool>(pt2::sym_bool_argument::make<pt2::sym_bool_argument::tag::as_bool>(a.as_bool()));
+      if (want == tag::as_sym_bool)
+        return arg::make<tag::as_sym_bool>(
+            pt2::sym_bool_argument::make<pt2::sym_bool_argument::tag::as_bool>(a.as_bool()));
       return arg::make<tag::as_bool>(a.as_bool());
     case arg_form::complex: {
       pt2::complex_value c;
@@ -442,27 +321,38 @@ private:
       return arg::make<tag::as_complex>(std::move(c));
     }
     case arg_form::string:
-      if (want == tag::as_operator) return arg::make<tag::as_operator>(std::string(a.as_string()));
+      if (want == tag::as_operator)
+        return arg::make<tag::as_operator>(std::string(a.as_string()));
       return arg::make<tag::as_string>(std::string(a.as_string()));
     case arg_form::scalar_type: {
       const auto t = map_to(scalar_type_map, a.as_dtype());
-      if (!t) refuse(n, "the archive has no number for the element type of an argument", "use another element type");
+      if (!t)
+        refuse(n, "the archive has no number for the element type of an argument",
+               "use another element type");
       return arg::make<tag::as_scalar_type>(*t);
     }
     case arg_form::layout: {
       const auto t = map_to(layout_map, a.as_layout());
-      if (!t) refuse(n, "the archive has no number for the layout of an argument", "use another layout");
+      if (!t)
+        refuse(n, "the archive has no number for the layout of an argument", "use another layout");
       return arg::make<tag::as_layout>(*t);
     }
-    case arg_form::memory_format: return arg::make<tag::as_memory_format>(map_to(memory_format_map, a.as_memory_format()).value_or(pt2::memory_format::unknown));
-    case arg_form::device: return arg::make<tag::as_device>(to_pt2(a.as_device()));
+    case arg_form::memory_format:
+      return arg::make<tag::as_memory_format>(
+          map_to(memory_format_map, a.as_memory_format()).value_or(pt2::memory_format::unknown));
+    case arg_form::device:
+      return arg::make<tag::as_device>(to_pt2(a.as_device()));
     case arg_form::symbolic:
-      refuse(n, "an argument is the expression " + sym_text(a.as_sym_int().as_expr()) + ", which no node computes, and archives hold values only",
+      refuse(n,
+             "an argument is the expression " + sym_text(a.as_sym_int().as_expr()) +
+                 ", which no node computes, and archives hold values only",
              "run the pass that computes sizes by nodes before saving");
-    case arg_form::list: return list(n, a, type, want);
+    case arg_form::list:
+      return list(n, a, type, want);
     case arg_form::dict: {
       pt2::dict<arg> d;
-      for (std::size_t i = 0; i + 1 < a.size(); i += 2) d.add(std::string(a[i].as_string()), write(n, a[i + 1], nullptr, {}));
+      for (std::size_t i = 0; i + 1 < a.size(); i += 2)
+        d.add(std::string(a[i].as_string()), write(n, a[i + 1], nullptr, {}));
       return arg::make<tag::as_string_to_argument>(std::move(d));
     }
     case arg_form::subgraph: {
@@ -471,7 +361,8 @@ private:
       graph_writer(a.subgraph(), *s.graph, targets_).write({});
       return arg::make<tag::as_graph>(std::move(s));
     }
-    case arg_form::op: return arg::make<tag::as_operator>(target_text(a.as_op()));
+    case arg_form::op:
+      return arg::make<tag::as_operator>(target_text(a.as_op()));
     case arg_form::opaque: {
       auto text = a.as_opaque();
       const auto name = next_item(text, '\n');
@@ -488,51 +379,78 @@ private:
     const auto& m = v.meta();
     if (want == tag::unknown) {
       switch (m.kind) {
-      case value_kind::sym_int: want = tag::as_sym_int; break;
-      case value_kind::sym_float: want = tag::as_sym_float; break;
-      case value_kind::sym_bool: want = tag::as_sym_bool; break;
-      case value_kind::custom_object: want = tag::as_custom_obj; break;
-      default: break;
+      case value_kind::sym_int:
+        want = tag::as_sym_int;
+        break;
+      case value_kind::sym_float:
+        want = tag::as_sym_float;
+        break;
+      case value_kind::sym_bool:
+        want = tag::as_sym_bool;
+        break;
+      case value_kind::custom_object:
+        want = tag::as_custom_obj;
+        break;
+      default:
+        break;
       }
     }
     switch (want) {
-    case tag::as_sym_int: return arg::make<tag::as_sym_int>(pt2::sym_int_argument::make<pt2::sym_int_argument::tag::as_name>(std::move(name)));
-    case tag::as_sym_float: return arg::make<tag::as_sym_float>(pt2::sym_float_argument::make<pt2::sym_float_argument::tag::as_name>(std::move(name)));
-    case tag::as_sym_bool: return arg::make<tag::as_sym_bool>(pt2::sym_bool_argument::make<pt2::sym_bool_argument::tag::as_name>(std::move(name)));
+    case tag::as_sym_int:
+      return arg::make<tag::as_sym_int>(
+          pt2::sym_int_argument::make<pt2::sym_int_argument::tag::as_name>(std::move(name)));
+    case tag::as_sym_float:
+      return arg::make<tag::as_sym_float>(
+          pt2::sym_float_argument::make<pt2::sym_float_argument::tag::as_name>(std::move(name)));
+    case tag::as_sym_bool:
+      return arg::make<tag::as_sym_bool>(
+          pt2::sym_bool_argument::make<pt2::sym_bool_argument::tag::as_name>(std::move(name)));
     case tag::as_custom_obj: {
       pt2::custom_obj_argument c;
       c.name = std::move(name);
-      if (m.kind == value_kind::custom_object) c.class_fqn = std::string(g_.text(m.text));
+      if (m.kind == value_kind::custom_object)
+        c.class_fqn = std::string(g_.text(m.text));
       return arg::make<tag::as_custom_obj>(std::move(c));
     }
     case tag::as_optional_tensor:
-      return arg::make<tag::as_optional_tensor>(pt2::optional_tensor_argument::make<pt2::optional_tensor_argument::tag::as_tensor>(tensor_named(name)));
-    default: return arg::make<tag::as_tensor>(tensor_named(name));
+      return arg::make<tag::as_optional_tensor>(
+          pt2::optional_tensor_argument::make<pt2::optional_tensor_argument::tag::as_tensor>(
+              tensor_named(name)));
+    default:
+      return arg::make<tag::as_tensor>(tensor_named(name));
     }
   }
 
   pt2::argument list(node n, arg_view a, const arg_type* type, pt2::argument::tag want) {
     using arg = pt2::argument;
     using tag = arg::tag;
-    if (want == tag::unknown) want = list_tag(held_items{a}, type);
+    if (want == tag::unknown)
+      want = list_tag(held_items{a}, type);
     const auto each = [&](auto&& make) {
       std::vector<std::decay_t<decltype(make(a))>> out;
       out.reserve(a.size());
-      for (std::size_t i = 0; i != a.size(); ++i) out.push_back(make(a[i]));
+      for (std::size_t i = 0; i != a.size(); ++i)
+        out.push_back(make(a[i]));
       return out;
     };
     const auto row = [](arg_view list, auto&& make) {
       std::vector<std::decay_t<decltype(make(list))>> out;
-      for (std::size_t i = 0; i != list.size(); ++i) out.push_back(make(list[i]));
+      for (std::size_t i = 0; i != list.size(); ++i)
+        out.push_back(make(list[i]));
       return out;
     };
     const auto tensor_item = [&](arg_view x) { return tensor_named(name_of_value(x.as_value())); };
     switch (want) {
-    case tag::as_bools: return arg::make<tag::as_bools>(each([](arg_view x) { return x.as_bool(); }));
-    case tag::as_ints: return arg::make<tag::as_ints>(each([](arg_view x) { return x.as_int(); }));
-    case tag::as_floats: return arg::make<tag::as_floats>(each([](arg_view x) { return x.as_double(); }));
-    case tag::as_strings: return arg::make<tag::as_strings>(each([](arg_view x) { return std::string(x.as_string()); }));
-    case tag::as_tensors: return arg::make<tag::as_tensors>(each(tensor_item));
+    case tag::as_bools:
+      return arg::make<tag::as_bools>(each([](arg_view x) { return x.as_bool(); }));
+    case tag::as_ints:
+      return arg::make<tag::as_ints>(each([](arg_view x) { return x.as_int(); }));
+    case tag::as_floats:
+      return arg::make<tag::as_floats>(each([](arg_view x) { return x.as_double(); }));
+    case tag::as_strings:
+      return arg::make<tag::as_strings>(each([](arg_view x) { return std::string(x.as_string()); }));
+    case tag::as_tensors:
+      return arg::make<tag::as_tensors>(each(tensor_item));
     case tag::as_sym_ints:
       return arg::make<tag::as_sym_ints>(each([&](arg_view x) {
         using s = pt2::sym_int_argument;
@@ -553,27 +471,28 @@ private:
         using s = pt2::optional_tensor_argument;
         return x.is_value() ? s::make<s::tag::as_tensor>(tensor_item(x)) : s::make<s::tag::as_none>(true);
       }));
-    case tag::as_nested_tensors: return arg::make<tag::as_nested_tensors>(each([&](arg_view x) { return row(x, tensor_item); }));
-    case tag::as_int_lists: return arg::make<tag::as_int_lists>(each([&](arg_view x) { return row(x, [](arg_view y) { return y.as_int(); }); }));
-    case tag::as_float_lists: return arg::make<tag::as_float_lists>(each([&](arg_view x) { return row(x, [](arg_view y) { return y.as_double(); }); }));
+    case tag::as_nested_tensors:
+      return arg::make<tag::as_nested_tensors>(each([&](arg_view x) { return row(x, tensor_item); }));
+    case tag::as_int_lists:
+      return arg::make<tag::as_int_lists>(
+          each([&](arg_view x) { return row(x, [](arg_view y) { return y.as_int(); }); }));
+    case tag::as_float_lists:
+      return arg::make<tag::as_float_lists>(
+          each([&](arg_view x) { return row(x, [](arg_view y) { return y.as_double(); }); }));
     case tag::as_custom_obj: {
       pt2::custom_obj_argument c;
       c.name = std::string(a[0].as_string());
       c.class_fqn = std::string(a[1].as_string());
       return arg::make<tag::as_custom_obj>(std::move(c));
     }
-    default: refuse(n, "a list mixes elements that no form of the archive holds together", "split the list, or compute the odd element by a node");
+    default:
+      refuse(n, "a list mixes elements that no form of the archive holds together",
+             "split the list, or compute the odd element by a node");
     }
   }
 
-  const graph_storage& g_;
-  pt2::graph& out_;
   target_texts& targets_;
   str_id key_args_, key_tags_, key_results_, key_target_, key_hop_single_, key_no_name_;
-  std::unordered_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
-  std::vector<std::pair<std::string_view, std::string_view>> extras_;
-  std::unordered_map<const expr*, written_expression> expressions_;
-  std::unordered_map<const expr*, std::optional<std::int64_t>> derived_;
 };
 
 } // namespace espalier::detail

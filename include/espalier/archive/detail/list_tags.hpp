@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Which member of the archive's argument union Python's serializer chooses for a list (`torch/_export/serde/
-// serialize.py`: serialize_input): by what is in it, and for an empty one by the schema. The reader asks it to notice
-// unusual forms, the writer to choose.
+// serialize.py`: serialize_input): by what is in it, and for an empty one by the schema. The reader asks it
+// to notice unusual forms, the writer to choose.
 #pragma once
 
 #include <espalier/archive/schema.hpp>
@@ -37,17 +37,26 @@ struct held_items {
 
 inline pt2::argument::tag empty_list_tag(const arg_type* type) noexcept {
   using tag = pt2::argument::tag;
-  if (!type) return tag::as_tensors;
-  if (type->list_depth >= 2) return type->kind == arg_kind::floating ? tag::as_float_lists : type->kind == arg_kind::tensor ? tag::as_nested_tensors : tag::as_int_lists;
+  if (!type)
+    return tag::as_tensors;
+  if (type->list_depth >= 2)
+    return type->kind == arg_kind::floating ? tag::as_float_lists
+           : type->kind == arg_kind::tensor ? tag::as_nested_tensors
+                                            : tag::as_int_lists;
   switch (type->kind) {
   case arg_kind::boolean:
-  case arg_kind::sym_bool: return tag::as_bools;
+  case arg_kind::sym_bool:
+    return tag::as_bools;
   case arg_kind::integer:
-  case arg_kind::sym_integer: return tag::as_ints;
+  case arg_kind::sym_integer:
+    return tag::as_ints;
   case arg_kind::floating:
-  case arg_kind::sym_float: return tag::as_floats;
-  case arg_kind::string: return tag::as_strings;
-  default: return tag::as_tensors;
+  case arg_kind::sym_float:
+    return tag::as_floats;
+  case arg_kind::string:
+    return tag::as_strings;
+  default:
+    return tag::as_tensors;
   }
 }
 
@@ -55,7 +64,8 @@ inline pt2::argument::tag empty_list_tag(const arg_type* type) noexcept {
 template <class Items>
 pt2::argument::tag list_tag(const Items& items, const arg_type* type) {
   using tag = pt2::argument::tag;
-  if (items.size() == 0) return empty_list_tag(type);
+  if (items.size() == 0)
+    return empty_list_tag(type);
   bool bools = true, ints = true, floats = true, strings = true;
   bool sym_ints = true, sym_floats = true, sym_bools = true, values = true, optional = true;
   bool lists = true, value_lists = true, int_lists = true, float_lists = true;
@@ -81,18 +91,30 @@ pt2::argument::tag list_tag(const Items& items, const arg_type* type) {
       }
     }
   }
-  if (bools) return tag::as_bools;
-  if (ints) return tag::as_ints;
-  if (floats) return tag::as_floats;
-  if (strings) return tag::as_strings;
-  if (sym_ints) return tag::as_sym_ints;
-  if (sym_floats) return tag::as_sym_floats;
-  if (sym_bools) return tag::as_sym_bools;
-  if (values) return tag::as_tensors;
-  if (lists && value_lists) return tag::as_nested_tensors;
-  if (optional) return tag::as_optional_tensors;
-  if (lists && int_lists) return tag::as_int_lists;
-  if (lists && float_lists) return tag::as_float_lists;
+  if (bools)
+    return tag::as_bools;
+  if (ints)
+    return tag::as_ints;
+  if (floats)
+    return tag::as_floats;
+  if (strings)
+    return tag::as_strings;
+  if (sym_ints)
+    return tag::as_sym_ints;
+  if (sym_floats)
+    return tag::as_sym_floats;
+  if (sym_bools)
+    return tag::as_sym_bools;
+  if (values)
+    return tag::as_tensors;
+  if (lists && value_lists)
+    return tag::as_nested_tensors;
+  if (optional)
+    return tag::as_optional_tensors;
+  if (lists && int_lists)
+    return tag::as_int_lists;
+  if (lists && float_lists)
+    return tag::as_float_lists;
   return tag::unknown;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// What an archive says of values (`tensor_values`, `sym_int_values`, ...), as the metas of a graph. Expressions are
-// parsed once; the hints of symbols become notes of the graph.
+// What an archive says of values (`tensor_values`, `sym_int_values`, ...), as the metas of a graph.
+// Expressions are parsed once; the hints of symbols become notes of the graph.
 #pragma once
 
 #include <espalier/archive/detail/notes.hpp>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Symbolic expressions of an archive (SymPy's srepr), parsed once for each text: a graph repeats a handful of sizes on
-// thousands of values.
+// Symbolic expressions of an archive (SymPy's srepr), parsed once for each text: a graph repeats a handful of
+// sizes on thousands of values.
 #pragma once
 
 #include <espalier/support/error.hpp>
@@ -25,7 +25,8 @@ public:
   };
   /// References stay valid. Throws `error` (archive) with the place when the text is not understood.
   const parsed& parse(const std::string& text, std::string_view place) {
-    if (last_ && last_->first == text) return last_->second;
+    if (last_ && last_->first == text)
+      return last_->second;
     auto it = by_text_.find(text);
     if (it == by_text_.end()) {
       parsed p;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Stage: give every node and value its canonical name. `placeholder_naming_pass` of `torch/_export/utils.py`, for what
-// the placeholders left free.
+// Stage: give every node and value its canonical name. `placeholder_naming_pass` of `torch/_export/utils.py`,
+// for what the placeholders left free.
 #pragma once
 
 #include <espalier/exporting/exporter.hpp>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Stage: flatten the example inputs into leaves with names, and make their tree spec. `_process_export_inputs` and
+// Stage: flatten the example inputs into leaves with names, and make their tree spec.
+// `_process_export_inputs` and
 // `_get_forward_arg_names` of `torch/export/_trace.py`.
 #pragma once
 
@@ -25,13 +26,15 @@ struct bind_inputs {
           const auto one = [&]<class T>(const example_input<T>& x) {
             pytree<T>::flatten(x.value, detail::path_atom(x.name), job.leaves);
             (x.keyword ? keyword : positional).push_back(pytree<T>::spec(x.value));
-            if (x.keyword) keys.push_back(x.name);
+            if (x.keyword)
+              keys.push_back(x.name);
             job.arg_names.push_back(x.name);
           };
           (one(in), ...);
         },
         job.inputs.all);
-    job.in_spec = tree_spec::tuple({tree_spec::tuple(std::move(positional)), tree_spec::dict(keys, std::move(keyword))});
+    job.in_spec = tree_spec::tuple(
+        {tree_spec::tuple(std::move(positional)), tree_spec::dict(keys, std::move(keyword))});
   }
 };
 

@@ -11,25 +11,37 @@
 namespace espalier {
 namespace detail {
 
-/// The torch::nn::Module behind a model: a holder, a shared pointer, the module itself; null for a plain callable.
+/// The torch::nn::Module behind a model: a holder, a shared pointer, the module itself; null for a plain
+/// callable.
 template <class Model>
 torch::nn::Module* module_of(Model& m) {
-  if constexpr (std::derived_from<Model, torch::nn::Module>) return &m;
-  else if constexpr (requires { m.ptr(); }) return m.ptr().get();
-  else if constexpr (requires { *m; requires std::derived_from<std::remove_cvref_t<decltype(*m)>, torch::nn::Module>; }) return &*m;
-  else return nullptr;
+  if constexpr (std::derived_from<Model, torch::nn::Module>)
+    return &m;
+  else if constexpr (requires { m.ptr(); })
+    return m.ptr().get();
+  else if constexpr (requires {
+                       *m;
+                       requires std::derived_from<std::remove_cvref_t<decltype(*m)>, torch::nn::Module>;
+                     })
+    return &*m;
+  else
+    return nullptr;
 }
 
 /// Depth first, in order of registration; every name of a shared module is listed.
-inline void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job, std::vector<model_state>& buffers) {
+inline void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job,
+                       std::vector<model_state>& buffers) {
   job.modules.push_back({prefix, m.name()});
   const std::string dot = prefix.empty() ? "" : prefix + ".";
   for (auto& p : m.named_parameters(/*recurse=*/false))
-    if (p.value().defined()) job.state.push_back({dot + p.key(), p.value(), true, true});
+    if (p.value().defined())
+      job.state.push_back({dot + p.key(), p.value(), true, true});
   for (auto& b : m.named_buffers(/*recurse=*/false))
     if (b.value().defined())
-      buffers.push_back({dot + b.key(), b.value(), false, job.options.non_persistent_buffers.count(dot + b.key()) == 0});
-  for (auto& c : m.named_children()) list_state(*c.value(), dot + c.key(), job, buffers);
+      buffers.push_back(
+          {dot + b.key(), b.value(), false, job.options.non_persistent_buffers.count(dot + b.key()) == 0});
+  for (auto& c : m.named_children())
+    list_state(*c.value(), dot + c.key(), job, buffers);
 }
 
 } // namespace detail
@@ -55,10 +67,12 @@ struct bind_state {
     detail::list_state(*root, "", job, buffers);
     for (auto& name : job.options.non_persistent_buffers) {
       bool found = false;
-      for (auto& b : buffers) found = found || b.fqn == name;
+      for (auto& b : buffers)
+        found = found || b.fqn == name;
       if (!found)
-        fail(error_kind::usage, "export_options::non_persistent_buffers names '" + name + "', but the model has no such buffer", "export_program",
-             "use a name that named_buffers() lists");
+        fail(error_kind::usage,
+             "export_options::non_persistent_buffers names '" + name + "', but the model has no such buffer",
+             "export_program", "use a name that named_buffers() lists");
     }
     job.state.insert(job.state.end(), buffers.begin(), buffers.end());
   }

@@ -15,31 +15,51 @@ namespace detail {
 
 /// A literal as a signature holds it.
 inline constant_value to_constant(const c10::IValue& v) {
-  if (v.isBool()) return v.toBool();
-  if (v.isInt()) return v.toInt();
-  if (v.isDouble()) return v.toDouble();
-  if (v.isString()) return v.toStringRef();
+  if (v.isBool())
+    return v.toBool();
+  if (v.isInt())
+    return v.toInt();
+  if (v.isDouble())
+    return v.toDouble();
+  if (v.isString())
+    return v.toStringRef();
   return std::monostate{};
 }
 inline constant_value to_constant(arg_view a) {
   switch (a.form()) {
-  case arg_form::boolean: return a.as_bool();
-  case arg_form::integer: return a.as_int();
-  case arg_form::floating: return a.as_double();
-  case arg_form::string: return std::string(a.as_string());
-  default: return std::monostate{};
+  case arg_form::boolean:
+    return a.as_bool();
+  case arg_form::integer:
+    return a.as_int();
+  case arg_form::floating:
+    return a.as_double();
+  case arg_form::string:
+    return std::string(a.as_string());
+  default:
+    return std::monostate{};
   }
 }
 inline io_argument io_of(value v) {
   io_argument a;
   a.name = v.name();
   switch (v.meta().kind) {
-  case value_kind::sym_int: a.form = io_form::sym_int; break;
-  case value_kind::sym_float: a.form = io_form::sym_float; break;
-  case value_kind::sym_bool: a.form = io_form::sym_bool; break;
-  case value_kind::custom_object: a.form = io_form::custom_object; break;
-  case value_kind::token: a.form = io_form::token; break;
-  default: a.form = io_form::tensor;
+  case value_kind::sym_int:
+    a.form = io_form::sym_int;
+    break;
+  case value_kind::sym_float:
+    a.form = io_form::sym_float;
+    break;
+  case value_kind::sym_bool:
+    a.form = io_form::sym_bool;
+    break;
+  case value_kind::custom_object:
+    a.form = io_form::custom_object;
+    break;
+  case value_kind::token:
+    a.form = io_form::token;
+    break;
+  default:
+    a.form = io_form::tensor;
   }
   return a;
 }
@@ -62,7 +82,8 @@ struct describe {
     const graph_storage& g = job.traced.graph;
     std::unordered_map<std::string, bool> persistent;
     for (auto& s : job.state)
-      if (!s.is_parameter) persistent[s.fqn] = s.persistent;
+      if (!s.is_parameter)
+        persistent[s.fqn] = s.persistent;
 
     auto& sig = job.info.signature;
     std::size_t leaf = 0, at = 0;
@@ -72,7 +93,8 @@ struct describe {
       spec.arg = detail::io_of(n.result());
       spec.target = at < job.traced.targets.size() ? job.traced.targets[at] : std::string{};
       if (spec.kind == input_kind::buffer)
-        if (const auto p = persistent.find(spec.target); p != persistent.end()) spec.persistent = p->second;
+        if (const auto p = persistent.find(spec.target); p != persistent.end())
+          spec.persistent = p->second;
       if (spec.kind == input_kind::user_input) {
         const auto& v = job.leaves[leaf++].value;
         if (!v.isTensor()) {
@@ -99,7 +121,8 @@ struct describe {
     for (auto& m : job.modules) {
       module_call_entry e;
       e.fqn = m.fqn;
-      if (m.fqn.empty()) e.signature = module_call_signature{{}, {}, job.in_spec, job.out_spec, job.arg_names};
+      if (m.fqn.empty())
+        e.signature = module_call_signature{{}, {}, job.in_spec, job.out_spec, job.arg_names};
       job.info.module_calls.push_back(std::move(e));
     }
     job.info.verifier = "TRAINING";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Stage: run the model under the tracer. The example tensors and the state go in, stand-ins reach the model, the graph
-// comes out. `_export_to_aten_ir_make_fx` and `_make_fx_helper` of `torch/export/_trace.py`.
+// Stage: run the model under the tracer. The example tensors and the state go in, stand-ins reach the model,
+// the graph comes out. `_export_to_aten_ir_make_fx` and `_make_fx_helper` of `torch/export/_trace.py`.
 #pragma once
 
 #include <espalier/exporting/exporter.hpp>
@@ -19,12 +19,15 @@ namespace detail {
 /// Calls a module's `forward`, or the callable itself.
 template <class Model, class... A>
 decltype(auto) call_model(Model& m, A&&... a) {
-  if constexpr (requires { m.forward(static_cast<A&&>(a)...); }) return m.forward(static_cast<A&&>(a)...);
-  else if constexpr (requires { m->forward(static_cast<A&&>(a)...); }) return m->forward(static_cast<A&&>(a)...);
+  if constexpr (requires { m.forward(static_cast<A&&>(a)...); })
+    return m.forward(static_cast<A&&>(a)...);
+  else if constexpr (requires { m->forward(static_cast<A&&>(a)...); })
+    return m->forward(static_cast<A&&>(a)...);
   else {
-    static_assert(std::invocable<Model&, A...>,
-                  "espalier: export_program(model, inputs(...)): the model can be called neither as model.forward(inputs...) nor as "
-                  "model(inputs...) with the types of the example inputs; pass one example input for each parameter, of its type");
+    static_assert(std::invocable<Model&, A...>, "espalier: export_program(model, inputs(...)): the model can "
+                                                "be called neither as model.forward(inputs...) nor as "
+                                                "model(inputs...) with the types of the example inputs; pass "
+                                                "one example input for each parameter, of its type");
     return m(static_cast<A&&>(a)...);
   }
 }
@@ -41,7 +44,8 @@ class placeholder_namer {
 public:
   std::string operator()(const std::string& wished) {
     std::string name = wished;
-    for (int n = 1; !names_.reserve(name); ++n) name = wished + "_" + std::to_string(n);
+    for (int n = 1; !names_.reserve(name); ++n)
+      name = wished + "_" + std::to_string(n);
     return name;
   }
 
@@ -49,11 +53,13 @@ private:
   name_space names_;
 };
 
-/// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their names first.
+/// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their
+/// names first.
 inline std::vector<traced_input> placeholders_of(const export_job_data& job) {
   placeholder_namer fresh;
   std::vector<std::string> user_names;
-  for (auto& leaf : job.leaves) user_names.push_back(fresh(leaf.path));
+  for (auto& leaf : job.leaves)
+    user_names.push_back(fresh(leaf.path));
   std::vector<traced_input> all;
   for (auto& s : job.state) {
     traced_input t;
@@ -65,7 +71,8 @@ inline std::vector<traced_input> placeholders_of(const export_job_data& job) {
   }
   for (std::size_t i = 0; i != job.leaves.size(); ++i) {
     traced_input t;
-    if (job.leaves[i].value.isTensor()) t.real = job.leaves[i].value.toTensor(); // a literal has no tensor: a placeholder without uses
+    if (job.leaves[i].value.isTensor())
+      t.real = job.leaves[i].value.toTensor(); // a literal has no tensor: a placeholder without uses
     t.kind = input_kind::user_input;
     t.name = user_names[i];
     all.push_back(std::move(t));
@@ -77,7 +84,8 @@ inline std::vector<traced_input> placeholders_of(const export_job_data& job) {
 
 namespace stage {
 
-/// Needs bound inputs and state; gives `traced`: the graph, the lifted constants, the flat outputs and their spec.
+/// Needs bound inputs and state; gives `traced`: the graph, the lifted constants, the flat outputs and their
+/// spec.
 struct record {
   static constexpr const char* name = "record";
   using needs = facts<fact::inputs_bound, fact::state_bound>;
@@ -86,30 +94,35 @@ struct record {
   template <class Job>
   static void run(Job& job) {
     using result = typename detail::model_result<typename Job::model_type, typename Job::inputs_type>::type;
-    static_assert(pytree_type<result>,
-                  "espalier: export_program: the result type of forward cannot be flattened into tensors and numbers; return tensors, numbers, "
-                  "optionals, tuples, vectors, maps with string keys, or a struct adapted with BOOST_HANA_ADAPT_STRUCT");
+    static_assert(pytree_type<result>, "espalier: export_program: the result type of forward cannot be "
+                                       "flattened into tensors and numbers; return tensors, numbers, "
+                                       "optionals, tuples, vectors, maps with string keys, or a struct "
+                                       "adapted with BOOST_HANA_ADAPT_STRUCT");
     const auto placeholders = detail::placeholders_of(job);
     const std::size_t num_state = job.state.size();
     const auto body = [&](const std::vector<at::Tensor>& fakes) {
       std::vector<c10::IValue> leaves;
       for (std::size_t i = 0; i != job.leaves.size(); ++i)
-        leaves.push_back(job.leaves[i].value.isTensor() ? c10::IValue(fakes[num_state + i]) : job.leaves[i].value);
+        leaves.push_back(job.leaves[i].value.isTensor() ? c10::IValue(fakes[num_state + i])
+                                                        : job.leaves[i].value);
       auto standins = job.inputs.all;
       leaf_reader in(leaves);
       std::apply([&](auto&... x) { (replace_leaves(x.value, in), ...); }, standins);
-      const result out = std::apply([&](auto&... x) -> result { return detail::call_model(job.model, x.value...); }, standins);
+      const result out = std::apply(
+          [&](auto&... x) -> result { return detail::call_model(job.model, x.value...); }, standins);
       std::vector<tree_leaf> flat;
       pytree<result>::flatten(out, std::string{}, flat);
       job.out_spec = pytree<result>::spec(out);
       std::vector<c10::IValue> values;
-      for (auto& leaf : flat) values.push_back(std::move(leaf.value));
+      for (auto& leaf : flat)
+        values.push_back(std::move(leaf.value));
       return values;
     };
     trace_options options;
     options.stack_traces = job.options.stack_traces;
     options.strict = job.options.strict;
-    for (auto& m : job.modules) options.modules.push_back({m.fqn, m.type});
+    for (auto& m : job.modules)
+      options.modules.push_back({m.fqn, m.type});
     job.traced = trace(placeholders, body, options);
   }
 };

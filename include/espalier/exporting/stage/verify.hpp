@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Stage: hold the graph and its signature against the rules of the training dialect. `_verify_nn_module_stack`,
+// Stage: hold the graph and its signature against the rules of the training dialect.
+// `_verify_nn_module_stack`,
 // `_verify_stack_trace`, `_verify_placeholder_names` of `torch/export/_trace.py` and `TrainingIRVerifier`.
 #pragma once
 
@@ -24,7 +25,8 @@ struct verify {
     verify_or_throw<training_ir>(job.traced.graph);
     for (node n : nodes(job.traced.graph))
       if (n.is_call() && job.traced.graph.origin_text(n, "nn_module_stack").empty())
-        fail(error_kind::verification, "a call has no module stack", "node '" + std::string(n.name()) + "'", "this is a defect of the tracer: report it");
+        fail(error_kind::verification, "a call has no module stack", "node '" + std::string(n.name()) + "'",
+             "this is a defect of the tracer: report it");
   }
 };
 

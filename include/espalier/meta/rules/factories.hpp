@@ -3,27 +3,35 @@
 #pragma once
 
 #include <espalier/meta/promotion.hpp>
-#include <espalier/meta/strides.hpp>
 #include <espalier/meta/rules/views.hpp>
+#include <espalier/meta/strides.hpp>
 
 namespace espalier::shape_rules {
 
 /// `empty.memory_format(size, dtype, layout, device, pin_memory, memory_format)`.
 constexpr rule_result empty(const rule_args& a) {
   auto m = make_meta(a.dtype(1).value_or(scalar_type::f32), a.ints(0), a.dev(3).value_or(cpu_device));
-  if (const auto f = a.format(5)) m.strides = strides_for(m.sizes, *f);
+  if (const auto f = a.format(5))
+    m.strides = strides_for(m.sizes, *f);
   return m;
 }
 /// `zeros(size, dtype, layout, device, ...)`, `ones`, `rand`, `randn`.
-constexpr rule_result filled(const rule_args& a) { return make_meta(a.dtype(1).value_or(scalar_type::f32), a.ints(0), a.dev(3).value_or(cpu_device)); }
+constexpr rule_result filled(const rule_args& a) {
+  return make_meta(a.dtype(1).value_or(scalar_type::f32), a.ints(0), a.dev(3).value_or(cpu_device));
+}
 /// `full(size, fill_value, dtype, layout, device, ...)`: the dtype of the value unless one is named.
 constexpr rule_result full(const rule_args& a) {
   const auto f = a.raw(1).form;
-  const scalar_type t = f == meta_form::boolean ? scalar_type::b8 : f == meta_form::integer ? scalar_type::i64 : f == meta_form::complex ? scalar_type::c64 : scalar_type::f32;
+  const scalar_type t = f == meta_form::boolean   ? scalar_type::b8
+                        : f == meta_form::integer ? scalar_type::i64
+                        : f == meta_form::complex ? scalar_type::c64
+                                                  : scalar_type::f32;
   return make_meta(a.dtype(2).value_or(t), a.ints(0), a.dev(4).value_or(cpu_device));
 }
 /// `scalar_tensor(s, dtype, layout, device)`.
-constexpr rule_result scalar_tensor(const rule_args& a) { return make_meta(a.dtype(1).value_or(scalar_type::f32), {}, a.dev(3).value_or(cpu_device)); }
+constexpr rule_result scalar_tensor(const rule_args& a) {
+  return make_meta(a.dtype(1).value_or(scalar_type::f32), {}, a.dev(3).value_or(cpu_device));
+}
 namespace detail {
 /// `randint`, `randperm`, `eye`: dtype at `T`, device two further.
 constexpr tensor_meta factory(const rule_args& a, sym_ints sizes, std::size_t t, scalar_type dflt) {
@@ -31,28 +39,36 @@ constexpr tensor_meta factory(const rule_args& a, sym_ints sizes, std::size_t t,
 }
 constexpr double number(const rule_args& a, std::size_t n, double dflt) {
   const auto& x = a.raw(n);
-  if (x.form == meta_form::integer) return static_cast<double>(x.i.as_int());
-  if (x.form == meta_form::floating) return x.d;
+  if (x.form == meta_form::integer)
+    return static_cast<double>(x.i.as_int());
+  if (x.form == meta_form::floating)
+    return x.d;
   return dflt;
 }
-constexpr rule_result range(const rule_args& a, std::ptrdiff_t start, std::ptrdiff_t end, std::ptrdiff_t step, std::size_t t) {
+constexpr rule_result range(const rule_args& a, std::ptrdiff_t start, std::ptrdiff_t end, std::ptrdiff_t step,
+                            std::size_t t) {
   bool floating = false;
   for (auto n : {start, end, step})
-    if (n >= 0 && a.raw(static_cast<std::size_t>(n)).form == meta_form::floating) floating = true;
+    if (n >= 0 && a.raw(static_cast<std::size_t>(n)).form == meta_form::floating)
+      floating = true;
   sym_int size = 0;
   if (floating) {
-    const double lo = start < 0 ? 0 : number(a, static_cast<std::size_t>(start), 0), hi = number(a, static_cast<std::size_t>(end), 0),
+    const double lo = start < 0 ? 0 : number(a, static_cast<std::size_t>(start), 0),
+                 hi = number(a, static_cast<std::size_t>(end), 0),
                  by = step < 0 ? 1 : number(a, static_cast<std::size_t>(step), 1);
     const double exact = (hi - lo) / by;
     auto n = static_cast<std::int64_t>(exact);
-    if (static_cast<double>(n) < exact) ++n;
+    if (static_cast<double>(n) < exact)
+      ++n;
     size = n;
   } else {
-    const sym_int lo = start < 0 ? sym_int(0) : a.integer(static_cast<std::size_t>(start)), hi = a.integer(static_cast<std::size_t>(end)),
+    const sym_int lo = start < 0 ? sym_int(0) : a.integer(static_cast<std::size_t>(start)),
+                  hi = a.integer(static_cast<std::size_t>(end)),
                   by = step < 0 ? sym_int(1) : a.integer(static_cast<std::size_t>(step));
     size = ceildiv(hi - lo, by);
   }
-  if (size.is_int() && size.as_int() < 0) a.refuse("the range is empty the wrong way round", "make the step's sign that of end - start");
+  if (size.is_int() && size.as_int() < 0)
+    a.refuse("the range is empty the wrong way round", "make the step's sign that of end - start");
   return factory(a, {size}, t, floating ? scalar_type::f32 : scalar_type::i64);
 }
 } // namespace detail
@@ -63,25 +79,39 @@ constexpr rule_result arange_start(const rule_args& a) { return detail::range(a,
 /// `arange.start_step(start, end, step, dtype, ...)`.
 constexpr rule_result arange_step(const rule_args& a) { return detail::range(a, 0, 1, 2, 3); }
 /// `linspace(start, end, steps, dtype, ...)`.
-constexpr rule_result linspace(const rule_args& a) { return detail::factory(a, {a.integer(2)}, 3, scalar_type::f32); }
-constexpr rule_result eye(const rule_args& a) { return detail::factory(a, {a.integer(0), a.integer(0)}, 1, scalar_type::f32); }
-constexpr rule_result eye_m(const rule_args& a) { return detail::factory(a, {a.integer(0), a.integer(1)}, 2, scalar_type::f32); }
+constexpr rule_result linspace(const rule_args& a) {
+  return detail::factory(a, {a.integer(2)}, 3, scalar_type::f32);
+}
+constexpr rule_result eye(const rule_args& a) {
+  return detail::factory(a, {a.integer(0), a.integer(0)}, 1, scalar_type::f32);
+}
+constexpr rule_result eye_m(const rule_args& a) {
+  return detail::factory(a, {a.integer(0), a.integer(1)}, 2, scalar_type::f32);
+}
 /// `randint(high, size, dtype, ...)` and `randint.low(low, high, size, dtype, ...)`.
-constexpr rule_result randint(const rule_args& a) { return detail::factory(a, a.ints(1), 2, scalar_type::i64); }
-constexpr rule_result randint_low(const rule_args& a) { return detail::factory(a, a.ints(2), 3, scalar_type::i64); }
-constexpr rule_result randperm(const rule_args& a) { return detail::factory(a, {a.integer(0)}, 1, scalar_type::i64); }
+constexpr rule_result randint(const rule_args& a) {
+  return detail::factory(a, a.ints(1), 2, scalar_type::i64);
+}
+constexpr rule_result randint_low(const rule_args& a) {
+  return detail::factory(a, a.ints(2), 3, scalar_type::i64);
+}
+constexpr rule_result randperm(const rule_args& a) {
+  return detail::factory(a, {a.integer(0)}, 1, scalar_type::i64);
+}
 /// `X_like(self, dtype, layout, device, pin_memory, memory_format)`; `First` is where the dtype stands.
 template <std::size_t First>
 constexpr rule_result like_self(const rule_args& a) {
   const auto& m = a.tensor(0);
   auto out = like(m, a.dtype(First).value_or(m.dtype), a.format(First + 4).value_or(memory_format::preserve));
-  if (const auto d = a.dev(First + 2)) out.dev = *d;
+  if (const auto d = a.dev(First + 2))
+    out.dev = *d;
   return out;
 }
 /// `new_X(self, size, dtype, layout, device, ...)`; `First` is where the dtype stands.
 template <std::size_t First>
 constexpr rule_result new_like_self(const rule_args& a) {
-  return make_meta(a.dtype(First).value_or(a.tensor(0).dtype), a.ints(1), a.dev(First + 2).value_or(a.tensor(0).dev));
+  return make_meta(a.dtype(First).value_or(a.tensor(0).dtype), a.ints(1),
+                   a.dev(First + 2).value_or(a.tensor(0).dev));
 }
 /// `empty_strided(size, stride, dtype, ...)`.
 constexpr rule_result empty_strided(const rule_args& a) {
@@ -92,11 +122,14 @@ constexpr rule_result empty_strided(const rule_args& a) {
 
 namespace detail {
 /// A cast: the tensor itself when nothing changes and no copy is asked for.
-constexpr tensor_meta cast(const tensor_meta& m, scalar_type t, device d, bool copy, std::optional<memory_format> f) {
+constexpr tensor_meta cast(const tensor_meta& m, scalar_type t, device d, bool copy,
+                           std::optional<memory_format> f) {
   const auto format = f.value_or(memory_format::preserve);
-  const bool keeps_format = format == memory_format::preserve || (format == memory_format::contiguous && is_contiguous(m)) ||
+  const bool keeps_format = format == memory_format::preserve ||
+                            (format == memory_format::contiguous && is_contiguous(m)) ||
                             (format == memory_format::channels_last && is_channels_last(m));
-  if (t == m.dtype && d == m.dev && !copy && keeps_format) return m;
+  if (t == m.dtype && d == m.dev && !copy && keeps_format)
+    return m;
   auto out = like(m, t, format);
   out.dev = d;
   return out;
@@ -121,19 +154,25 @@ constexpr rule_result to_device(const rule_args& a) {
 constexpr rule_result to_other(const rule_args& a) {
   return detail::cast(a.tensor(0), a.tensor(1).dtype, a.tensor(1).dev, a.boolean(3), a.format(4));
 }
-constexpr rule_result type_as(const rule_args& a) { return detail::cast(a.tensor(0), a.tensor(1).dtype, a.tensor(1).dev, false, {}); }
+constexpr rule_result type_as(const rule_args& a) {
+  return detail::cast(a.tensor(0), a.tensor(1).dtype, a.tensor(1).dev, false, {});
+}
 /// `_to_copy(self, dtype, layout, device, pin_memory, non_blocking, memory_format)`.
 constexpr rule_result to_copy(const rule_args& a) {
   const auto& m = a.tensor(0);
   return detail::cast(m, a.dtype(1).value_or(m.dtype), a.dev(3).value_or(m.dev), true, a.format(6));
 }
 /// `clone(self, memory_format)`.
-constexpr rule_result clone(const rule_args& a) { return like(a.tensor(0), a.tensor(0).dtype, a.format(1).value_or(memory_format::preserve)); }
+constexpr rule_result clone(const rule_args& a) {
+  return like(a.tensor(0), a.tensor(0).dtype, a.format(1).value_or(memory_format::preserve));
+}
 /// `contiguous(self, memory_format)`: itself when it is.
 constexpr rule_result contiguous(const rule_args& a) {
   const auto& m = a.tensor(0);
   const auto f = a.format(1).value_or(memory_format::contiguous);
-  if (f == memory_format::channels_last || f == memory_format::channels_last_3d ? is_channels_last(m) : is_contiguous(m)) return m;
+  if (f == memory_format::channels_last || f == memory_format::channels_last_3d ? is_channels_last(m)
+                                                                                : is_contiguous(m))
+    return m;
   return like(m, m.dtype, f);
 }
 /// `lift_fresh_copy(self)`.
@@ -142,12 +181,14 @@ constexpr rule_result fresh_copy(const rule_args& a) { return like(a.tensor(0), 
 /// `sym_size.int(self, dim)`, `sym_stride.int`, `sym_numel`, `sym_storage_offset`.
 constexpr rule_result sym_size(const rule_args& a) {
   rule_result r;
-  r.outputs.push_back(rule_output::of_integer(a.tensor(0).sizes[wrap_dim(a.integer(1), a.tensor(0).dim(), a)]));
+  r.outputs.push_back(
+      rule_output::of_integer(a.tensor(0).sizes[wrap_dim(a.integer(1), a.tensor(0).dim(), a)]));
   return r;
 }
 constexpr rule_result sym_stride(const rule_args& a) {
   rule_result r;
-  r.outputs.push_back(rule_output::of_integer(a.tensor(0).strides[wrap_dim(a.integer(1), a.tensor(0).dim(), a)]));
+  r.outputs.push_back(
+      rule_output::of_integer(a.tensor(0).strides[wrap_dim(a.integer(1), a.tensor(0).dim(), a)]));
   return r;
 }
 constexpr rule_result sym_numel(const rule_args& a) {

@@ -9,11 +9,13 @@ namespace espalier::shape_rules {
 namespace detail {
 constexpr void same_inner(const rule_args& a, const sym_int& x, const sym_int& y) {
   if (!same_size(x, y))
-    a.refuse("the inner sizes of a matrix product differ: " + std::to_string(x.int_or(-1)) + " and " + std::to_string(y.int_or(-1)),
+    a.refuse("the inner sizes of a matrix product differ: " + std::to_string(x.int_or(-1)) + " and " +
+                 std::to_string(y.int_or(-1)),
              "transpose an argument, or fix the layer's in_features");
 }
 constexpr void want_dim(const rule_args& a, const tensor_meta& m, std::size_t n) {
-  if (m.dim() != n) a.refuse("a tensor of " + std::to_string(n) + " dimensions is needed, not " + std::to_string(m.dim()));
+  if (m.dim() != n)
+    a.refuse("a tensor of " + std::to_string(n) + " dimensions is needed, not " + std::to_string(m.dim()));
 }
 } // namespace detail
 
@@ -51,24 +53,32 @@ constexpr rule_result outer(const rule_args& a) {
 /// `linear(input, weight, bias)`: the last dimension of the input is replaced.
 constexpr rule_result linear(const rule_args& a) {
   const auto &x = a.tensor(0), &w = a.tensor(1);
-  if (x.dim() == 0) a.refuse("linear needs an input of at least one dimension");
+  if (x.dim() == 0)
+    a.refuse("linear needs an input of at least one dimension");
   detail::same_inner(a, x.sizes.back(), w.sizes.back());
   sym_ints sizes = x.sizes;
-  if (w.dim() == 2) sizes.back() = w.sizes[0];
-  else sizes.pop_back();
+  if (w.dim() == 2)
+    sizes.back() = w.sizes[0];
+  else
+    sizes.pop_back();
   return make_meta(x.dtype, std::move(sizes), x.dev);
 }
 /// `matmul(self, other)` (torch.matmul's documentation: the five cases).
 constexpr rule_result matmul(const rule_args& a) {
   const auto &x = a.tensor(0), &y = a.tensor(1);
-  if (x.dim() == 0 || y.dim() == 0) a.refuse("matmul needs arguments of at least one dimension");
+  if (x.dim() == 0 || y.dim() == 0)
+    a.refuse("matmul needs arguments of at least one dimension");
   detail::same_inner(a, x.sizes.back(), y.dim() == 1 ? y.sizes[0] : y.sizes[y.dim() - 2]);
   sym_ints bx, by, sizes;
-  for (std::size_t i = 0; i + 2 < x.dim(); ++i) bx.push_back(x.sizes[i]);
-  for (std::size_t i = 0; i + 2 < y.dim(); ++i) by.push_back(y.sizes[i]);
+  for (std::size_t i = 0; i + 2 < x.dim(); ++i)
+    bx.push_back(x.sizes[i]);
+  for (std::size_t i = 0; i + 2 < y.dim(); ++i)
+    by.push_back(y.sizes[i]);
   sizes = broadcast(bx, by, a);
-  if (x.dim() > 1) sizes.push_back(x.sizes[x.dim() - 2]);
-  if (y.dim() > 1) sizes.push_back(y.sizes.back());
+  if (x.dim() > 1)
+    sizes.push_back(x.sizes[x.dim() - 2]);
+  if (y.dim() > 1)
+    sizes.push_back(y.sizes.back());
   return make_meta(x.dtype, std::move(sizes), x.dev);
 }
 

@@ -22,16 +22,21 @@ constexpr tensor_meta pointwise(const rule_args& a, std::size_t n) {
   for (std::size_t i = 0; i != n; ++i) {
     const auto& x = a.raw(i);
     t.add(x);
-    if (x.form != meta_form::tensor) continue;
+    if (x.form != meta_form::tensor)
+      continue;
     sizes = operands.empty() ? x.tensor->sizes : broadcast(sizes, x.tensor->sizes, a);
     operands.push_back(x.tensor);
-    if (!have_device || (x.tensor->dim() && d == cpu_device)) d = x.tensor->dev; // a CPU number goes anywhere
+    if (!have_device || (x.tensor->dim() && d == cpu_device))
+      d = x.tensor->dev; // a CPU number goes anywhere
     have_device = true;
   }
-  if (operands.empty()) a.refuse("no argument is a tensor", "pass at least one tensor");
+  if (operands.empty())
+    a.refuse("no argument is a tensor", "pass at least one tensor");
   scalar_type out = t.get();
-  if (Kind == result_kind::floating) out = to_floating(out);
-  if (Kind == result_kind::boolean) out = scalar_type::b8;
+  if (Kind == result_kind::floating)
+    out = to_floating(out);
+  if (Kind == result_kind::boolean)
+    out = scalar_type::b8;
   return iterator_output(out, std::move(sizes), d, operands);
 }
 } // namespace detail
@@ -42,20 +47,30 @@ constexpr rule_result pointwise(const rule_args& a) {
   return detail::pointwise<Kind>(a, N);
 }
 constexpr rule_result unary(const rule_args& a) { return detail::pointwise<result_kind::same>(a, 1); }
-constexpr rule_result unary_float(const rule_args& a) { return detail::pointwise<result_kind::floating>(a, 1); }
+constexpr rule_result unary_float(const rule_args& a) {
+  return detail::pointwise<result_kind::floating>(a, 1);
+}
 constexpr rule_result unary_bool(const rule_args& a) { return detail::pointwise<result_kind::boolean>(a, 1); }
 constexpr rule_result binary(const rule_args& a) { return detail::pointwise<result_kind::same>(a, 2); }
-constexpr rule_result binary_float(const rule_args& a) { return detail::pointwise<result_kind::floating>(a, 2); }
-constexpr rule_result binary_bool(const rule_args& a) { return detail::pointwise<result_kind::boolean>(a, 2); }
+constexpr rule_result binary_float(const rule_args& a) {
+  return detail::pointwise<result_kind::floating>(a, 2);
+}
+constexpr rule_result binary_bool(const rule_args& a) {
+  return detail::pointwise<result_kind::boolean>(a, 2);
+}
 /// `abs`, `real`-valued for complex inputs.
 constexpr rule_result absolute(const rule_args& a) {
   auto m = detail::pointwise<result_kind::same>(a, 1);
-  if (is_complex(m.dtype)) m.dtype = m.dtype == scalar_type::c128 ? scalar_type::f64 : m.dtype == scalar_type::c64 ? scalar_type::f32 : scalar_type::f16;
+  if (is_complex(m.dtype))
+    m.dtype = m.dtype == scalar_type::c128  ? scalar_type::f64
+              : m.dtype == scalar_type::c64 ? scalar_type::f32
+                                            : scalar_type::f16;
   return m;
 }
 /// `div` with a rounding mode keeps integers; without one it divides truly.
 constexpr rule_result divide_mode(const rule_args& a) {
-  return a.raw(2).form == meta_form::string ? detail::pointwise<result_kind::same>(a, 2) : detail::pointwise<result_kind::floating>(a, 2);
+  return a.raw(2).form == meta_form::string ? detail::pointwise<result_kind::same>(a, 2)
+                                            : detail::pointwise<result_kind::floating>(a, 2);
 }
 /// `where(condition, self, other)`.
 constexpr rule_result where(const rule_args& a) {

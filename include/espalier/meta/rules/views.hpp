@@ -22,37 +22,47 @@ constexpr sym_ints infer_sizes(const rule_args& a, const sym_int& numel, sym_int
   std::optional<std::size_t> hole;
   for (std::size_t i = 0; i != sizes.size(); ++i) {
     if (sizes[i].is_int() && sizes[i].as_int() == -1) {
-      if (hole) a.refuse("only one size may be -1");
+      if (hole)
+        a.refuse("only one size may be -1");
       hole = i;
     } else {
       rest = rest * sizes[i];
     }
   }
   if (hole) {
-    if (rest.is_int() && rest.as_int() == 0) a.refuse("a size of -1 cannot be worked out beside a size of 0", "write the size");
-    if (!same_size(mod(numel, rest), 0)) a.refuse("the tensor's " + std::to_string(numel.int_or(-1)) + " elements do not divide into the sizes given");
+    if (rest.is_int() && rest.as_int() == 0)
+      a.refuse("a size of -1 cannot be worked out beside a size of 0", "write the size");
+    if (!same_size(mod(numel, rest), 0))
+      a.refuse("the tensor's " + std::to_string(numel.int_or(-1)) +
+               " elements do not divide into the sizes given");
     sizes[*hole] = floordiv(numel, rest);
   } else if (!same_size(numel, rest)) {
-    a.refuse("the sizes given hold " + std::to_string(rest.int_or(-1)) + " elements, the tensor has " + std::to_string(numel.int_or(-1)));
+    a.refuse("the sizes given hold " + std::to_string(rest.int_or(-1)) + " elements, the tensor has " +
+             std::to_string(numel.int_or(-1)));
   }
   return sizes;
 }
-/// The strides of a view under new sizes, or nothing when only a copy can have them (ATen/TensorUtils.cpp: computeStride).
+/// The strides of a view under new sizes, or nothing when only a copy can have them (ATen/TensorUtils.cpp:
+/// computeStride).
 constexpr std::optional<sym_ints> view_strides(const tensor_meta& m, const sym_ints& sizes) {
-  if (is_contiguous(m)) return contiguous_strides(sizes);
+  if (is_contiguous(m))
+    return contiguous_strides(sizes);
   sym_ints out(sizes.size());
-  if (m.dim() == 0) return sym_ints(sizes.size(), 1);
+  if (m.dim() == 0)
+    return sym_ints(sizes.size(), 1);
   std::ptrdiff_t v = static_cast<std::ptrdiff_t>(sizes.size()) - 1;
   sym_int base = m.strides.back(), tensor_numel = 1, view_numel = 1;
   for (std::size_t d = m.dim(); d-- > 0;) {
     tensor_numel = tensor_numel * m.sizes[d];
-    if (d == 0 || (!is_one(m.sizes[d - 1]) && !statically_known(sym_eq(m.strides[d - 1], tensor_numel * base)))) {
+    if (d == 0 ||
+        (!is_one(m.sizes[d - 1]) && !statically_known(sym_eq(m.strides[d - 1], tensor_numel * base)))) {
       while (v >= 0 && (is_one(sizes[v]) || guard(sym_lt(view_numel, tensor_numel)))) {
         out[v] = view_numel * base;
         view_numel = view_numel * sizes[v];
         --v;
       }
-      if (!same_size(view_numel, tensor_numel)) return std::nullopt;
+      if (!same_size(view_numel, tensor_numel))
+        return std::nullopt;
       if (d > 0) {
         base = m.strides[d - 1];
         tensor_numel = 1;
@@ -60,18 +70,23 @@ constexpr std::optional<sym_ints> view_strides(const tensor_meta& m, const sym_i
       }
     }
   }
-  if (v != -1) return std::nullopt;
+  if (v != -1)
+    return std::nullopt;
   return out;
 }
 constexpr tensor_meta reshaped(const tensor_meta& m, sym_ints sizes) {
-  if (auto strides = view_strides(m, sizes)) return view_of(m, std::move(sizes), std::move(*strides));
+  if (auto strides = view_strides(m, sizes))
+    return view_of(m, std::move(sizes), std::move(*strides));
   return make_meta(m.dtype, std::move(sizes), m.dev);
 }
 /// A slice's bound counted from the front and clamped to [0, size].
 constexpr sym_int clamp_index(sym_int i, const sym_int& size) {
-  if (i.is_int() && i.as_int() >= 0 && size.is_symbolic()) return i.as_int() >= (std::int64_t{1} << 62) ? size : guard(sym_le(i, size)) ? i : size;
-  if (guard(sym_lt(i, 0))) i = i + size;
-  if (guard(sym_lt(i, 0))) return 0;
+  if (i.is_int() && i.as_int() >= 0 && size.is_symbolic())
+    return i.as_int() >= (std::int64_t{1} << 62) ? size : guard(sym_le(i, size)) ? i : size;
+  if (guard(sym_lt(i, 0)))
+    i = i + size;
+  if (guard(sym_lt(i, 0)))
+    return 0;
   return guard(sym_gt(i, size)) ? size : i;
 }
 
@@ -90,7 +105,8 @@ constexpr rule_result view(const rule_args& a) {
   const auto& m = a.tensor(0);
   auto sizes = detail::infer_sizes(a, m.numel(), a.ints(1));
   auto strides = detail::view_strides(m, sizes);
-  if (!strides) a.refuse("the tensor's strides allow no view of that shape", "call reshape, or contiguous first");
+  if (!strides)
+    a.refuse("the tensor's strides allow no view of that shape", "call reshape, or contiguous first");
   return detail::view_of(m, std::move(sizes), std::move(*strides));
 }
 constexpr rule_result unsafe_view(const rule_args& a) {
@@ -98,23 +114,32 @@ constexpr rule_result unsafe_view(const rule_args& a) {
   return make_meta(m.dtype, detail::infer_sizes(a, m.numel(), a.ints(1)), m.dev);
 }
 /// `reshape(self, shape)`: a view where possible.
-constexpr rule_result reshape(const rule_args& a) { return detail::reshaped(a.tensor(0), detail::infer_sizes(a, a.tensor(0).numel(), a.ints(1))); }
+constexpr rule_result reshape(const rule_args& a) {
+  return detail::reshaped(a.tensor(0), detail::infer_sizes(a, a.tensor(0).numel(), a.ints(1)));
+}
 /// `view_as(self, other)`, `reshape_as`.
-constexpr rule_result reshape_as(const rule_args& a) { return detail::reshaped(a.tensor(0), a.tensor(1).sizes); }
+constexpr rule_result reshape_as(const rule_args& a) {
+  return detail::reshaped(a.tensor(0), a.tensor(1).sizes);
+}
 /// `flatten.using_ints(self, start_dim, end_dim)`.
 constexpr rule_result flatten(const rule_args& a) {
   const auto& m = a.tensor(0);
-  if (m.dim() == 0) return detail::reshaped(m, {1});
+  if (m.dim() == 0)
+    return detail::reshaped(m, {1});
   const auto first = wrap_dim(a.integer(1), m.dim(), a), last = wrap_dim(a.integer(2), m.dim(), a);
-  if (first > last) a.refuse("flatten's start_dim comes after its end_dim");
-  if (first == last) return m;
+  if (first > last)
+    a.refuse("flatten's start_dim comes after its end_dim");
+  if (first == last)
+    return m;
   sym_ints sizes;
   sym_int run = 1;
   for (std::size_t i = 0; i != m.dim(); ++i) {
-    if (i < first || i > last) sizes.push_back(m.sizes[i]);
+    if (i < first || i > last)
+      sizes.push_back(m.sizes[i]);
     else {
       run = run * m.sizes[i];
-      if (i == last) sizes.push_back(run);
+      if (i == last)
+        sizes.push_back(run);
     }
   }
   return detail::reshaped(m, std::move(sizes));
@@ -126,9 +151,11 @@ constexpr rule_result unflatten(const rule_args& a) {
   const auto inner = detail::infer_sizes(a, m.sizes[d], a.ints(2));
   sym_ints sizes;
   for (std::size_t i = 0; i != m.dim(); ++i) {
-    if (i != d) sizes.push_back(m.sizes[i]);
+    if (i != d)
+      sizes.push_back(m.sizes[i]);
     else
-      for (auto& s : inner) sizes.push_back(s);
+      for (auto& s : inner)
+        sizes.push_back(s);
   }
   return detail::reshaped(m, std::move(sizes));
 }
@@ -136,12 +163,14 @@ constexpr rule_result unflatten(const rule_args& a) {
 constexpr rule_result permute(const rule_args& a) {
   const auto& m = a.tensor(0);
   const auto dims = a.ints(1);
-  if (dims.size() != m.dim()) a.refuse("permute needs " + std::to_string(m.dim()) + " dimensions, not " + std::to_string(dims.size()));
+  if (dims.size() != m.dim())
+    a.refuse("permute needs " + std::to_string(m.dim()) + " dimensions, not " + std::to_string(dims.size()));
   sym_ints sizes, strides;
   std::vector<bool> seen(m.dim());
   for (auto& x : dims) {
     const auto d = wrap_dim(x, m.dim(), a);
-    if (seen[d]) a.refuse("permute names dimension " + std::to_string(d) + " twice");
+    if (seen[d])
+      a.refuse("permute names dimension " + std::to_string(d) + " twice");
     seen[d] = true;
     sizes.push_back(m.sizes[d]);
     strides.push_back(m.strides[d]);
@@ -152,7 +181,8 @@ constexpr rule_result permute(const rule_args& a) {
 constexpr rule_result transpose(const rule_args& a) {
   auto m = a.tensor(0);
   const auto x = wrap_dim(a.integer(1), m.dim(), a), y = wrap_dim(a.integer(2), m.dim(), a);
-  if (m.dim() == 0) return m;
+  if (m.dim() == 0)
+    return m;
   std::swap(m.sizes[x], m.sizes[y]);
   std::swap(m.strides[x], m.strides[y]);
   return m;
@@ -160,7 +190,8 @@ constexpr rule_result transpose(const rule_args& a) {
 /// `t(self)`, `numpy_T`.
 constexpr rule_result t(const rule_args& a) {
   auto m = a.tensor(0);
-  if (m.dim() > 2) a.refuse("t() takes at most two dimensions, not " + std::to_string(m.dim()), "use transpose or permute");
+  if (m.dim() > 2)
+    a.refuse("t() takes at most two dimensions, not " + std::to_string(m.dim()), "use transpose or permute");
   if (m.dim() == 2) {
     std::swap(m.sizes[0], m.sizes[1]);
     std::swap(m.strides[0], m.strides[1]);
@@ -170,7 +201,8 @@ constexpr rule_result t(const rule_args& a) {
 /// `mT`, `mH` of real tensors, `adjoint`.
 constexpr rule_result transpose_last(const rule_args& a) {
   auto m = a.tensor(0);
-  if (m.dim() < 2) a.refuse("at least two dimensions are needed");
+  if (m.dim() < 2)
+    a.refuse("at least two dimensions are needed");
   std::swap(m.sizes[m.dim() - 1], m.sizes[m.dim() - 2]);
   std::swap(m.strides[m.dim() - 1], m.strides[m.dim() - 2]);
   return m;
@@ -194,7 +226,8 @@ constexpr rule_result movedim(const rule_args& a) {
     if (source_at[i] >= 0) {
       s = static_cast<std::size_t>(source_at[i]);
     } else {
-      while (moved[next]) ++next;
+      while (moved[next])
+        ++next;
       s = next++;
     }
     sizes.push_back(m.sizes[s]);
@@ -222,35 +255,46 @@ constexpr tensor_meta squeezed(const tensor_meta& m, const std::vector<bool>& ca
   return view_of(m, std::move(sizes), std::move(strides));
 }
 } // namespace detail
-constexpr rule_result squeeze(const rule_args& a) { return detail::squeezed(a.tensor(0), std::vector<bool>(a.tensor(0).dim(), true)); }
+constexpr rule_result squeeze(const rule_args& a) {
+  return detail::squeezed(a.tensor(0), std::vector<bool>(a.tensor(0).dim(), true));
+}
 /// `squeeze.dim(self, dim)`, `squeeze.dims(self, dims)`.
 constexpr rule_result squeeze_dims(const rule_args& a) {
   const auto& m = a.tensor(0);
   std::vector<bool> c(m.dim());
   for (auto& x : a.ints(1))
-    if (const auto d = wrap_dim(x, m.dim(), a); d < m.dim()) c[d] = true;
+    if (const auto d = wrap_dim(x, m.dim(), a); d < m.dim())
+      c[d] = true;
   return detail::squeezed(m, c);
 }
 /// `expand(self, size)`: new or repeated dimensions have stride 0.
 constexpr rule_result expand(const rule_args& a) {
   const auto& m = a.tensor(0);
   auto sizes = a.ints(1);
-  if (sizes.size() < m.dim()) a.refuse("expand gives fewer sizes (" + std::to_string(sizes.size()) + ") than the tensor has dimensions (" + std::to_string(m.dim()) + ")");
+  if (sizes.size() < m.dim())
+    a.refuse("expand gives fewer sizes (" + std::to_string(sizes.size()) +
+             ") than the tensor has dimensions (" + std::to_string(m.dim()) + ")");
   sym_ints strides(sizes.size());
   const std::size_t lead = sizes.size() - m.dim();
   for (std::size_t i = sizes.size(); i-- > 0;) {
     if (i < lead) {
       // a new dimension: ATen gives it the stride that it would have, and a repeated one 0
-      strides[i] = is_one(sizes[i]) && i + 1 < sizes.size() ? sizes[i + 1] * strides[i + 1] : is_one(sizes[i]) ? sym_int(1) : sym_int(0);
+      strides[i] = is_one(sizes[i]) && i + 1 < sizes.size() ? sizes[i + 1] * strides[i + 1]
+                   : is_one(sizes[i])                       ? sym_int(1)
+                                                            : sym_int(0);
       continue;
     }
     const sym_int own = m.sizes[i - lead];
     strides[i] = m.strides[i - lead];
-    if (sizes[i].is_int() && sizes[i].as_int() == -1) sizes[i] = own;
+    if (sizes[i].is_int() && sizes[i].as_int() == -1)
+      sizes[i] = own;
     else if (!(sizes[i] == own)) {
-      if (is_one(own)) strides[i] = 0;
+      if (is_one(own))
+        strides[i] = 0;
       else if (!same_size(own, sizes[i]))
-        a.refuse("a dimension of size " + std::to_string(own.int_or(-1)) + " does not expand to " + std::to_string(sizes[i].int_or(-1)), "only dimensions of size 1 expand");
+        a.refuse("a dimension of size " + std::to_string(own.int_or(-1)) + " does not expand to " +
+                     std::to_string(sizes[i].int_or(-1)),
+                 "only dimensions of size 1 expand");
     }
   }
   return detail::view_of(m, std::move(sizes), std::move(strides));
@@ -258,19 +302,23 @@ constexpr rule_result expand(const rule_args& a) {
 constexpr rule_result expand_as(const rule_args& a) {
   const auto &m = a.tensor(0), &o = a.tensor(1);
   std::vector<meta_arg> items;
-  for (auto& s : o.sizes) items.push_back(meta_arg(s));
+  for (auto& s : o.sizes)
+    items.push_back(meta_arg(s));
   const meta_arg args[] = {meta_arg(m), meta_arg(std::span<const meta_arg>(items))};
   return expand(rule_args(a.op(), nullptr, args));
 }
 /// `select.int(self, dim, index)`.
 constexpr rule_result select(const rule_args& a) {
   auto m = a.tensor(0);
-  if (m.dim() == 0) a.refuse("a tensor without dimensions has no element to select");
+  if (m.dim() == 0)
+    a.refuse("a tensor without dimensions has no element to select");
   const auto d = wrap_dim(a.integer(1), m.dim(), a);
   sym_int i = a.integer(2);
   if (statically_known(sym_ge(i, m.sizes[d])) || statically_known(sym_lt(i, -m.sizes[d])))
-    a.refuse("index " + std::to_string(i.int_or(-1)) + " is out of range for a dimension of size " + std::to_string(m.sizes[d].int_or(-1)));
-  if (i.is_int() && i.as_int() < 0) i = i + m.sizes[d];
+    a.refuse("index " + std::to_string(i.int_or(-1)) + " is out of range for a dimension of size " +
+             std::to_string(m.sizes[d].int_or(-1)));
+  if (i.is_int() && i.as_int() < 0)
+    i = i + m.sizes[d];
   m.storage_offset = m.storage_offset + i * m.strides[d];
   m.sizes.erase(d);
   m.strides.erase(d);
@@ -279,13 +327,16 @@ constexpr rule_result select(const rule_args& a) {
 /// `slice.Tensor(self, dim, start, end, step)`.
 constexpr rule_result slice(const rule_args& a) {
   auto m = a.tensor(0);
-  if (m.dim() == 0) a.refuse("a tensor without dimensions cannot be sliced");
+  if (m.dim() == 0)
+    a.refuse("a tensor without dimensions cannot be sliced");
   const auto d = wrap_dim(a.integer(1), m.dim(), a);
   const sym_int step = a.integer(4), size = m.sizes[d];
-  if (step.is_int() && step.as_int() <= 0) a.refuse("a slice's step must be positive");
+  if (step.is_int() && step.as_int() <= 0)
+    a.refuse("a slice's step must be positive");
   const sym_int start = detail::clamp_index(a.optional_integer(2).value_or(0), size);
   sym_int end = a.present(3) ? detail::clamp_index(a.integer(3), size) : size;
-  if (guard(sym_lt(end, start))) end = start;
+  if (guard(sym_lt(end, start)))
+    end = start;
   m.storage_offset = m.storage_offset + start * m.strides[d];
   m.sizes[d] = ceildiv(end - start, step);
   m.strides[d] = m.strides[d] * step;
@@ -296,8 +347,10 @@ constexpr rule_result narrow(const rule_args& a) {
   auto m = a.tensor(0);
   const auto d = wrap_dim(a.integer(1), m.dim(), a);
   sym_int start = a.integer(2);
-  if (start.is_int() && start.as_int() < 0) start = start + m.sizes[d];
-  if (statically_known(sym_gt(start + a.integer(3), m.sizes[d]))) a.refuse("narrow reaches past the end of the dimension");
+  if (start.is_int() && start.as_int() < 0)
+    start = start + m.sizes[d];
+  if (statically_known(sym_gt(start + a.integer(3), m.sizes[d])))
+    a.refuse("narrow reaches past the end of the dimension");
   m.storage_offset = m.storage_offset + start * m.strides[d];
   m.sizes[d] = a.integer(3);
   return m;
@@ -307,7 +360,8 @@ constexpr rule_result as_strided(const rule_args& a) {
   auto m = a.tensor(0);
   m.sizes = a.ints(1);
   m.strides = a.ints(2);
-  if (auto o = a.optional_integer(3)) m.storage_offset = *o;
+  if (auto o = a.optional_integer(3))
+    m.storage_offset = *o;
   return m;
 }
 /// `unfold(self, dimension, size, step)`.
@@ -326,9 +380,11 @@ constexpr rule_result diagonal(const rule_args& a) {
   auto m = a.tensor(0);
   const auto d1 = wrap_dim(a.integer(2), m.dim(), a), d2 = wrap_dim(a.integer(3), m.dim(), a);
   const auto offset = a.integer(1).as_int();
-  sym_int size = offset >= 0 ? sym_min(m.sizes[d1], m.sizes[d2] - offset) : sym_min(m.sizes[d1] + offset, m.sizes[d2]);
+  sym_int size =
+      offset >= 0 ? sym_min(m.sizes[d1], m.sizes[d2] - offset) : sym_min(m.sizes[d1] + offset, m.sizes[d2]);
   size = sym_max(size, 0);
-  if (!(size.is_int() && size.as_int() == 0)) m.storage_offset = m.storage_offset + (offset >= 0 ? m.strides[d2] * offset : m.strides[d1] * -offset);
+  if (!(size.is_int() && size.as_int() == 0))
+    m.storage_offset = m.storage_offset + (offset >= 0 ? m.strides[d2] * offset : m.strides[d1] * -offset);
   const sym_int stride = m.strides[d1] + m.strides[d2];
   const auto hi = d1 > d2 ? d1 : d2, lo = d1 > d2 ? d2 : d1;
   for (auto d : {hi, lo}) {
@@ -362,8 +418,10 @@ constexpr sym_ints equal_pieces(const sym_int& size, const sym_int& piece) {
     lengths.push_back(size);
     return lengths;
   }
-  for (std::int64_t at = 0; at < n; at += k) lengths.push_back(n - at < k ? n - at : k);
-  if (n == 0) lengths.push_back(0);
+  for (std::int64_t at = 0; at < n; at += k)
+    lengths.push_back(n - at < k ? n - at : k);
+  if (n == 0)
+    lengths.push_back(0);
   return lengths;
 }
 } // namespace detail
@@ -379,8 +437,11 @@ constexpr rule_result split_with_sizes(const rule_args& a) {
   const auto d = wrap_dim(a.integer(2), m.dim(), a);
   const auto lengths = a.ints(1);
   sym_int sum = 0;
-  for (auto& n : lengths) sum = sum + n;
-  if (!same_size(sum, m.sizes[d])) a.refuse("the split sizes add up to " + std::to_string(sum.int_or(-1)) + ", the dimension has " + std::to_string(m.sizes[d].int_or(-1)));
+  for (auto& n : lengths)
+    sum = sum + n;
+  if (!same_size(sum, m.sizes[d]))
+    a.refuse("the split sizes add up to " + std::to_string(sum.int_or(-1)) + ", the dimension has " +
+             std::to_string(m.sizes[d].int_or(-1)));
   return detail::pieces(a, d, lengths);
 }
 /// `chunk(self, chunks, dim)`.
@@ -392,7 +453,8 @@ constexpr rule_result chunk(const rule_args& a) {
 /// `unbind.int(self, dim)`.
 constexpr rule_result unbind(const rule_args& a) {
   const auto& m = a.tensor(0);
-  if (m.dim() == 0) a.refuse("a tensor without dimensions cannot be unbound");
+  if (m.dim() == 0)
+    a.refuse("a tensor without dimensions cannot be unbound");
   const auto d = wrap_dim(a.integer(1), m.dim(), a);
   rule_result r;
   r.list = true;
@@ -408,8 +470,11 @@ constexpr rule_result unbind(const rule_args& a) {
 /// `view_as_real`, `view_as_complex`.
 constexpr rule_result view_as_real(const rule_args& a) {
   auto m = a.tensor(0);
-  m.dtype = m.dtype == scalar_type::c128 ? scalar_type::f64 : m.dtype == scalar_type::c64 ? scalar_type::f32 : scalar_type::f16;
-  for (auto& s : m.strides) s = s * 2;
+  m.dtype = m.dtype == scalar_type::c128  ? scalar_type::f64
+            : m.dtype == scalar_type::c64 ? scalar_type::f32
+                                          : scalar_type::f16;
+  for (auto& s : m.strides)
+    s = s * 2;
   m.storage_offset = m.storage_offset * 2;
   m.sizes.push_back(2);
   m.strides.push_back(1);
@@ -417,10 +482,13 @@ constexpr rule_result view_as_real(const rule_args& a) {
 }
 constexpr rule_result view_as_complex(const rule_args& a) {
   auto m = a.tensor(0);
-  m.dtype = m.dtype == scalar_type::f64 ? scalar_type::c128 : m.dtype == scalar_type::f32 ? scalar_type::c64 : scalar_type::c32;
+  m.dtype = m.dtype == scalar_type::f64   ? scalar_type::c128
+            : m.dtype == scalar_type::f32 ? scalar_type::c64
+                                          : scalar_type::c32;
   m.sizes.pop_back();
   m.strides.pop_back();
-  for (auto& s : m.strides) s = floordiv(s, 2);
+  for (auto& s : m.strides)
+    s = floordiv(s, 2);
   m.storage_offset = floordiv(m.storage_offset, 2);
   return m;
 }

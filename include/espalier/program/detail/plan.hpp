@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the interpreter prepares once for a graph: operators looked up in LibTorch's dispatcher, constants built as
-// IValues, and for each operand how to get it, down to whether it may be moved because nobody needs it afterwards (so
-// that memory is freed as early as a C++ program would free it). Running is then a loop over flat arrays.
+// What the interpreter prepares once for a graph: operators looked up in LibTorch's dispatcher, constants
+// built as IValues, and for each operand how to get it, down to whether it may be moved because nobody needs
+// it afterwards (so that memory is freed as early as a C++ program would free it). Running is then a loop
+// over flat arrays.
 #pragma once
 
 #include <espalier/ir/view.hpp>
@@ -31,14 +32,16 @@ namespace espalier::detail {
 /// `node 'add_3' (aten::add.Tensor)`, and the line of the user's program when the graph knows it.
 inline std::string describe(node n) {
   std::string s = "node '" + std::string(n.name()) + "'";
-  if (n.is_call()) s += " (" + std::string(name_of(n.op())) + ")";
+  if (n.is_call())
+    s += " (" + std::string(name_of(n.op())) + ")";
   const auto trace = n.graph().origin_text(n, "stack_trace");
   if (const auto file = trace.rfind("File \""); file != trace.npos) {
     auto line = trace.substr(file);
     if (const auto end = line.find('\n'); end != line.npos) {
       auto code = line.substr(end + 1);
       line = line.substr(0, end);
-      while (!code.empty() && code.front() == ' ') code.remove_prefix(1);
+      while (!code.empty() && code.front() == ' ')
+        code.remove_prefix(1);
       s += ", from " + std::string(line) + ": " + std::string(code.substr(0, code.find('\n')));
     } else
       s += ", from " + std::string(line);
@@ -47,7 +50,16 @@ inline std::string describe(node n) {
 }
 
 /// How elements of a list operand are typed when LibTorch wants one list type and not another.
-enum class element_kind : std::uint8_t { tensor, optional_tensor, integer, floating, boolean, string, scalar, generic };
+enum class element_kind : std::uint8_t {
+  tensor,
+  optional_tensor,
+  integer,
+  floating,
+  boolean,
+  string,
+  scalar,
+  generic
+};
 
 /// How a run-time value is fitted to a schema's type: Python's callers may pass a number for a Tensor.
 enum class fit : std::uint8_t { none, tensor, floating, number, int_list };
@@ -72,20 +84,29 @@ struct step {
 
 inline element_kind element_kind_of(const c10::Type& list) {
   const auto* l = list.castRaw<c10::ListType>();
-  if (!l) return element_kind::generic;
+  if (!l)
+    return element_kind::generic;
   const auto& e = *l->getElementType();
   switch (e.kind()) {
-  case c10::TypeKind::TensorType: return element_kind::tensor;
+  case c10::TypeKind::TensorType:
+    return element_kind::tensor;
   case c10::TypeKind::OptionalType:
-    return e.castRaw<c10::OptionalType>()->getElementType()->kind() == c10::TypeKind::TensorType ? element_kind::optional_tensor
-                                                                                                 : element_kind::generic;
+    return e.castRaw<c10::OptionalType>()->getElementType()->kind() == c10::TypeKind::TensorType
+               ? element_kind::optional_tensor
+               : element_kind::generic;
   case c10::TypeKind::IntType:
-  case c10::TypeKind::SymIntType: return element_kind::integer;
-  case c10::TypeKind::FloatType: return element_kind::floating;
-  case c10::TypeKind::BoolType: return element_kind::boolean;
-  case c10::TypeKind::StringType: return element_kind::string;
-  case c10::TypeKind::NumberType: return element_kind::scalar;
-  default: return element_kind::generic;
+  case c10::TypeKind::SymIntType:
+    return element_kind::integer;
+  case c10::TypeKind::FloatType:
+    return element_kind::floating;
+  case c10::TypeKind::BoolType:
+    return element_kind::boolean;
+  case c10::TypeKind::StringType:
+    return element_kind::string;
+  case c10::TypeKind::NumberType:
+    return element_kind::scalar;
+  default:
+    return element_kind::generic;
   }
 }
 
@@ -93,41 +114,64 @@ inline element_kind element_kind_of(const c10::Type& list) {
 inline c10::IValue make_list(element_kind k, std::vector<c10::IValue> items) {
   const auto fill = [&]<class T>(c10::List<T> l, auto&& get) {
     l.reserve(items.size());
-    for (auto& v : items) l.push_back(get(std::move(v)));
+    for (auto& v : items)
+      l.push_back(get(std::move(v)));
     return c10::IValue(std::move(l));
   };
-  const auto tensor = [](c10::IValue v) { return v.isNone() ? at::Tensor() : v.isTensor() ? std::move(v).toTensor() : at::native::wrapped_scalar_tensor(v.toScalar()); };
+  const auto tensor = [](c10::IValue v) {
+    return v.isNone()     ? at::Tensor()
+           : v.isTensor() ? std::move(v).toTensor()
+                          : at::native::wrapped_scalar_tensor(v.toScalar());
+  };
   switch (k) {
-  case element_kind::tensor: return fill(c10::List<at::Tensor>(), tensor);
+  case element_kind::tensor:
+    return fill(c10::List<at::Tensor>(), tensor);
   case element_kind::optional_tensor:
-    return fill(c10::List<std::optional<at::Tensor>>(), [&](c10::IValue v) { return v.isNone() ? std::optional<at::Tensor>() : tensor(std::move(v)); });
-  case element_kind::integer: return fill(c10::List<std::int64_t>(), [](const c10::IValue& v) { return v.isTensor() ? v.toTensor().item<std::int64_t>() : py_number(v).i; });
-  case element_kind::floating: return fill(c10::List<double>(), [](const c10::IValue& v) { return py_number(v).as_double(); });
-  case element_kind::boolean: return fill(c10::List<bool>(), [](const c10::IValue& v) { return py_number(v).truth(); });
-  case element_kind::string: return fill(c10::List<std::string>(), [](const c10::IValue& v) { return v.toStringRef(); });
-  case element_kind::scalar: return fill(c10::List<at::Scalar>(), [](const c10::IValue& v) { return v.toScalar(); });
-  case element_kind::generic: break;
+    return fill(c10::List<std::optional<at::Tensor>>(), [&](c10::IValue v) {
+      return v.isNone() ? std::optional<at::Tensor>() : tensor(std::move(v));
+    });
+  case element_kind::integer:
+    return fill(c10::List<std::int64_t>(), [](const c10::IValue& v) {
+      return v.isTensor() ? v.toTensor().item<std::int64_t>() : py_number(v).i;
+    });
+  case element_kind::floating:
+    return fill(c10::List<double>(), [](const c10::IValue& v) { return py_number(v).as_double(); });
+  case element_kind::boolean:
+    return fill(c10::List<bool>(), [](const c10::IValue& v) { return py_number(v).truth(); });
+  case element_kind::string:
+    return fill(c10::List<std::string>(), [](const c10::IValue& v) { return v.toStringRef(); });
+  case element_kind::scalar:
+    return fill(c10::List<at::Scalar>(), [](const c10::IValue& v) { return v.toScalar(); });
+  case element_kind::generic:
+    break;
   }
   auto l = c10::impl::GenericList(c10::AnyType::get());
-  for (auto& v : items) l.push_back(std::move(v));
+  for (auto& v : items)
+    l.push_back(std::move(v));
   return c10::IValue(std::move(l));
 }
 
 /// Fits a value to what the schema wants.
 inline c10::IValue fitted(c10::IValue v, fit f, std::uint32_t count) {
   switch (f) {
-  case fit::none: return v;
-  case fit::tensor:
-    if (v.isInt() || v.isDouble() || v.isBool() || v.isComplexDouble()) return at::native::wrapped_scalar_tensor(v.toScalar());
+  case fit::none:
     return v;
-  case fit::floating: return v.isDouble() || v.isNone() ? v : c10::IValue(py_number(v).as_double());
+  case fit::tensor:
+    if (v.isInt() || v.isDouble() || v.isBool() || v.isComplexDouble())
+      return at::native::wrapped_scalar_tensor(v.toScalar());
+    return v;
+  case fit::floating:
+    return v.isDouble() || v.isNone() ? v : c10::IValue(py_number(v).as_double());
   case fit::number:
-    if (v.isTensor()) return c10::IValue(v.toTensor().item());
+    if (v.isTensor())
+      return c10::IValue(v.toTensor().item());
     return v;
   case fit::int_list: {
-    if (!v.isInt()) return v;
+    if (!v.isInt())
+      return v;
     c10::List<std::int64_t> l;
-    for (std::uint32_t i = 0; i != (count ? count : 1); ++i) l.push_back(v.toInt());
+    for (std::uint32_t i = 0; i != (count ? count : 1); ++i)
+      l.push_back(v.toInt());
     return c10::IValue(std::move(l));
   }
   }
@@ -137,38 +181,55 @@ inline c10::IValue fitted(c10::IValue v, fit f, std::uint32_t count) {
 /// The fit that a schema's type asks for.
 inline fit fit_of(const c10::Type& t) {
   switch (t.kind()) {
-  case c10::TypeKind::TensorType: return fit::tensor;
-  case c10::TypeKind::FloatType: return fit::floating;
-  case c10::TypeKind::NumberType: return fit::number;
-  case c10::TypeKind::ListType: return element_kind_of(t) == element_kind::integer ? fit::int_list : fit::none;
-  default: return fit::none;
+  case c10::TypeKind::TensorType:
+    return fit::tensor;
+  case c10::TypeKind::FloatType:
+    return fit::floating;
+  case c10::TypeKind::NumberType:
+    return fit::number;
+  case c10::TypeKind::ListType:
+    return element_kind_of(t) == element_kind::integer ? fit::int_list : fit::none;
+  default:
+    return fit::none;
   }
 }
 
 /// A scalar constant of a graph as an IValue; a string may stand for a device.
 inline c10::IValue constant_of(arg_view a, const c10::Type* type) {
   switch (a.form()) {
-  case arg_form::integer: return c10::IValue(a.as_int());
-  case arg_form::floating: return c10::IValue(a.as_double());
-  case arg_form::boolean: return c10::IValue(a.as_bool());
-  case arg_form::complex: return c10::IValue(c10::complex<double>(a[0].as_double(), a[1].as_double()));
+  case arg_form::integer:
+    return c10::IValue(a.as_int());
+  case arg_form::floating:
+    return c10::IValue(a.as_double());
+  case arg_form::boolean:
+    return c10::IValue(a.as_bool());
+  case arg_form::complex:
+    return c10::IValue(c10::complex<double>(a[0].as_double(), a[1].as_double()));
   case arg_form::string:
-    if (type && type->kind() == c10::TypeKind::DeviceObjType) return c10::IValue(c10::Device(std::string(a.as_string())));
+    if (type && type->kind() == c10::TypeKind::DeviceObjType)
+      return c10::IValue(c10::Device(std::string(a.as_string())));
     return c10::IValue(std::string(a.as_string()));
-  case arg_form::scalar_type: return c10::IValue(static_cast<std::int64_t>(a.as_dtype()));
-  case arg_form::layout: return c10::IValue(static_cast<std::int64_t>(a.as_layout()));
-  case arg_form::memory_format: return c10::IValue(static_cast<std::int64_t>(a.as_memory_format()));
+  case arg_form::scalar_type:
+    return c10::IValue(static_cast<std::int64_t>(a.as_dtype()));
+  case arg_form::layout:
+    return c10::IValue(static_cast<std::int64_t>(a.as_layout()));
+  case arg_form::memory_format:
+    return c10::IValue(static_cast<std::int64_t>(a.as_memory_format()));
   case arg_form::device: {
     const auto d = a.as_device();
     return c10::IValue(c10::Device(static_cast<c10::DeviceType>(d.type), d.index));
   }
-  case arg_form::subgraph: return c10::IValue(static_cast<std::int64_t>(a.as_subgraph()));
-  case arg_form::op: return c10::IValue(std::string(name_of(a.as_op())));
-  default: return c10::IValue();
+  case arg_form::subgraph:
+    return c10::IValue(static_cast<std::int64_t>(a.as_subgraph()));
+  case arg_form::op:
+    return c10::IValue(std::string(name_of(a.as_op())));
+  default:
+    return c10::IValue();
   }
 }
 
-/// The prepared form of one graph. Points into the graph, which must neither move nor change while it is used.
+/// The prepared form of one graph. Points into the graph, which must neither move nor change while it is
+/// used.
 struct plan {
   const graph_storage* graph = nullptr;
   std::vector<step> steps;
@@ -191,19 +252,27 @@ struct plan {
   explicit plan(const graph_storage& g) : graph(&g) {
     std::string missing;
     last_use_.assign(g.value_capacity(), false);
-    for (std::size_t i = 0; i != g.num_subgraphs(); ++i) subplans.push_back(std::make_unique<plan>(g.subgraph(i)));
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      subplans.push_back(std::make_unique<plan>(g.subgraph(i)));
     for (node n : nodes(g)) {
       switch (n.kind()) {
-      case node_kind::placeholder: inputs.push_back(n.result().id().index); break;
+      case node_kind::placeholder:
+        inputs.push_back(n.result().id().index);
+        break;
       case node_kind::call_function:
-      case node_kind::call_higher_order: add_call(n, missing); break;
+      case node_kind::call_higher_order:
+        add_call(n, missing);
+        break;
       case node_kind::output:
         first_output = static_cast<std::uint32_t>(operands.size());
         num_outputs = static_cast<std::uint32_t>(n.num_args());
         add_operands(n, nullptr);
         break;
-      case node_kind::get_attr: missing += (missing.empty() ? "" : ", ") + ("get_attr " + std::string(n.arg(0).as_string())); break;
-      case node_kind::erased: break;
+      case node_kind::get_attr:
+        missing += (missing.empty() ? "" : ", ") + ("get_attr " + std::string(n.arg(0).as_string()));
+        break;
+      case node_kind::erased:
+        break;
       }
     }
     if (!missing.empty())
@@ -223,7 +292,8 @@ private:
     s.first_operand = static_cast<std::uint32_t>(operands.size());
     const auto name = name_of(n.op());
     const auto refuse = [&] {
-      if (missing.find(name) == missing.npos) missing += (missing.empty() ? "" : ", ") + std::string(name);
+      if (missing.find(name) == missing.npos)
+        missing += (missing.empty() ? "" : ", ") + std::string(name);
     };
     if (n.kind() == node_kind::call_higher_order) {
       s.how = step::call::higher_order;
@@ -236,12 +306,16 @@ private:
     } else {
       const auto dot = name.find('.', name.find("::") == name.npos ? 0 : name.find("::"));
       const auto handle = c10::Dispatcher::singleton().findSchema(
-          {std::string(name.substr(0, dot)), dot == name.npos ? std::string() : std::string(name.substr(dot + 1))});
-      if (!handle) return refuse();
+          {std::string(name.substr(0, dot)),
+           dot == name.npos ? std::string() : std::string(name.substr(dot + 1))});
+      if (!handle)
+        return refuse();
       s.target = static_cast<std::uint32_t>(handles.size());
       handles.push_back(*handle);
       const auto& schema = handle->schema();
-      for (const auto& r : schema.returns()) s.expand_lists = s.expand_lists || (r.type()->kind() == c10::TypeKind::ListType && s.num_results != 1);
+      for (const auto& r : schema.returns())
+        s.expand_lists =
+            s.expand_lists || (r.type()->kind() == c10::TypeKind::ListType && s.num_results != 1);
       add_operands(n, &schema);
     }
     s.num_operands = static_cast<std::uint32_t>(operands.size()) - s.first_operand - nested_;
@@ -252,7 +326,8 @@ private:
   void add_operands(node n, const c10::FunctionSchema* schema) {
     const std::size_t count = schema ? schema->arguments().size() : n.num_args();
     if (schema && n.num_args() > count)
-      fail(error_kind::verification, "the node has more arguments than the operator's schema", describe(n), "run verify on the program, or export it again with this version's operators");
+      fail(error_kind::verification, "the node has more arguments than the operator's schema", describe(n),
+           "run verify on the program, or export it again with this version's operators");
     const std::size_t first = operands.size();
     operands.resize(first + count);
     for (std::size_t i = 0; i != count; ++i) {
@@ -262,14 +337,18 @@ private:
         c10::IValue v;
         if (schema) {
           const auto& d = schema->arguments()[i].default_value();
-          if (!d) fail(error_kind::verification, "the required argument '" + schema->arguments()[i].name() + "' is missing", describe(n), "run verify on the program");
+          if (!d)
+            fail(error_kind::verification,
+                 "the required argument '" + schema->arguments()[i].name() + "' is missing", describe(n),
+                 "run verify on the program");
           v = *d;
         }
         o.index = constant(std::move(v));
         operands[first + i] = o;
       } else {
         const c10::Argument* arg = schema ? &schema->arguments()[i] : nullptr;
-        const operand o = make(n, a, arg ? arg->type().get() : nullptr, arg && arg->N() ? static_cast<std::uint32_t>(*arg->N()) : 0);
+        const operand o = make(n, a, arg ? arg->type().get() : nullptr,
+                               arg && arg->N() ? static_cast<std::uint32_t>(*arg->N()) : 0);
         operands[first + i] = o;
       }
     }
@@ -279,7 +358,8 @@ private:
   operand make(node n, arg_view a, const c10::Type* type, std::uint32_t length) {
     operand o;
     if (type)
-      if (const auto* opt = type->castRaw<c10::OptionalType>()) type = opt->getElementType().get();
+      if (const auto* opt = type->castRaw<c10::OptionalType>())
+        type = opt->getElementType().get();
     switch (a.form()) {
     case arg_form::value:
       o.from = operand::source::value;
@@ -290,7 +370,9 @@ private:
     case arg_form::symbolic: {
       const auto text = sym_text(a.as_sym_int().as_expr());
       auto e = int_expr::compile(text, symbols);
-      if (!e) fail(error_kind::unsupported, "the expression '" + text + "' cannot be evaluated", describe(n), "compute it by nodes of the graph");
+      if (!e)
+        fail(error_kind::unsupported, "the expression '" + text + "' cannot be evaluated", describe(n),
+             "compute it by nodes of the graph");
       o.from = operand::source::symbolic;
       o.as = type ? fit_of(*type) : fit::none;
       o.count = length;
@@ -305,12 +387,15 @@ private:
         element = type->castRaw<c10::ListType>()->getElementType().get();
       }
       bool constant_only = true;
-      for (std::size_t i = 0; i != a.size(); ++i) constant_only = constant_only && is_constant(a[i]);
+      for (std::size_t i = 0; i != a.size(); ++i)
+        constant_only = constant_only && is_constant(a[i]);
       std::vector<operand> items;
-      for (std::size_t i = 0; i != a.size(); ++i) items.push_back(make(n, a[i], element, 0));
+      for (std::size_t i = 0; i != a.size(); ++i)
+        items.push_back(make(n, a[i], element, 0));
       if (constant_only) {
         std::vector<c10::IValue> values;
-        for (const auto& i : items) values.push_back(constants[i.index]);
+        for (const auto& i : items)
+          values.push_back(constants[i.index]);
         o.index = constant(make_list(o.elements, std::move(values)));
         return o;
       }
@@ -320,16 +405,25 @@ private:
       operands.insert(operands.end(), items.begin(), items.end());
       return o;
     }
-    case arg_form::opaque: fail(error_kind::unsupported, "an argument that this version does not understand: " + std::string(a.as_opaque()), describe(n), "update espalier, or re-export the program");
-    case arg_form::dict: fail(error_kind::unsupported, "an argument is a dict, which no operator run here takes", describe(n), "lower the higher-order call first");
-    default: o.index = constant(fitted(constant_of(a, type), type ? fit_of(*type) : fit::none, length)); return o;
+    case arg_form::opaque:
+      fail(error_kind::unsupported,
+           "an argument that this version does not understand: " + std::string(a.as_opaque()), describe(n),
+           "update espalier, or re-export the program");
+    case arg_form::dict:
+      fail(error_kind::unsupported, "an argument is a dict, which no operator run here takes", describe(n),
+           "lower the higher-order call first");
+    default:
+      o.index = constant(fitted(constant_of(a, type), type ? fit_of(*type) : fit::none, length));
+      return o;
     }
   }
 
   static bool is_constant(arg_view a) {
-    if (a.form() == arg_form::value || a.form() == arg_form::symbolic) return false;
+    if (a.form() == arg_form::value || a.form() == arg_form::symbolic)
+      return false;
     for (std::size_t i = 0; i != a.size(); ++i)
-      if (!is_constant(a[i])) return false;
+      if (!is_constant(a[i]))
+        return false;
     return true;
   }
   std::uint32_t constant(c10::IValue v) {
@@ -344,29 +438,39 @@ private:
         o.last_use = !last_use_[o.index];
         last_use_[o.index] = true;
       } else if (o.from == operand::source::list)
-        for (std::uint32_t i = o.count; i-- != 0;) self(self, operands[o.index + i]);
+        for (std::uint32_t i = o.count; i-- != 0;)
+          self(self, operands[o.index + i]);
     };
-    for (std::uint32_t i = num_outputs; i-- != 0;) visit(visit, operands[first_output + i]);
+    for (std::uint32_t i = num_outputs; i-- != 0;)
+      visit(visit, operands[first_output + i]);
     for (std::size_t s = steps.size(); s-- != 0;)
-      for (std::uint32_t i = steps[s].num_operands; i-- != 0;) visit(visit, operands[steps[s].first_operand + i]);
+      for (std::uint32_t i = steps[s].num_operands; i-- != 0;)
+        visit(visit, operands[steps[s].first_operand + i]);
   }
 
   void add_binding_sites() {
-    if (symbols.size() == 0 && subplans.empty()) return;
+    if (symbols.size() == 0 && subplans.empty())
+      return;
     const auto& g = *graph;
     for (const auto& p : subplans)
-      for (std::uint32_t i = 0; i != p->symbols.size(); ++i) symbols.slot(p->symbols.name(i));
-    if (symbols.size() == 0) return;
+      for (std::uint32_t i = 0; i != p->symbols.size(); ++i)
+        symbols.slot(p->symbols.name(i));
+    if (symbols.size() == 0)
+      return;
     for (node n : nodes(g))
       for (std::size_t r = 0; r != n.num_results(); ++r) {
         const auto& m = n.result(r).meta();
         const auto site = [&](const sym_int& s, int dim) {
-          if (!s.is_symbolic()) return;
-          if (const auto slot = symbols.find(sym_text(s.as_expr()))) binding_sites.push_back({n.result(r).id().index, *slot, dim});
+          if (!s.is_symbolic())
+            return;
+          if (const auto slot = symbols.find(sym_text(s.as_expr())))
+            binding_sites.push_back({n.result(r).id().index, *slot, dim});
         };
-        if (m.kind == value_kind::sym_int) site(m.symbol, -1);
+        if (m.kind == value_kind::sym_int)
+          site(m.symbol, -1);
         if (m.kind == value_kind::tensor)
-          for (std::size_t d = 0; d != m.tensor.dim(); ++d) site(m.tensor.sizes[d], static_cast<int>(d));
+          for (std::size_t d = 0; d != m.tensor.dim(); ++d)
+            site(m.tensor.sizes[d], static_cast<int>(d));
       }
   }
 

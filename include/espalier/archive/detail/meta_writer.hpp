@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a graph knows of its values, as an archive says it (`tensor_values`, `sym_int_values`, ...), with the
+// hints and spellings that the reader noted.
+#pragma once
+
+#include <espalier/archive/detail/notes.hpp>
+#include <espalier/archive/detail/sym_text.hpp>
+#include <espalier/archive/schema.hpp>
+#include <espalier/ir/view.hpp>
+#include <espalier/symbolic/expr.hpp>
+
+#include <bit>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace espalier::detail {
+
+inline std::int64_t to_number(std::string_view s) {
+  std::int64_t v = 0;
+  std::from_chars(s.data(), s.data() + s.size(), v);
+  return v;
+}
+/// `head,tail`: gives the head and leaves the tail.
+inline std::string_view next_item(std::string_view& list, char separator = ',') {
+  const auto end = list.find(separator);
+  const auto item = list.substr(0, end);
+  list = end == list.npos ? std::string_view{} : list.substr(end + 1);
+  return item;
+}
+
+/// The part of a graph's writer that knows values.
+class meta_writer {
+protected:
+  meta_writer(const graph_storage& g, pt2::graph& out) : g_(g), out_(out) { read_graph_notes(); }
+
+  [[noreturn]] void refuse(node n, std::string cause, std::string cure) const {
+    fail(error_kind::unsupported, std::move(cause), "node '" + std::string(n.name()) + "'", std::move(cure));
+  }
+  std::string_view name_of_value(value v) const {
+    const auto s = v.name();
+    if (s.empty())
+      fail(error_kind::usage, "a value has no name", "node '" + std::string(v.def().name()) + "'",
+           "call assign_names on the graph before it is written");
+    return s;
+  }
+
+  // -- notes of the graph
+  void read_graph_notes() {
+    const node_id o = g_.output_node();
+    if (!o.valid() || !g_.origin_of(o).valid())
+      return;
+    for (const auto& e : g_.get_origin(g_.origin_of(o)).entries) {
+      const auto key = g_.text(e.key);
+      if (!key.starts_with(note::prefix))
+        continue;
+      const auto text = g_.text(e.text);
+      if (key.starts_with(note::hint))
+        hints_.emplace(key.substr(note::hint.size()), text);
+      else if (key.starts_with(note::spelling))
+        spellings_.emplace(key.substr(note::spelling.size()), text);
+      else if (key.starts_with(note::custom_name))
+        custom_names_.emplace(key.substr(note::custom_name.size()), text);
+      else if (key == note::single_return)
+        out_.is_single_tensor_return = text == "true";
+      else if (key.starts_with(note::extra))
+        extras_.emplace_back(key.substr(note::extra.size()), text);
+    }
+    for (const auto& [path, json] : extras_)
+      if (path.starts_with("graph#"))
+        out_.extra.add(std::string(path.substr(6)), std::string(json));
+  }
+
+  // -- metas
+  struct written_expression {
+    std::string text;
+    std::string_view hint;
+  };
+  const written_expression& text_of(const expr* e) {
+    const auto [it, fresh] = expressions_.try_emplace(e);
+    if (fresh) {
+      const std::string canonical = srepr_of(e);
+      const auto s = spellings_.find(canonical);
+      it->second.text = s == spellings_.end() ? canonical : std::string(s->second);
+      if (const auto h = hints_.find(canonical); h != hints_.end())
+        it->second.hint = h->second;
+    }
+    return it->second;
+  }
+  static std::optional<pt2::sym_expr_hint> parse_hint(std::string_view s) {
+    using hint = pt2::sym_expr_hint;
+    if (s.empty())
+      return std::nullopt;
+    const auto v = to_number(s.substr(1));
+    if (s[0] == 'i')
+      return hint::make<hint::tag::as_int>(v);
+    if (s[0] == 'b')
+      return hint::make<hint::tag::as_bool>(v != 0);
+    return hint::make<hint::tag::as_float>(std::bit_cast<double>(v));
+  }
+  pt2::sym_expr expression(const expr* e) {
+    const auto& w = text_of(e);
+    pt2::sym_expr x;
+    x.expr_str = w.text;
+    x.hint = parse_hint(w.hint);
+    return x;
+  }
+  pt2::sym_int number(const sym_int& s) {
+    using t = pt2::sym_int;
+    if (s.is_int())
+      return t::make<t::tag::as_int>(s.as_int());
+    auto e = expression(s.as_expr());
+    if (!e.hint) // a size that was made here: its value follows from its symbols', when they have one
+      if (const auto v = derived_hint(s.as_expr()))
+        e.hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_int>(*v);
+    return t::make<t::tag::as_expr>(std::move(e));
+  }
+  std::optional<std::int64_t> derived_hint(const expr* e) {
+    const auto [it, fresh] = derived_.try_emplace(e);
+    if (fresh)
+      it->second = value_by_symbols(e);
+    return it->second;
+  }
+  std::optional<std::int64_t> value_by_symbols(const expr* e) const {
+    if (hints_.empty())
+      return std::nullopt;
+    std::vector<const expr*> symbols;
+    collect_symbols(e, symbols);
+    std::unordered_map<std::string, std::int64_t> values;
+    for (const expr* s : symbols) {
+      const auto h = hints_.find(srepr_of(s));
+      if (h == hints_.end() || h->second.empty() || h->second[0] != 'i')
+        return std::nullopt;
+      values.emplace(std::string(s->name()), to_number(h->second.substr(1)));
+    }
+    try {
+      return evaluate(e, [&](std::string_view name) -> std::optional<std::int64_t> {
+        const auto it = values.find(std::string(name));
+        return it == values.end() ? std::nullopt : std::optional(it->second);
+      });
+    } catch (const error&) {
+      return std::nullopt; // not an integer
+    }
+  }
+  void numbers(const sym_ints& from, std::vector<pt2::sym_int>& to) {
+    to.reserve(from.size());
+    for (const auto& s : from)
+      to.push_back(number(s));
+  }
+  pt2::tensor_meta tensor(const tensor_meta& m, std::string_view name) {
+    pt2::tensor_meta t;
+    const auto dtype = map_to(scalar_type_map, m.dtype);
+    const auto lay = map_to(layout_map, m.lay);
+    if (!dtype || !lay)
+      fail(error_kind::unsupported, "the archive has no number for the element type or layout of a value",
+           "value '" + std::string(name) + "'", "convert it to another type first");
+    t.dtype = *dtype;
+    t.layout = *lay;
+    t.device = to_pt2(m.dev);
+    t.requires_grad = m.requires_grad;
+    numbers(m.sizes, t.sizes);
+    numbers(m.strides, t.strides);
+    t.storage_offset = number(m.storage_offset);
+    if (!extras_.empty()) {
+      const std::string path = note_key("tensor_values/", name) + "#";
+      for (const auto& [key, json] : extras_)
+        if (key.starts_with(path))
+          t.extra.add(std::string(key.substr(path.size())), std::string(json));
+    }
+    return t;
+  }
+
+  /// Writes what is known of a value into the graph's tables, and gives its argument form.
+  pt2::argument define(value v) {
+    using arg = pt2::argument;
+    const auto& m = v.meta();
+    if (m.kind == value_kind::none)
+      return arg::make<arg::tag::as_none>(true);
+    const std::string name(name_of_value(v));
+    switch (m.kind) {
+    case value_kind::sym_int: {
+      auto s = number(m.symbol);
+      if (s.is_as_expr() && !s.as_expr().hint && m.has_hint)
+        s.as_expr().hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_int>(m.hint);
+      out_.sym_int_values.add(name, std::move(s));
+      return arg::make<arg::tag::as_sym_int>(
+          pt2::sym_int_argument::make<pt2::sym_int_argument::tag::as_name>(name));
+    }
+    case value_kind::sym_float: {
+      using t = pt2::sym_float;
+      if (m.symbol.is_symbolic()) {
+        auto e = expression(m.symbol.as_expr());
+        if (!e.hint && m.has_hint)
+          e.hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_float>(std::bit_cast<double>(m.hint));
+        out_.sym_float_values.add(name, t::make<t::tag::as_expr>(std::move(e)));
+      } else
+        out_.sym_float_values.add(name, t::make<t::tag::as_float>(std::bit_cast<double>(m.hint)));
+      return arg::make<arg::tag::as_sym_float>(
+          pt2::sym_float_argument::make<pt2::sym_float_argument::tag::as_name>(name));
+    }
+    case value_kind::sym_bool: {
+      using t = pt2::sym_bool;
+      out_.sym_bool_values.add(name, m.symbol.is_symbolic()
+                                         ? t::make<t::tag::as_expr>(expression(m.symbol.as_expr()))
+                                         : t::make<t::tag::as_bool>(m.symbol.as_int() != 0));
+      return arg::make<arg::tag::as_sym_bool>(
+          pt2::sym_bool_argument::make<pt2::sym_bool_argument::tag::as_name>(name));
+    }
+    case value_kind::custom_object: {
+      pt2::custom_obj_argument c;
+      c.name = name;
+      if (const auto it = custom_names_.find(name); it != custom_names_.end())
+        c.name = std::string(it->second);
+      c.class_fqn = std::string(g_.text(m.text));
+      pt2::custom_obj_argument a;
+      a.name = name;
+      a.class_fqn = c.class_fqn;
+      out_.custom_obj_values.add(name, std::move(c));
+      return arg::make<arg::tag::as_custom_obj>(std::move(a));
+    }
+    case value_kind::tensor:
+      out_.tensor_values.add(name, tensor(m.tensor, name));
+      break;
+    default:
+      break;
+    }
+    return arg::make<arg::tag::as_tensor>(tensor_named(name));
+  }
+  static pt2::tensor_argument tensor_named(std::string_view name) {
+    pt2::tensor_argument t;
+    t.name = std::string(name);
+    return t;
+  }
+
+  const graph_storage& g_;
+  pt2::graph& out_;
+
+private:
+  std::unordered_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
+  std::vector<std::pair<std::string_view, std::string_view>> extras_;
+  std::unordered_map<const expr*, written_expression> expressions_;
+  std::unordered_map<const expr*, std::optional<std::int64_t>> derived_;
+};
+
+} // namespace espalier::detail

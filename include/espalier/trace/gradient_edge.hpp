@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a traced tensor has for a gradient function. A trace records the forward call only, so a backward pass
+// that runs inside it would run through nothing: this function says so instead. It also tells our tensors
+// from the results of custom autograd functions, whose gradient function is another one.
+#pragma once
+
+#include <espalier/support/config.hpp>
+#include <espalier/support/error.hpp>
+
+#include <c10/util/intrusive_ptr.h>
+#include <torch/csrc/autograd/edge.h>
+#include <torch/csrc/autograd/function.h>
+#include <torch/csrc/autograd/variable.h>
+
+#include <string>
+#include <utility>
+
+namespace espalier::detail {
+
+/// The gradient function of every traced tensor that tracks gradients.
+class ESPALIER_SHARED untraced_backward final : public torch::autograd::Node {
+public:
+  torch::autograd::variable_list apply(torch::autograd::variable_list&&) override {
+    fail(error_kind::trace, "a backward pass runs inside the traced call, which records the forward only",
+         "torch::autograd",
+         "move backward() or grad() out of the traced call; the exported program can be differentiated as a "
+         "whole");
+  }
+  std::string name() const override { return "espalier::untraced_backward"; }
+};
+
+/// Makes a fake track gradients as a computed tensor does (not as a leaf).
+inline void track_gradient(const at::Tensor& t) {
+  auto node = c10::make_intrusive<untraced_backward>();
+  const auto nr = node->add_input_metadata(t);
+  torch::autograd::impl::set_gradient_edge(t, torch::autograd::Edge(std::move(node), nr));
+}
+/// The name of the gradient function of a custom autograd function's result; empty when it has none.
+inline std::string foreign_gradient_of(const at::Tensor& t) {
+  const auto& f = t.grad_fn();
+  if (!f || dynamic_cast<const untraced_backward*>(f.get()))
+    return {};
+  return f->name();
+}
+
+} // namespace espalier::detail
