@@ -17,6 +17,7 @@ def main():
     steps.append(("the demo runs", [demo, build / "demo"]))
     steps.append(("Python loads the demo's programs", [sys.executable, HERE / "check_demo.py", build / "demo"]))
     steps.append(("the demo's programs are their Python twins", [sys.executable, HERE / "compare_twins.py", build / "demo"]))
+    subprocess.run([sys.executable, ROOT / "tests/corpus/make_corpus.py", build / "corpus"], check=True)
     corpora = subprocess.run([sys.executable, ROOT / "tests/corpus/find_corpus.py"], capture_output=True, text=True, check=True).stdout
     es_opt = build / "examples" / "es-opt"
     for number, corpus in enumerate(p for p in corpora.split(":") if pathlib.Path(p).is_dir()):
