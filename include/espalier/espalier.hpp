@@ -18,6 +18,8 @@
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/place.hpp>
 #include <espalier/trace/report.hpp>
+#include <espalier/trace/state_keeper.hpp>
+#include <espalier/trace/trace_result.hpp>
 #include <espalier/trace/tracer.hpp>
 
 #include <espalier/program/apply.hpp>

@@ -16,6 +16,8 @@
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/place.hpp>
 #include <espalier/trace/report.hpp>
+#include <espalier/trace/state_keeper.hpp>
+#include <espalier/trace/trace_result.hpp>
 
 #include <ATen/autocast_mode.h>
 #include <ATen/core/grad_mode.h>
@@ -32,40 +34,6 @@
 #include <vector>
 
 namespace espalier {
-
-/// A placeholder-to-be. `real` is the example tensor, the parameter or the buffer that it stands for;
-/// undefined for a literal, whose placeholder has no uses.
-struct traced_input {
-  at::Tensor real;
-  std::string name;
-  input_kind kind = input_kind::user_input;
-  std::string target; ///< the state's name
-};
-
-/// What a trace may be told.
-struct trace_options {
-  /// Record the user's C++ stack of each call (slow; needs symbols to be readable).
-  bool stack_traces = false;
-  /// Trace twice and compare.
-  bool strict = false;
-  /// The module hierarchy: paths ("" for the root) and types. State belongs to the module of its name's
-  /// prefix.
-  std::vector<std::pair<std::string, std::string>> modules;
-};
-
-/// A tensor that was met and is no input: its value of that moment.
-struct lifted_constant {
-  std::string target;
-  at::Tensor value;
-};
-
-/// What a trace gives.
-struct trace_result {
-  graph_storage graph;              ///< placeholders (state, constants, user inputs), calls, output
-  std::vector<std::string> targets; ///< of each placeholder; empty for user inputs
-  std::vector<lifted_constant> constants;
-  trace_report report;
-};
 
 namespace detail {
 
@@ -468,7 +436,7 @@ private:
     at::Tensor fake = new_fake(m, v);
     constant_of_value_[fake_of(fake)->identity().memory] = target;
     real_[key.unsafeGetTensorImpl()] = {key, fake, 0, value};
-    constant_by_fake_[fake.unsafeGetTensorImpl()] = value;
+    constant_by_value_[v.index] = value;
     constants_.push_back({target, std::move(value)});
     report_.notes.push_back({why, std::string(cause) + " ('" + target + "')", user_place(capture_stack()),
                              "pass it as an input, or register it, if it should not be one"});
@@ -502,8 +470,6 @@ private:
                      "a tensor that was filled by raw pointer (torch::tensor, accessor) became a constant");
     // the user's handle is this constant from now on
     f->set_identity(fake_of(fake)->identity());
-    constant_by_fake_[t.unsafeGetTensorImpl()] = constants_.back().value;
-    kept_.push_back(t);
     return t;
   }
   /// `aten.detach` of a fake, recorded.
@@ -569,9 +535,9 @@ private:
         real.push_back(v);
         continue;
       }
-      const auto c = constant_by_fake_.find(v.toTensor().unsafeGetTensorImpl());
+      const auto c = constant_by_value_.find(fake_of(v.toTensor())->identity().value.index);
       all_known =
-          all_known && c != constant_by_fake_.end() && !written_memory_.count(fake_memory(v.toTensor()));
+          all_known && c != constant_by_value_.end() && !written_memory_.count(fake_memory(v.toTensor()));
       if (all_known)
         real.emplace_back(c->second);
     }
@@ -605,8 +571,8 @@ private:
                   const at::Tensor& result) {
     if (!args[0].isTensor() || !args[0].toTensor().defined())
       return;
-    const auto c = constant_by_fake_.find(args[0].toTensor().unsafeGetTensorImpl());
-    if (c == constant_by_fake_.end() || written_memory_.count(fake_memory(args[0].toTensor())))
+    const auto c = constant_by_value_.find(fake_of(args[0].toTensor())->identity().value.index);
+    if (c == constant_by_value_.end() || written_memory_.count(fake_memory(args[0].toTensor())))
       return;
     torch::jit::Stack real(args);
     real[0] = c->second;
@@ -618,8 +584,7 @@ private:
       at::NoGradGuard no_grad;
       op.callBoxed(real);
     }
-    constant_by_fake_[result.unsafeGetTensorImpl()] = real.back().toTensor();
-    kept_.push_back(result);
+    constant_by_value_[fake_of(result)->identity().value.index] = real.back().toTensor();
   }
 
   void drop_defaults(const op_info& info, const std::vector<c10::IValue>& args) {
@@ -670,7 +635,7 @@ private:
   std::unordered_map<c10::TensorImpl*, real_entry> real_;
   std::unordered_map<c10::StorageImpl*, std::vector<c10::TensorImpl*>> state_by_storage_;
   std::unordered_map<c10::TensorImpl*, pending_empty> pending_;
-  std::unordered_map<c10::TensorImpl*, at::Tensor> constant_by_fake_;
+  std::unordered_map<std::uint32_t, at::Tensor> constant_by_value_; // by value index
   std::unordered_map<std::uint32_t, std::string> constant_of_value_;
   std::unordered_set<std::uint32_t> written_memory_;
   std::unordered_set<std::string> custom_seen_;
@@ -679,7 +644,6 @@ private:
   std::vector<std::pair<node_id, std::string>> targets_;
   std::vector<lifted_constant> constants_;
   std::vector<node_id> emptied_;
-  std::vector<at::Tensor> kept_;
   std::vector<argument> graph_args_;
   argument_pool pool_;
   std::unordered_map<std::uint32_t, std::size_t> counts_;
@@ -695,37 +659,6 @@ private:
     return ++n;
   }
   bool grad_at_start_ = c10::GradMode::is_enabled(), grad_noted_ = false;
-};
-
-/// Finds parameters and buffers whose TensorImpl was given a traced tensor's data (`set_data`), and puts them
-/// back, however the trace ends.
-class state_keeper {
-public:
-  explicit state_keeper(std::span<const traced_input> inputs) {
-    for (const auto& in : inputs)
-      if (in.real.defined() && !is_fake(in.real))
-        kept_.emplace_back(in.real, in.real.unsafeGetTensorImpl()->shallow_copy_and_detach(
-                                        in.real.unsafeGetTensorImpl()->version_counter(), true));
-  }
-  state_keeper(const state_keeper&) = delete;
-  state_keeper& operator=(const state_keeper&) = delete;
-  ~state_keeper() {
-    for (const auto& [t, copy] : kept_)
-      if (spoilt(t))
-        t.unsafeGetTensorImpl()->shallow_copy_from(copy);
-  }
-  /// Throws when there are any.
-  void check() const {
-    for (const auto& [t, copy] : kept_)
-      if (spoilt(t))
-        fail(error_kind::trace,
-             "set_data gave a parameter, buffer or input the data of a traced tensor, which no graph can say",
-             "the traced call", "write with copy_ under torch::NoGradGuard");
-  }
-
-private:
-  static bool spoilt(const at::Tensor& t) { return t.key_set().has(interceptor_key); }
-  std::vector<std::pair<at::Tensor, c10::intrusive_ptr<c10::TensorImpl>>> kept_;
 };
 
 } // namespace detail

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+// Guards the real tensors of a model while it is traced. `set_data` never reaches the dispatcher: the only
+// trace it leaves is in the tensor itself.
+#pragma once
+
+#include <espalier/support/error.hpp>
+#include <espalier/trace/fake_tensor.hpp>
+#include <espalier/trace/interceptor.hpp>
+#include <espalier/trace/trace_result.hpp>
+
+#include <ATen/core/Tensor.h>
+#include <c10/core/TensorImpl.h>
+
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace espalier::detail {
+
+/// Finds parameters and buffers whose TensorImpl was given a traced tensor's data (`set_data`), and puts them
+/// back, however the trace ends.
+class state_keeper {
+public:
+  explicit state_keeper(std::span<const traced_input> inputs) {
+    for (const auto& in : inputs)
+      if (in.real.defined() && !is_fake(in.real))
+        kept_.emplace_back(in.real, in.real.unsafeGetTensorImpl()->shallow_copy_and_detach(
+                                        in.real.unsafeGetTensorImpl()->version_counter(), true));
+  }
+  state_keeper(const state_keeper&) = delete;
+  state_keeper& operator=(const state_keeper&) = delete;
+  ~state_keeper() {
+    for (const auto& [t, copy] : kept_)
+      if (spoilt(t))
+        t.unsafeGetTensorImpl()->shallow_copy_from(copy);
+  }
+  /// Throws when there are any.
+  void check() const {
+    for (const auto& [t, copy] : kept_)
+      if (spoilt(t))
+        fail(error_kind::trace,
+             "set_data gave a parameter, buffer or input the data of a traced tensor, which no graph can say",
+             "the traced call", "write with copy_ under torch::NoGradGuard");
+  }
+
+private:
+  static bool spoilt(const at::Tensor& t) { return t.key_set().has(interceptor_key); }
+  std::vector<std::pair<at::Tensor, c10::intrusive_ptr<c10::TensorImpl>>> kept_;
+};
+
+} // namespace espalier::detail

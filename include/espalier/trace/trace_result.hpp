@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a trace takes and gives: inputs in the order of the placeholders, options, and the graph with the
+// constants that were lifted and the report.
+#pragma once
+
+#include <espalier/ir/storage.hpp>
+#include <espalier/trace/report.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+/// A placeholder-to-be. `real` is the example tensor, the parameter or the buffer that it stands for;
+/// undefined for a literal, whose placeholder has no uses.
+struct traced_input {
+  at::Tensor real;
+  std::string name;
+  input_kind kind = input_kind::user_input;
+  std::string target; ///< the state's name
+};
+
+/// What a trace may be told.
+struct trace_options {
+  /// Record the user's C++ stack of each call (slow; needs symbols to be readable).
+  bool stack_traces = false;
+  /// Trace twice and compare.
+  bool strict = false;
+  /// The module hierarchy: paths ("" for the root) and types. State belongs to the module of its name's
+  /// prefix.
+  std::vector<std::pair<std::string, std::string>> modules;
+};
+
+/// A tensor that was met and is no input: its value of that moment.
+struct lifted_constant {
+  std::string target;
+  at::Tensor value;
+};
+
+/// What a trace gives.
+struct trace_result {
+  graph_storage graph;              ///< placeholders (state, constants, user inputs), calls, output
+  std::vector<std::string> targets; ///< of each placeholder; empty for user inputs
+  std::vector<lifted_constant> constants;
+  trace_report report;
+};
+
+} // namespace espalier

@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: BSL-1.0
+// One test for each way in which C++ code can escape a trace: it is recorded truly, refused, or reported. The
+// table is in docs/hazards.md.
+#include <espalier/ir/view.hpp>
+#include <espalier/trace/fake_construction.hpp>
+#include <espalier/trace/tracer.hpp>
+
+#include <doctest/doctest.h>
+#include <torch/torch.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <fstream>
+#include <functional>
+#include <future>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace es = espalier;
+
+namespace {
+
+using tensors = std::vector<at::Tensor>;
+
+es::trace_result run(const std::vector<at::Tensor>& inputs,
+                     const std::function<at::Tensor(const tensors&)>& f,
+                     const es::trace_options& options = {}) {
+  std::vector<es::traced_input> in;
+  for (std::size_t i = 0; i != inputs.size(); ++i)
+    in.push_back({inputs[i], "x" + std::to_string(i), es::input_kind::user_input, ""});
+  return es::trace(
+      in, [&](const tensors& fakes) { return std::vector<c10::IValue>{f(fakes)}; }, options);
+}
+/// Operators of a graph, in order.
+std::vector<std::string> ops(const es::trace_result& r) {
+  std::vector<std::string> out;
+  for (es::node n : es::nodes(r.graph))
+    if (n.is_call())
+      out.emplace_back(es::name_of(n.op()));
+  return out;
+}
+using names = std::vector<std::string>;
+std::string cause_of(const std::function<void()>& f) {
+  try {
+    f();
+  } catch (const es::error& e) {
+    CHECK(e.kind() == es::error_kind::trace);
+    CHECK(!e.cure().empty());
+    return e.cause();
+  }
+  return "no error";
+}
+bool has(const std::string& text, const char* part) { return text.find(part) != std::string::npos; }
+bool mode_left_behind() { return c10::impl::tls_is_dispatch_key_included(es::interceptor_key); }
+
+struct doubled : torch::autograd::Function<doubled> {
+  static at::Tensor forward(torch::autograd::AutogradContext*, const at::Tensor& x) { return x * 2; }
+  static torch::autograd::variable_list backward(torch::autograd::AutogradContext*,
+                                                 torch::autograd::variable_list g) {
+    return {g[0] * 7};
+  }
+};
+
+} // namespace
+
+TEST_CASE("hazard: torch::tensor of a vector is a constant with its values") {
+  const auto r = run({torch::ones(3)}, [](const tensors& x) {
+    return x[0] * torch::tensor(std::vector<float>{1, 2, 3});
+  });
+  REQUIRE(r.constants.size() == 1);
+  CHECK(at::equal(r.constants[0].value, torch::tensor({1.f, 2.f, 3.f})));
+  CHECK(r.report.find(es::note_kind::raw_write) != nullptr);
+}
+
+TEST_CASE("hazard: an accessor fills an empty tensor") {
+  const auto r = run({torch::ones(2)}, [](const tensors& x) {
+    auto t = torch::empty({2});
+    t.accessor<float, 1>()[0] = 5;
+    t.accessor<float, 1>()[1] = 6;
+    return x[0] + t;
+  });
+  REQUIRE(r.constants.size() == 1);
+  CHECK(at::equal(r.constants[0].value, torch::tensor({5.f, 6.f})));
+  CHECK(ops(r) == names{"aten::add.Tensor"});
+}
+
+TEST_CASE("hazard: an empty tensor that an operator fills stays an operator") {
+  const auto r = run({torch::ones(2)}, [](const tensors& x) { return x[0] + torch::empty({2}).fill_(3); });
+  CHECK(r.constants.empty());
+  CHECK(ops(r) == names{"aten::empty.memory_format", "aten::fill_.Scalar", "aten::add.Tensor"});
+}
+
+TEST_CASE("hazard: from_blob and free tensors become constants, and are reported") {
+  float data[2] = {4, 5};
+  const auto r = run({torch::ones(2)}, [&](const tensors& x) { return x[0] + torch::from_blob(data, {2}); });
+  data[0] = 0; // the constant is a snapshot
+  REQUIRE(r.constants.size() == 1);
+  CHECK(r.constants[0].value[0].item<float>() == 4);
+  REQUIRE(r.report.find(es::note_kind::lifted_constant) != nullptr);
+  CHECK(!r.report.find(es::note_kind::lifted_constant)->cure.empty());
+}
+
+TEST_CASE("hazard: raw access to a traced tensor is refused") {
+  CHECK(has(cause_of([] {
+              run({torch::ones(2)}, [](const tensors& x) { return x[0] + x[0].data_ptr<float>()[0]; });
+            }),
+            "raw pointer"));
+  CHECK(!mode_left_behind());
+}
+
+TEST_CASE("hazard: data() cuts gradients, and the graph says so") {
+  const auto r =
+      run({torch::ones(2).set_requires_grad(true)}, [](const tensors& x) { return x[0].data() * 2 + x[0]; });
+  CHECK(ops(r) == names{"aten::detach", "aten::mul.Scalar", "aten::add.Tensor"});
+}
+
+TEST_CASE("hazard: set_data is refused and undone") {
+  auto w = torch::ones(2);
+  CHECK(has(cause_of([&] {
+              run({torch::ones(2), w}, [&](const tensors& x) {
+                w.set_data(x[0] * 2);
+                return x[0] + 1;
+              });
+            }),
+            "set_data"));
+  CHECK(!es::is_fake(w));
+  CHECK(w.sum().item<float>() == 2);
+}
+
+TEST_CASE("hazard: requires_grad_ inside the call is reported") {
+  const auto r = run({torch::ones(2)}, [](const tensors& x) {
+    auto y = x[0] * 2;
+    y.requires_grad_();
+    return y + 1;
+  });
+  CHECK(r.report.find(es::note_kind::requires_grad_set) != nullptr);
+}
+
+TEST_CASE("hazard: sizes are numbers of the example") {
+  const auto r = run({torch::ones({2, 3})},
+                     [](const tensors& x) { return x[0].view({x[0].size(0) * x[0].size(1)}).contiguous(); });
+  CHECK(r.graph.meta(r.graph.result(r.graph.prev(r.graph.output_node()))).tensor.sizes[0] == es::sym_int(6));
+}
+
+TEST_CASE("hazard: item is refused with a cure, unless the value is known") {
+  CHECK(has(cause_of([] {
+              run({torch::ones(1)}, [](const tensors& x) { return x[0].item<float>() > 0 ? x[0] : -x[0]; });
+            }),
+            "value of a tensor is read"));
+  CHECK(!mode_left_behind());
+  const auto r = run({torch::ones(1)}, [](const tensors& x) {
+    return x[0] * torch::tensor(std::vector<float>{3}).item<float>();
+  });
+  CHECK(ops(r).back() == "aten::mul.Scalar");
+}
+
+TEST_CASE("hazard: item of a constant that the program has changed is refused") {
+  auto c = torch::ones(1);
+  CHECK(has(cause_of([&] {
+              run({torch::ones(1)}, [&](const tensors& x) {
+                c.add_(x[0]);
+                return x[0] * c.item<float>();
+              });
+            }),
+            "value of a tensor is read"));
+  CHECK(c.item<float>() == 1); // nothing ran
+}
+
+TEST_CASE("hazard: a write through a view is recorded on the view") {
+  const auto r = run({torch::ones(2)}, [](const tensors& x) {
+    auto y = x[0] * 1;
+    y[0] += 2;
+    return y;
+  });
+  CHECK(ops(r) == names{"aten::mul.Scalar", "aten::select.int", "aten::add_.Scalar"});
+}
+
+TEST_CASE("hazard: index_put_ with slices") {
+  const auto r = run({torch::ones({2, 2})}, [](const tensors& x) {
+    auto y = x[0].clone();
+    y.index_put_({0, torch::indexing::Slice()}, 3);
+    return y;
+  });
+  CHECK(ops(r).front() == "aten::clone");
+  CHECK(ops(r).back() == "aten::fill_.Scalar");
+}
+
+TEST_CASE("hazard: number minus tensor") {
+  const auto r = run({torch::ones(2)}, [](const tensors& x) { return 1.0 - x[0]; });
+  CHECK(ops(r).size() >= 1);
+  CHECK(r.constants.empty());
+}
+
+TEST_CASE("hazard: linear arrives in LibTorch's own spelling") {
+  torch::nn::Linear l(2, 3);
+  std::vector<es::traced_input> in{{l->weight, "p_weight", es::input_kind::parameter, "weight"},
+                                   {l->bias, "p_bias", es::input_kind::parameter, "bias"},
+                                   {torch::ones({4, 2}), "x", es::input_kind::user_input, ""}};
+  const auto r = es::trace(in, [&](const tensors& f) { return std::vector<c10::IValue>{l(f[2])}; });
+  CHECK(ops(r) == names{"aten::t", "aten::addmm"});
+  CHECK(r.constants.empty());
+}
+
+TEST_CASE("hazard: equal is decided by identity and shape, and reported otherwise") {
+  bool same = false, other = true, shape = true;
+  const auto r = run({torch::ones(2), torch::ones(2), torch::ones(3)}, [&](const tensors& x) {
+    same = at::equal(x[0], x[0]);
+    shape = at::equal(x[0], x[2]);
+    other = at::equal(x[0], x[1]);
+    return x[0] + 1;
+  });
+  CHECK(same);
+  CHECK(!other);
+  CHECK(!shape);
+  std::size_t notes = 0;
+  for (auto& n : r.report.notes)
+    notes += n.kind == es::note_kind::equality_assumed;
+  CHECK(notes == 1);
+}
+
+TEST_CASE("hazard: lstm stays whole") {
+  torch::nn::LSTM m(torch::nn::LSTMOptions(2, 3));
+  const auto r = run({torch::ones({4, 1, 2})}, [&](const tensors& x) { return std::get<0>(m(x[0])); });
+  CHECK(ops(r).back() == "aten::lstm.input");
+}
+
+TEST_CASE("hazard: the backward of a custom autograd function is reported lost") {
+  const auto r = run({torch::ones(2).set_requires_grad(true)},
+                     [](const tensors& x) { return doubled::apply(x[0]) + 1; });
+  CHECK(ops(r) == names{"aten::mul.Scalar", "aten::add.Scalar"});
+  REQUIRE(r.report.find(es::note_kind::custom_backward) != nullptr);
+}
+
+TEST_CASE("hazard: a backward pass inside the call is refused") {
+  CHECK(has(cause_of([] {
+              run({torch::ones(2).set_requires_grad(true)}, [](const tensors& x) {
+                (x[0] * x[0]).sum().backward();
+                return x[0] + 1;
+              });
+            }),
+            "backward pass"));
+}
+
+TEST_CASE("hazard: gradients switched off inside the call are reported") {
+  const auto r = run({torch::ones(2).set_requires_grad(true)}, [](const tensors& x) {
+    torch::NoGradGuard no_grad;
+    return x[0] * 2;
+  });
+  CHECK(r.report.find(es::note_kind::gradient_mode) != nullptr);
+}
+
+TEST_CASE("hazard: a hidden counter is found by a strict trace") {
+  int calls = 0;
+  es::trace_options strict;
+  strict.strict = true;
+  CHECK(has(cause_of([&] {
+              run(
+                  {torch::ones(2)}, [&](const tensors& x) { return x[0] * (1.0 + calls++); }, strict);
+            }),
+            "two traces"));
+}
+
+TEST_CASE("hazard: another thread is refused") {
+  CHECK(has(cause_of([] {
+              run({torch::ones(2)}, [](const tensors& x) {
+                return std::async(std::launch::async, [&] { return x[0] + 1; }).get();
+              });
+            }),
+            "not traced"));
+}
+
+TEST_CASE("hazard: a fake that outlives its trace is refused") {
+  at::Tensor kept;
+  run({torch::ones(2)}, [&](const tensors& x) { return kept = x[0] + 1; });
+  CHECK(has(cause_of([&] { (void)(kept + 1); }), "not traced"));
+}
+
+TEST_CASE(
+    "hazard: a trace inside a trace records into the inner one; tensors of the outer are refused there") {
+  std::size_t inner_ops = 0;
+  const auto example = torch::ones(2);
+  const auto outer = run({torch::ones(2)}, [&](const tensors& x) {
+    auto y = x[0] * 2;
+    inner_ops = ops(run({example}, [](const tensors& z) { return z[0] + z[0] + z[0]; })).size();
+    return y + 1;
+  });
+  CHECK(inner_ops == 2);
+  CHECK(ops(outer) == names{"aten::mul.Scalar", "aten::add.Scalar"});
+  CHECK(has(cause_of([] {
+              run({torch::ones(2)}, [](const tensors& x) {
+                run({torch::ones(2)}, [&](const tensors& z) { return z[0] + x[0]; });
+                return x[0] + 1;
+              });
+            }),
+            "another trace"));
+}
+
+TEST_CASE("hazard: a model that throws leaves no trace mode") {
+  CHECK_THROWS_AS(
+      run({torch::ones(2)}, [](const tensors&) -> at::Tensor { throw std::runtime_error("model"); }),
+      std::runtime_error);
+  CHECK(!mode_left_behind());
+  CHECK((torch::ones(2) + 1).sum().item<float>() == 4);
+}
+
+TEST_CASE("hazard: real buffers do not change while tracing") {
+  torch::nn::BatchNorm1d bn(3);
+  std::vector<es::traced_input> in;
+  for (auto& p : bn->named_parameters())
+    in.push_back({p.value(), "p_" + p.key(), es::input_kind::parameter, p.key()});
+  for (auto& b : bn->named_buffers())
+    in.push_back({b.value(), "b_" + b.key(), es::input_kind::buffer, b.key()});
+  in.push_back({torch::randn({4, 3}), "x", es::input_kind::user_input, ""});
+  const auto r = es::trace(in, [&](const tensors& f) { return std::vector<c10::IValue>{bn(f.back())}; });
+  CHECK(bn->running_mean.abs().sum().item<float>() == 0);
+  CHECK(bn->num_batches_tracked.item<std::int64_t>() == 0);
+  CHECK(ops(r).back() == "aten::batch_norm");
+}
+
+TEST_CASE("hazard: autocast is refused") {
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  const auto cause = cause_of([] {
+    run({torch::ones({2, 2})}, [](const tensors& x) { return x[0].mm(x[0]); });
+  });
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  CHECK(has(cause, "autocast"));
+}
+
+TEST_CASE("fake construction: seven billion parameters cost no memory") {
+  const auto resident = [] {
+    std::ifstream f("/proc/self/statm");
+    std::size_t total = 0, pages = 0;
+    f >> total >> pages;
+    return pages * 4096;
+  };
+  const auto before = resident();
+  torch::nn::Linear big{nullptr};
+  {
+    es::fake_construction fake;
+    big = torch::nn::Linear(100000, 70000);
+  }
+  CHECK(big->weight.numel() == 7'000'000'000);
+  CHECK(big->weight.requires_grad());
+  std::vector<es::traced_input> in{{big->weight, "p_weight", es::input_kind::parameter, "weight"},
+                                   {big->bias, "p_bias", es::input_kind::parameter, "bias"},
+                                   {torch::empty({2, 100000}), "x", es::input_kind::user_input, ""}};
+  const auto r = es::trace(in, [&](const tensors& f) { return std::vector<c10::IValue>{big(f[2])}; });
+  CHECK(ops(r) == names{"aten::t", "aten::addmm"});
+  CHECK(resident() - before < std::size_t{256} << 20);
+}
