@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/archive/payload.hpp>
+#include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/naming.hpp>
 #include <espalier/program/input_check.hpp>
 #include <espalier/program/interpreter.hpp>
