@@ -100,7 +100,7 @@ struct check_schema {
 struct schema_room {
   std::size_t args = 1, returns = 1;
   constexpr explicit schema_room(std::string_view text) noexcept {
-    const auto arrow = text.find("->"); // of the results or of an alias annotation before them
+    const auto arrow = offset_of("->", text); // of the results or of an alias annotation before them
     for (std::size_t i = 0; i != text.size(); ++i)
       if (text[i] == ',') {
         ++args;
@@ -137,8 +137,8 @@ struct parsed_op {
 template <fixed_string Schema>
 struct op {
 private:
-  static constexpr detail::operator_name parts{Schema.view().substr(0, Schema.view().find('('))};
-  static_assert(parts.name.find("::") != std::string_view::npos,
+  static constexpr detail::operator_name parts{Schema.view().substr(0, detail::offset_of("(", Schema.view()))};
+  static_assert(detail::offset_of("::", parts.name) != std::string_view::npos,
                 "espalier: op<SCHEMA> requires a namespace in its schema "
                 "string; write \"my::name(...) -> Type\" instead");
   static constexpr auto name_text = detail::joined<parts.name.size()>(parts.name);
