@@ -69,7 +69,7 @@
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
 #include <espalier/passes/effects.hpp>
-#include <espalier/passes/pass_result.hpp>
+#include <espalier/pipeline/pass_result.hpp>
 #include <espalier/passes/raise.hpp>
 
 #include <espalier/archive/crc32.hpp>

@@ -5,8 +5,11 @@
 #pragma once
 
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/type_hash.hpp>
 
 #include <concepts>
+#include <cstddef>
+#include <cstdint>
 #include <string_view>
 
 namespace espalier {
@@ -47,13 +50,73 @@ struct core_operators {
 };
 
 /// What a dialect provides: its name here, the name Python's verifier has for it (`verifiers` in an archive;
-/// empty if none), and its rules.
+/// empty if none), and its rules. A dialect whose graphs are all graphs of others by definition says so:
+/// `using refines = dialects<aten_ir>;`.
 template <class D>
 concept dialect = requires(op_flags f) {
   { D::name } -> std::convertible_to<std::string_view>;
   { D::verifier } -> std::convertible_to<std::string_view>;
   { D::rule_list::refuses(f) } -> std::same_as<std::string_view>;
 };
+
+/// A list of dialects.
+template <class... Ds>
+struct dialects {};
+
+/// A dialect as a value: constant evaluation compares `type`, run time prints names.
+struct dialect_info {
+  std::uint64_t type = 0; ///< `type_hash` of the tag; 0: none
+  std::string_view name, verifier;
+  std::string_view (*refuses)(op_flags) = nullptr; ///< the sentence of the first rule that an operator breaks
+  const dialect_info* above = nullptr;             ///< the dialects it refines by its own word
+  std::size_t num_above = 0;
+};
+
+namespace detail {
+
+template <class D>
+struct dialect_table;
+
+template <class List>
+struct dialect_list;
+template <class... Ds>
+struct dialect_list<dialects<Ds...>> {
+  static constexpr std::size_t size = sizeof...(Ds);
+  static constexpr dialect_info data[size + 1] = {dialect_table<Ds>::info..., {}};
+};
+
+template <class D>
+struct dialect_table {
+  static constexpr dialect_info make() {
+    dialect_info i{type_hash<D>, D::name, D::verifier, &D::rule_list::refuses};
+    if constexpr (requires { typename D::refines; }) {
+      i.above = dialect_list<typename D::refines>::data;
+      i.num_above = dialect_list<typename D::refines>::size;
+    }
+    return i;
+  }
+  static constexpr dialect_info info = make();
+};
+
+} // namespace detail
+
+/// The `dialect_info` of a dialect.
+template <dialect D>
+inline constexpr const dialect_info& info_of_dialect = detail::dialect_table<D>::info;
+
+/// Whether every graph of dialect `from` is one of dialect `to`: a pass for `to` takes it as it is.
+constexpr bool dialect_refines(const dialect_info& from, const dialect_info& to) noexcept {
+  if (from.type == to.type)
+    return true;
+  for (std::size_t i = 0; i != from.num_above; ++i)
+    if (dialect_refines(from.above[i], to))
+      return true;
+  return false;
+}
+
+/// The same, of types.
+template <dialect From, dialect To>
+inline constexpr bool refines = dialect_refines(info_of_dialect<From>, info_of_dialect<To>);
 
 /// Torch-level calls, as captured before ATen; anything goes.
 struct torch_ir {
@@ -69,22 +132,13 @@ struct training_ir {
 struct aten_ir {
   static constexpr std::string_view name = "aten_ir", verifier = "ATEN";
   using rule_list = rules<no_mutation>;
+  using refines = dialects<training_ir>;
 };
 /// Functional ATen, core operators only.
 struct core_aten {
   static constexpr std::string_view name = "core_aten", verifier = "ATEN";
   using rule_list = rules<no_mutation, core_operators>;
+  using refines = dialects<aten_ir>;
 };
-
-/// Whether every graph of dialect `From` is one of dialect `To` by definition: a pass for `To` takes it as it
-/// is.
-template <class From, class To>
-inline constexpr bool refines = std::same_as<From, To>;
-template <>
-inline constexpr bool refines<core_aten, aten_ir> = true;
-template <>
-inline constexpr bool refines<core_aten, training_ir> = true;
-template <>
-inline constexpr bool refines<aten_ir, training_ir> = true;
 
 } // namespace espalier

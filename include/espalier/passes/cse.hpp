@@ -8,7 +8,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/passes/aliases.hpp>
 #include <espalier/passes/effects.hpp>
-#include <espalier/passes/pass_result.hpp>
+#include <espalier/pipeline/pass_result.hpp>
 
 #include <cstdint>
 #include <functional>

@@ -6,7 +6,7 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/passes/effects.hpp>
-#include <espalier/passes/pass_result.hpp>
+#include <espalier/pipeline/pass_result.hpp>
 
 #include <string_view>
 

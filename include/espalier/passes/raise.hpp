@@ -6,7 +6,7 @@
 #pragma once
 
 #include <espalier/ir/graph.hpp>
-#include <espalier/passes/pass_result.hpp>
+#include <espalier/pipeline/pass_result.hpp>
 #include <espalier/schema/aten.hpp>
 
 #include <array>

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: BSL-1.0
+// Instruments watch a pipeline run. They are types given to `run`; a pipeline that is given none has no trace
+// of them in its machine code.
+#pragma once
+
+#include <espalier/ir/storage.hpp>
+#include <espalier/pipeline/pass_context.hpp>
+#include <espalier/pipeline/pass_result.hpp>
+
+#include <concepts>
+
+namespace espalier {
+
+/// The base of instruments: every hook does nothing. Derive and hide the hooks that matter.
+struct instrument {
+  /// Before a stage runs.
+  void before(const stage_info&, const graph_storage&) {}
+  /// After it ran.
+  void after(const stage_info&, const graph_storage&, const pass_result&) {}
+  /// After it threw; the exception goes on afterwards. The graph may be between two states.
+  void failed(const stage_info&, const graph_storage&, std::string_view /*what*/) {}
+  /// False leaves a stage out: only for those that the rest is legal without, which the instrument must know.
+  bool wants(const stage_info&) { return true; }
+};
+
+template <class I>
+concept instrument_type = std::derived_from<I, instrument>;
+
+} // namespace espalier

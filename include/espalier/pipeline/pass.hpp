@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a pass is: a type that states its contract, and one function. The contract is read twice: as types by
+// the compiler, which proves a pipeline before it runs, and as a value (`pass_facts`) by everything that
+// works at run time, such as the registry of a command line tool. Both come from the same declarations.
+#pragma once
+
+#include <espalier/ir/dialect.hpp>
+#include <espalier/pipeline/analysis.hpp>
+#include <espalier/pipeline/pass_result.hpp>
+#include <espalier/pipeline/property.hpp>
+
+#include <concepts>
+#include <span>
+#include <string_view>
+#include <type_traits>
+
+namespace espalier {
+
+/// The dialect of a pass that takes every dialect.
+struct any_dialect {};
+/// The dialect of a pass that gives back the dialect it was given, also where that refines the one it takes.
+struct same_dialect {};
+
+/// The base of passes: the contract of one that says nothing. Derive from it and say what is so:
+///
+///     struct drop_asserts : es::pass {
+///       static constexpr std::string_view name = "drop-asserts";
+///       using needs = es::properties<es::property::functional>;
+///       using destroys = es::properties<es::property::no_dead_code>;
+///       using preserves = es::analyses<>;
+///       es::pass_result run(es::graph_storage& g) const;
+///     };
+///
+/// What is left out is the careful answer: any dialect is taken and given back, nothing is needed or
+/// established, every property is destroyed, no analysis survives a change.
+struct pass {
+  using takes = any_dialect;
+  using gives = same_dialect;
+  using needs = properties<>;
+  using establishes = properties<>;
+  using destroys = all_properties;
+  using preserves = analyses<>;
+};
+
+/// A pass's contract as a value. `takes` of no type: any dialect; `gives` of no type: the dialect given.
+struct pass_facts {
+  std::string_view name;
+  dialect_info takes{}, gives{};
+  std::span<const property_info> needs, establishes, destroys;
+  bool destroys_rest = false; ///< every property but those established
+};
+
+/// A pass: derived from `pass`, with a name. Where it can run is asked where it is run.
+template <class P>
+concept pass_type = std::derived_from<P, pass> && std::is_object_v<P> && requires {
+  { P::name } -> std::convertible_to<std::string_view>;
+};
+
+namespace detail {
+
+template <class D>
+constexpr dialect_info dialect_or_none() noexcept {
+  if constexpr (dialect<D>)
+    return info_of_dialect<D>;
+  else
+    return {};
+}
+
+/// Combinators know their facts from their parts; passes state them.
+template <class P>
+concept computes_facts = requires {
+  { P::computed_facts() } -> std::same_as<pass_facts>;
+};
+
+template <class P>
+struct facts_table {
+  static_assert(std::same_as<typename P::takes, any_dialect> || dialect<typename P::takes>,
+                "espalier: a pass's `takes` requires a dialect; write `using takes = es::any_dialect;` or a "
+                "dialect such as es::aten_ir instead");
+  static_assert(std::same_as<typename P::gives, same_dialect> || dialect<typename P::gives>,
+                "espalier: a pass's `gives` requires a dialect; write `using gives = es::same_dialect;` or a "
+                "dialect such as es::core_aten instead");
+  static constexpr pass_facts facts{P::name,
+                                    dialect_or_none<typename P::takes>(),
+                                    dialect_or_none<typename P::gives>(),
+                                    property_list<typename P::needs>::view,
+                                    property_list<typename P::establishes>::view,
+                                    property_list<typename P::destroys>::view,
+                                    std::same_as<typename P::destroys, all_properties>};
+};
+template <computes_facts P>
+struct facts_table<P> {
+  static constexpr pass_facts facts = P::computed_facts();
+};
+
+} // namespace detail
+
+/// The contract of a pass.
+template <pass_type P>
+inline constexpr const pass_facts& facts_of = detail::facts_table<P>::facts;
+
+} // namespace espalier

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a running pass may ask for: analyses, a place for its statistics, and where it stands. One object
+// serves a whole pipeline.
+#pragma once
+
+#include <espalier/pipeline/analysis.hpp>
+#include <espalier/pipeline/pass.hpp>
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace espalier {
+
+/// A stage of a running pipeline, for instruments and messages.
+struct stage_info {
+  std::string_view name;
+  std::size_t position = 0; ///< in its pipeline, from 0
+  std::size_t depth = 0;    ///< of pipelines around that pipeline
+  bool composite = false;   ///< a combinator, whose parts are stages of their own
+};
+
+/// A number that a pass counted about itself (`merged`, `folded`), summed over its runs.
+struct pass_statistic {
+  std::string_view pass, name;
+  std::size_t value = 0;
+};
+
+class pass_context {
+public:
+  /// What `A` knows of `g`, computed on demand and kept until a pass changes the graph and does not preserve
+  /// it.
+  template <analysis A>
+  const analysis_result<A>& get(const graph_storage& g) {
+    return analyses_.get<A>(g);
+  }
+  /// Adds to a statistic of the pass that runs. Names must outlive the context: literals.
+  void count(std::string_view name, std::size_t n = 1) {
+    for (auto& s : statistics_)
+      if (s.pass == stage_.name && s.name == name) {
+        s.value += n;
+        return;
+      }
+    statistics_.push_back({stage_.name, name, n});
+  }
+  std::span<const pass_statistic> statistics() const noexcept { return statistics_; }
+
+  /// The stage that runs, or that ran last.
+  const stage_info& stage() const noexcept { return stage_; }
+  analysis_cache& analyses() noexcept { return analyses_; }
+
+  /// Names of stages to leave out. Whether the rest is legal is proven when a pipeline starts.
+  std::span<const std::string_view> disabled() const noexcept { return disabled_; }
+  void disable(std::span<const std::string_view> names) noexcept { disabled_ = names; }
+  bool is_disabled(std::string_view name) const noexcept {
+    for (auto n : disabled_)
+      if (n == name)
+        return true;
+    return false;
+  }
+
+  /// For drivers: the stage that starts.
+  void enter(const stage_info& s) noexcept { stage_ = s; }
+
+private:
+  analysis_cache analyses_;
+  std::vector<pass_statistic> statistics_;
+  std::span<const std::string_view> disabled_;
+  stage_info stage_{};
+};
+
+} // namespace espalier

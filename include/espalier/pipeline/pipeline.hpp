@@ -1,0 +1,416 @@
+// SPDX-License-Identifier: BSL-1.0
+// `a | b | c`: passes compose to one literal type. The type is flat (`pipeline<A, B, C>`, however it was put
+// together), its legality is one constant expression over the facts of its passes, and running it is a fold
+// over them: a pipeline costs what the calls written out by hand cost.
+#pragma once
+
+#include <espalier/ir/graph.hpp>
+#include <espalier/pipeline/instrument.hpp>
+#include <espalier/pipeline/legality.hpp>
+#include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_context.hpp>
+
+#include <array>
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+template <pass_type... Ps>
+class pipeline;
+
+/// How a pipeline sees what it runs on; specialise it for a type of your own. `dialect_type` is the dialect
+/// (or `any_dialect` if only run time knows it), `storage` the graph, `finish` brings up to date what hangs
+/// on the graph, and `retag<E>` gives the same thing in another dialect.
+template <class U>
+struct pipeline_unit;
+
+template <dialect D>
+struct pipeline_unit<graph<D>> {
+  using dialect_type = D;
+  static graph_storage& storage(graph<D>& g) noexcept { return g; }
+  static void finish(graph<D>&) noexcept {}
+  template <dialect E>
+  static graph<E> retag(graph<D>&& g) {
+    return graph<E>(static_cast<graph_storage&&>(g));
+  }
+};
+
+/// Something that pipelines run on: a `graph<D>`, an `exported_program<D, S>`.
+template <class U>
+concept pipeline_runs_on = requires(U& u) {
+  typename pipeline_unit<U>::dialect_type;
+  { pipeline_unit<U>::storage(u) } -> std::same_as<graph_storage&>;
+};
+
+namespace detail {
+
+template <class P>
+inline constexpr bool is_pipeline = false;
+template <class... Ps>
+inline constexpr bool is_pipeline<pipeline<Ps...>> = true;
+
+/// Combinators run their parts themselves, with the instruments.
+template <class P>
+concept composite_pass = requires {
+  typename P::composite_tag;
+};
+
+template <class P, class U>
+concept runs_on_unit = requires(const P& p, U& u) {
+  p.run(u);
+};
+template <class P, class U>
+concept runs_on_unit_in_context = requires(const P& p, U& u, pass_context& c) {
+  p.run(u, c);
+};
+
+template <class U>
+graph_storage& storage_of(U& u) noexcept {
+  if constexpr (std::derived_from<U, graph_storage>)
+    return u;
+  else
+    return pipeline_unit<U>::storage(u);
+}
+
+template <class P, class U>
+struct pass_runs {
+  static constexpr bool here = runs_on_unit<P, U> || runs_on_unit_in_context<P, U> ||
+                               runs_on_unit<P, graph_storage> || runs_on_unit_in_context<P, graph_storage>;
+  static_assert(here,
+                "espalier: a pass requires more than a graph (pass_runs<PASS, UNIT> names the two); run "
+                "the pipeline on an exported program, or give the pass `run(graph_storage&)`");
+};
+
+/// Calls a pass with what it takes: the whole unit, or the graph of it.
+template <class P, class U>
+pass_result call_pass(const P& p, U& unit, pass_context& c) {
+  if constexpr (runs_on_unit_in_context<P, U>)
+    return p.run(unit, c);
+  else if constexpr (runs_on_unit<P, U>)
+    return p.run(unit);
+  else if constexpr (runs_on_unit_in_context<P, graph_storage>)
+    return p.run(storage_of(unit), c);
+  else if constexpr (pass_runs<P, U>::here)
+    return p.run(storage_of(unit));
+  else
+    return {};
+}
+
+/// One stage: its instruments, the pass, and the analyses that it leaves.
+template <class P, class U, class... Is>
+pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position, std::size_t depth,
+                      Is&... is) {
+  const stage_info stage{P::name, position, depth, composite_pass<P>};
+  if (!c.disabled().empty() && c.is_disabled(P::name))
+    return {};
+  if constexpr (sizeof...(Is) != 0)
+    if (!(is.wants(stage) && ...))
+      return {};
+  c.enter(stage);
+  (is.before(stage, storage_of(unit)), ...);
+  pass_result r;
+  if constexpr (composite_pass<P>) {
+    r = p.run_parts(unit, c, depth + 1, is...);
+  } else {
+    r = call_pass(p, unit, c);
+    if (r.changed())
+      c.analyses().keep_only(typename P::preserves{});
+  }
+  (is.after(stage, storage_of(unit), r), ...);
+  return r;
+}
+
+/// A pass of a pipeline, by position: the same type may stand at several.
+template <std::size_t I, class P>
+struct stage_at {
+  [[no_unique_address]] P pass;
+};
+
+template <class Indexes, class... Ps>
+struct stage_store;
+template <std::size_t... Is, class... Ps>
+struct stage_store<std::index_sequence<Is...>, Ps...> : stage_at<Is, Ps>... {
+  constexpr stage_store() = default;
+  constexpr explicit stage_store(Ps... ps) : stage_at<Is, Ps>{static_cast<Ps&&>(ps)}... {}
+};
+
+template <std::size_t I, class P>
+constexpr const P& stage_of(const stage_at<I, P>& s) noexcept {
+  return s.pass;
+}
+template <std::size_t I, class P>
+P stage_type(const stage_at<I, P>&);
+
+template <class P>
+concept prints_itself = requires(const P& p) {
+  { p.text() } -> std::convertible_to<std::string>;
+};
+/// The text of a pass: its name, and its options where it prints them.
+template <class P>
+std::string text_of(const P& p) {
+  if constexpr (prints_itself<P>)
+    return p.text();
+  else
+    return std::string(std::string_view(P::name));
+}
+
+/// What constant evaluation finds out about a sequence of passes.
+template <class... Ps>
+struct proof_facts {
+  static constexpr std::array<pass_facts, sizeof...(Ps)> facts{facts_of<Ps>...};
+  static constexpr pipeline_prover make() {
+    pipeline_prover p;
+    p.steps(facts);
+    return p;
+  }
+  static constexpr pipeline_prover open = make();
+  static constexpr pipeline_sentence sentence = explain(open.verdict(), facts);
+  static constexpr pipeline_prover::summary summary = open.summarize();
+};
+template <class... Ps>
+struct proof : proof_facts<Ps...> {
+  static constexpr bool legal = tell<proof_facts<Ps...>>::legal;
+};
+
+/// The same over a graph of a known dialect.
+template <class D, class... Ps>
+struct proof_on_facts {
+  static constexpr pipeline_prover make() {
+    pipeline_prover p(info_of_dialect<D>);
+    p.steps(proof_facts<Ps...>::facts);
+    return p;
+  }
+  static constexpr pipeline_prover closed = make();
+  static constexpr pipeline_sentence sentence = explain(closed.verdict(), proof_facts<Ps...>::facts);
+};
+template <class D, class... Ps>
+struct proof_on {
+  static constexpr bool legal = tell<proof_on_facts<D, Ps...>>::legal;
+};
+
+/// The dialect tag that the passes give, from left to right: the last that says one.
+template <class D, class... Ps>
+struct given_dialect {
+  using type = D;
+};
+template <class D, class P, class... Ps>
+struct given_dialect<D, P, Ps...>
+    : given_dialect<std::conditional_t<std::same_as<typename P::gives, same_dialect>, D, typename P::gives>,
+                    Ps...> {};
+
+} // namespace detail
+
+/// Passes in sequence. A pass itself: it nests, and flattens where it is joined by `|`.
+template <pass_type... Ps>
+class pipeline : public pass, detail::stage_store<std::index_sequence_for<Ps...>, Ps...> {
+  using store = detail::stage_store<std::index_sequence_for<Ps...>, Ps...>;
+  using proof = detail::proof<Ps...>;
+  static_assert(proof::legal);
+
+public:
+  using composite_tag = void;
+  static constexpr std::string_view name = "pipeline";
+  using gives = typename detail::given_dialect<same_dialect, Ps...>::type;
+
+  static constexpr std::size_t num_stages = sizeof...(Ps);
+  /// The contracts of the stages, in order.
+  static constexpr const std::array<pass_facts, num_stages>& stages = proof::facts;
+  /// The pass at position `I`.
+  template <std::size_t I>
+  using stage_t = decltype(detail::stage_type<I>(std::declval<const store&>()));
+  /// The dialect that the whole gives back, given a graph of dialect `D`.
+  template <dialect D>
+  using dialect_after = std::conditional_t<std::same_as<gives, same_dialect>, D, gives>;
+  /// Whether a property is known to hold afterwards.
+  template <graph_property P>
+  static constexpr bool establishes_property = proof::open.holds(info_of_property<P>);
+  /// Whether a graph of dialect `D`, of which nothing else is known, may be given.
+  template <dialect D>
+  static constexpr bool runs_on_dialect = [] {
+    pipeline_prover p(info_of_dialect<D>);
+    return p.steps(proof::facts);
+  }();
+
+  static constexpr pass_facts computed_facts() {
+    constexpr auto& s = proof::summary;
+    return {name,
+            proof::open.takes(),
+            proof::open.gives(),
+            {s.needs.data(), s.num_needs},
+            {s.establishes.data(), s.num_establishes},
+            {s.destroys.data(), s.num_destroys},
+            s.destroys_rest};
+  }
+
+  constexpr pipeline() = default;
+  constexpr explicit(sizeof...(Ps) == 1) pipeline(Ps... ps) requires(sizeof...(Ps) != 0)
+      : store(static_cast<Ps&&>(ps)...) {}
+
+  template <std::size_t I>
+  constexpr const stage_t<I>& stage() const noexcept {
+    return detail::stage_of<I>(static_cast<const store&>(*this));
+  }
+
+  /// Runs on something whose dialect the compiler knows, in place. Instruments watch in the order given.
+  /// Gives the sum of what the passes did; throws what a pass throws, with the stage named. After a throw the
+  /// graph is sound only if the pass left it sound.
+  template <pipeline_runs_on U, instrument_type... Is>
+  pass_result run(U& unit, Is&&... is) const {
+    pass_context c;
+    return run(unit, c, is...);
+  }
+  template <pipeline_runs_on U, instrument_type... Is>
+  pass_result run(U& unit, pass_context& c, Is&&... is) const {
+    using D = typename pipeline_unit<U>::dialect_type;
+    static_assert(
+        std::same_as<D, dialect_after<D>>,
+        "espalier: run(graph) requires a pipeline that gives back the dialect it takes; write `auto "
+        "lowered = pipeline(std::move(graph));` instead");
+    check<D>();
+    return start(unit, c, is...);
+  }
+
+  /// Takes a graph or a program and gives it back, in the dialect that the passes lead to.
+  template <class U, instrument_type... Is>
+  requires(!std::is_lvalue_reference_v<U> && pipeline_runs_on<U>) auto operator()(U&& unit,
+                                                                                  Is&&... is) const {
+    using D = typename pipeline_unit<U>::dialect_type;
+    check<D>();
+    pass_context c;
+    U moved(static_cast<U&&>(unit));
+    start(moved, c, is...);
+    return pipeline_unit<U>::template retag<dialect_after<D>>(static_cast<U&&>(moved));
+  }
+
+  /// Runs on a graph whose dialect only run time knows; the proof is made now. Throws `error` (usage) when
+  /// the pipeline is not legal on it.
+  template <instrument_type... Is>
+  pass_result run_dynamic(graph_storage& g, const dialect_info& d, pass_context& c, Is&&... is) const {
+    pipeline_prover p(d);
+    if (!p.steps(stages))
+      fail(error_kind::usage, std::string(explain(p.verdict(), stages).view()), text(), {});
+    return start(g, c, is...);
+  }
+
+  /// For pipelines around this one.
+  template <class U, class... Is>
+  pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
+    if (!c.disabled().empty())
+      check_disabled(c);
+    return run_all(std::index_sequence_for<Ps...>{}, unit, c, depth, is...);
+  }
+
+  /// The stages as they are written: `dce | cse`.
+  std::string text() const { return text_all(std::index_sequence_for<Ps...>{}); }
+
+private:
+  template <class D>
+  static constexpr void check() {
+    if constexpr (proof::legal)
+      static_assert(detail::proof_on<D, Ps...>::legal);
+  }
+
+  template <class U, class... Is>
+  pass_result start(U& unit, pass_context& c, Is&... is) const {
+    try {
+      pass_result r = run_parts(unit, c, 0, is...);
+      if constexpr (!std::same_as<U, graph_storage>)
+        pipeline_unit<U>::finish(unit);
+      return r;
+    } catch (const error& e) {
+      if (c.stage().name.empty())
+        throw; // nothing has run yet
+      (is.failed(c.stage(), detail::storage_of(unit), e.what()), ...);
+      throw e.within("pass '" + std::string(c.stage().name) + "', stage " +
+                     std::to_string(c.stage().position + 1) + " of '" + text() + "'");
+    } catch (const std::exception& e) {
+      (is.failed(c.stage(), detail::storage_of(unit), e.what()), ...);
+      throw;
+    }
+  }
+
+  template <std::size_t... I, class U, class... Is>
+  pass_result run_all(std::index_sequence<I...>, U& unit, pass_context& c, std::size_t depth,
+                      Is&... is) const {
+    pass_result sum;
+    ((sum += detail::run_stage(this->template stage<I>(), unit, c, I, depth, is...)), ...);
+    return sum;
+  }
+
+  template <std::size_t... I>
+  std::string text_all(std::index_sequence<I...>) const {
+    std::string out;
+    ((out += (I ? " | " : "") + detail::text_of(this->template stage<I>())), ...);
+    return out;
+  }
+
+  /// Proves that the rest is legal, and ends where the whole would, without the stages that are switched off.
+  void check_disabled(const pass_context& c) const {
+    std::vector<pass_facts> left;
+    std::string_view off;
+    for (const auto& f : stages)
+      if (c.is_disabled(f.name))
+        off = f.name;
+      else
+        left.push_back(f);
+    if (off.empty())
+      return;
+    pipeline_prover p;
+    const auto refuse = [&](std::string_view why) {
+      fail(error_kind::usage, "stage '" + std::string(off) + "' cannot be switched off: " + std::string(why),
+           text(), "leave it on, or compose a pipeline that does without what it gives");
+    };
+    if (!p.steps(left))
+      refuse(explain(p.verdict(), left).view());
+    if (p.gives().type != proof::open.gives().type)
+      refuse("the dialect of the result depends on it");
+    const auto& whole = proof::summary;
+    const auto rest = p.summarize();
+    if (rest.num_needs > whole.num_needs)
+      refuse("without it, the pipeline needs '" + std::string(rest.needs[whole.num_needs].name) +
+             "' of its input");
+    for (std::size_t i = 0; i != whole.num_establishes; ++i)
+      if (!p.holds(whole.establishes[i]))
+        refuse("it establishes '" + std::string(whole.establishes[i].name) + "'");
+  }
+};
+
+template <class... Ps>
+pipeline(Ps...) -> pipeline<Ps...>;
+
+namespace detail {
+
+template <class P>
+constexpr pipeline<P> as_pipeline(P p) {
+  return pipeline<P>(static_cast<P&&>(p));
+}
+template <class... Ps>
+constexpr pipeline<Ps...> as_pipeline(pipeline<Ps...> p) {
+  return p;
+}
+
+template <class... As, std::size_t... I, class... Bs, std::size_t... J>
+constexpr pipeline<As..., Bs...> join(const pipeline<As...>& a, std::index_sequence<I...>,
+                                      const pipeline<Bs...>& b, std::index_sequence<J...>) {
+  return pipeline<As..., Bs...>(a.template stage<I>()..., b.template stage<J>()...);
+}
+template <class... As, class... Bs>
+constexpr auto join(const pipeline<As...>& a, const pipeline<Bs...>& b) {
+  return join(a, std::index_sequence_for<As...>{}, b, std::index_sequence_for<Bs...>{});
+}
+
+} // namespace detail
+
+/// First `a`, then `b`. Associative: the type is flat.
+template <pass_type A, pass_type B>
+constexpr auto operator|(A a, B b) {
+  return detail::join(detail::as_pipeline(static_cast<A&&>(a)), detail::as_pipeline(static_cast<B&&>(b)));
+}
+
+} // namespace espalier
