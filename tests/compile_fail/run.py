@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: BSL-1.0
 """Compiles every case beside this file and demands that it fails with our sentence as its first error.
 
-A case starts with `// expect: REGEX`; a second line `// floor: torch` says that it needs LibTorch. With
--DESPALIER_CURE the same file must compile: what fails is the one thing that the case is about.
+A case starts with `// expect: REGEX`, which the first error must match; `// floor: torch` in one of the next lines
+says that it needs LibTorch, and `// says: REGEX` what must be told anywhere in the output: by a computed sentence,
+whose lines are put together again first. With -DESPALIER_CURE the same file must compile: what fails is the one thing
+that the case is about.
 """
 
 import argparse
@@ -38,6 +40,12 @@ def run(compiler, path, flags, cure):
     return subprocess.run(command, capture_output=True, text=True, env=env)
 
 
+def told(output):
+    """The output with the strings of neighbouring template arguments joined."""
+    joined = re.sub(r'"\}, (?:espalier::)?fixed_string<\d+>\{"', "", output)
+    return joined.replace("\\'", "'")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help="names of cases (default: all)")
@@ -51,6 +59,7 @@ def main():
         expected = re.match(r"// expect: (.+)", lines[0])
         if not expected:
             sys.exit(f"{path.name}: the first line must be `// expect: REGEX`")
+        says = next((m[1] for m in (re.match(r"// says: (.+)", line) for line in lines[:4]) if m), "")
         needs_torch = any(line.startswith("// floor: torch") for line in lines[:3])
         if needs_torch and torch is None:
             print(f"{path.stem}: not run, LibTorch is not there")
@@ -68,6 +77,8 @@ def main():
                 problem = "compiles, but must not"
             elif not errors or not re.search(expected[1], errors[0]):
                 problem = f"the first error is not the expected sentence:\n  {errors[0] if errors else bad.stderr[:500]}"
+            elif not re.search(says, told(bad.stderr)):
+                problem = f"the sentence is not told:\n{told(bad.stderr)[:2000]}"
             elif good.returncode != 0:
                 problem = f"does not compile with -DESPALIER_CURE:\n{good.stderr[:2000]}"
             else:

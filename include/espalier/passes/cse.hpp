@@ -6,9 +6,11 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
-#include <espalier/passes/aliases.hpp>
-#include <espalier/passes/effects.hpp>
+#include <espalier/pipeline/analyses/aliases.hpp>
+#include <espalier/pipeline/analyses/effects.hpp>
+#include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
+#include <espalier/pipeline/properties.hpp>
 
 #include <cstdint>
 #include <functional>
@@ -18,8 +20,11 @@
 namespace espalier {
 
 /// Merges equal pure calls and equal `get_attr` nodes; subgraphs each by themselves. Linear.
-struct cse {
+struct cse : pass {
   static constexpr std::string_view name = "cse";
+  using establishes = properties<property::no_duplicates>;
+  using destroys = properties<property::canonical>; // a value with fewer users may match a pattern
+
   static pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return merge(g, classes);

@@ -5,16 +5,21 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
-#include <espalier/passes/effects.hpp>
+#include <espalier/pipeline/analyses/effects.hpp>
+#include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
+#include <espalier/pipeline/properties.hpp>
 
 #include <string_view>
 
 namespace espalier {
 
 /// Erases unused calls without effects and unused `get_attr` nodes, subgraphs included. Linear.
-struct dce {
+struct dce : pass {
   static constexpr std::string_view name = "dce";
+  using establishes = properties<property::no_dead_code>;
+  using destroys = properties<>;
+
   static pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return sweep(g, classes);
@@ -28,21 +33,12 @@ private:
     node_id before{};
     for (node_id n = g.last(); n.valid(); n = before) {
       before = g.prev(n);
-      const node_kind k = g.kind(n);
-      if (k == node_kind::placeholder || k == node_kind::output || used(g, n))
-        continue;
-      if (k != node_kind::get_attr && !detail::is_pure(g, n, classes))
+      if (!detail::is_dead(g, n, classes))
         continue;
       g.erase(n);
       ++done.erased;
     }
     return done;
-  }
-  static bool used(const graph_storage& g, node_id n) noexcept {
-    for (std::size_t i = 0; i != g.num_results(n); ++i)
-      if (g.has_uses(g.result(n, i)))
-        return true;
-    return false;
   }
 };
 

@@ -2,44 +2,142 @@
 // Raising: what LibTorch's C++ layers and operators spell their own way (`t` + `addmm`, scalar overloads, `s
 // - x`) becomes what Python's export records for the same model, so that tools that match on operators find
 // them. docs/spellings.md has the table, argument by argument, with the conditions under which each row
-// holds.
+// holds. A raised call reads all its operands where the last call it replaces stood; where somebody writes to
+// one of them in between, the calls stay as they are.
 #pragma once
 
 #include <espalier/ir/graph.hpp>
+#include <espalier/pipeline/analyses/aliases.hpp>
+#include <espalier/pipeline/analyses/effects.hpp>
+#include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
+#include <espalier/pipeline/properties.hpp>
 #include <espalier/schema/aten.hpp>
 
 #include <array>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace espalier {
 
 /// Rewrites C++ spellings into Python's, subgraphs included. Each raised call stands where the last one it
 /// replaces stood, with its name forgotten and its metadata and origin kept. Linear.
-struct raise {
+struct raise : pass {
   static constexpr std::string_view name = "raise";
+  // a raised call has the uses, the effects and the place of the last call it replaces
+  using destroys = properties<property::no_duplicates, property::canonical>;
 
   static pass_result run(graph_storage& g) {
-    pass_result done;
-    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += run(g.subgraph(i));
-    for (node n : nodes(g)) {
-      if (n.kind() != node_kind::call_function)
-        continue;
-      if (scalar_overload(g, n))
-        ++done.rewritten;
-      else if (linear_from_addmm(g, n) || linear_from_add(g, n) || rsub(g, n))
-        ++done.rewritten;
-    }
-    // a matmul that no add_ follows is a linear without a bias
-    for (node n : nodes(g))
-      if (linear_from_matmul(g, n))
-        ++done.rewritten;
-    return done;
+    detail::call_classes classes;
+    return run(g, classes);
   }
 
 private:
+  /// Who writes to memory, and where: asked before a read moves down the graph.
+  class writes {
+  public:
+    writes(const graph_storage& g, detail::call_classes& classes) : g_(g), classes_(classes) {
+      detail::alias_classes memory(g, classes);
+      if (!memory.any_written())
+        return;
+      written_.resize(g.value_capacity());
+      for (std::uint32_t i = 0; i != written_.size(); ++i)
+        written_[i] = memory.written(value_id{i});
+    }
+    /// The walk of the graph has passed a node.
+    void pass(node_id n) {
+      if (!written_.empty() && may_write(n))
+        writers_.push_back(n);
+    }
+    /// Whether a value may change between node `from` and the node where the walk stands, both excluded.
+    /// `known` is a writer between them that does not count. Coarse: any write there, to any memory.
+    bool may_change(value_id v, node_id from, node_id known = {}) const {
+      if (v.index >= written_.size() || !written_[v.index])
+        return false;
+      for (auto w = writers_.rbegin(); w != writers_.rend() && g_.is_before(from, *w); ++w)
+        if (*w != known)
+          return true;
+      return false;
+    }
+    /// A value takes the place of another one.
+    void replace(value_id old, value_id fresh) {
+      if (old.index >= written_.size() || !written_[old.index])
+        return forget(fresh);
+      if (fresh.index >= written_.size())
+        written_.resize(fresh.index + 1);
+      written_[fresh.index] = true;
+    }
+    /// A node is about to be erased.
+    void erase(node_id n) {
+      for (auto w = writers_.end(); w != writers_.begin() && !g_.is_before(*std::prev(w), n); --w)
+        if (*std::prev(w) == n) {
+          writers_.erase(std::prev(w));
+          return;
+        }
+    }
+
+  private:
+    void forget(value_id v) {
+      if (v.index < written_.size())
+        written_[v.index] = false;
+    }
+    bool may_write(node_id n) {
+      switch (g_.kind(n)) {
+      case node_kind::call_function:
+      case node_kind::call_higher_order:
+        break;
+      default:
+        return false;
+      }
+      switch (classes_(g_.op(n))) {
+      case detail::call_class::plain:
+      case detail::call_class::view:
+      case detail::call_class::random:
+      case detail::call_class::effect:
+        return false;
+      default:
+        return !detail::is_pure(g_, n, classes_);
+      }
+    }
+    const graph_storage& g_;
+    detail::call_classes& classes_;
+    std::vector<bool> written_; ///< by value; empty when nobody writes
+    std::vector<node_id> writers_;
+  };
+
+  static pass_result run(graph_storage& g, detail::call_classes& classes) {
+    pass_result done;
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      done += run(g.subgraph(i), classes);
+    {
+      writes w(g, classes);
+      for (node n : nodes(g)) {
+        if (n.kind() == node_kind::call_function) {
+          if (scalar_overload(g, n))
+            ++done.rewritten;
+          else if (linear_from_addmm(g, n, w) || linear_from_add(g, n, w) || rsub(g, n, w)) {
+            ++done.rewritten;
+            continue;
+          }
+        }
+        w.pass(n.id());
+      }
+    }
+    // a matmul that no add_ follows is a linear without a bias
+    writes w(g, classes);
+    for (node n : nodes(g)) {
+      if (linear_from_matmul(g, n, w))
+        ++done.rewritten;
+      else
+        w.pass(n.id());
+    }
+    return done;
+  }
+
   static bool is_one(arg_view a) {
     return a.form() == arg_form::absent || (a.form() == arg_form::integer && a.as_int() == 1) ||
            (a.form() == arg_form::floating && a.as_double() == 1.0);
@@ -50,7 +148,7 @@ private:
   /// use left.
   template <std::size_t N>
   static void put(graph_storage& g, node old, op_id op, const std::array<argument, N>& args,
-                  std::initializer_list<node_id> inner) {
+                  std::initializer_list<node_id> inner, writes& w) {
     const auto at = g.current_insertion_point();
     g.set_insertion_point({old.id()});
     const node_id fresh = g.call(op, args, 1);
@@ -58,10 +156,13 @@ private:
     g.set_meta(g.result(fresh), g.meta_of(old.result().id()));
     g.set_origin(fresh, g.origin_of(old.id()));
     g.replace_all_uses(old.result().id(), g.result(fresh));
+    w.replace(old.result().id(), g.result(fresh));
     g.erase(old.id());
     for (node_id n : inner)
-      if (g.alive(n) && !g.has_uses(g.result(n)))
+      if (g.alive(n) && !g.has_uses(g.result(n))) {
+        w.erase(n);
         g.erase(n);
+      }
   }
 
   /// `add.Scalar(x, s)` is `add.Tensor(x, s)` to Python, and so on.
@@ -94,22 +195,24 @@ private:
     return has_tensor(w) && w.tensor().dim() == 2 ? w : value();
   }
   static bool is_bias(value b, value w) {
-    return has_tensor(b) && b.tensor().dim() == 1 && b.tensor().sizes[0] == w.tensor().sizes[0];
+    return has_tensor(b) && b.tensor().dim() == 1 && b.tensor().sizes[0] == w.tensor().sizes[0] &&
+           b.tensor().dtype == w.tensor().dtype;
   }
   /// `addmm(b, x, t(w))`.
-  static bool linear_from_addmm(graph_storage& g, node n) {
+  static bool linear_from_addmm(graph_storage& g, node n, writes& memory) {
     const auto m = match<aten::addmm>(n);
     if (!m || !is_one(n.arg(3)) || !is_one(n.arg(4)))
       return false;
     const value b = m.template arg<"self">(), x = m.template arg<"mat1">(), t = m.template arg<"mat2">(),
                 w = transposed_weight(t);
-    if (!w || !is_bias(b, w))
+    if (!w || !is_bias(b, w) || memory.may_change(w.id(), t.def().id()))
       return false;
-    put(g, n, id_of<aten::linear>(), std::array{argument(x), argument(w), argument(b)}, {t.def().id()});
+    put(g, n, id_of<aten::linear>(), std::array{argument(x), argument(w), argument(b)}, {t.def().id()},
+        memory);
     return true;
   }
   /// `add_(matmul(x, t(w)), b)`, the product being used by nothing else.
-  static bool linear_from_add(graph_storage& g, node n) {
+  static bool linear_from_add(graph_storage& g, node n, writes& memory) {
     const auto m = match<aten::add__Tensor>(n);
     if (!m || !is_one(n.arg(2)) || !n.arg(1).is_value())
       return false;
@@ -118,24 +221,25 @@ private:
       return false;
     const value b = m.template arg<"other">(), x = product.template arg<"self">(),
                 t = product.template arg<"other">(), w = transposed_weight(t);
-    if (!w || !is_bias(b, w))
+    if (!w || !is_bias(b, w) || memory.may_change(w.id(), t.def().id()) ||
+        memory.may_change(x.id(), (*product).id()))
       return false;
     put(g, n, id_of<aten::linear>(), std::array{argument(x), argument(w), argument(b)},
-        {(*product).id(), t.def().id()});
+        {(*product).id(), t.def().id()}, memory);
     return true;
   }
-  static bool linear_from_matmul(graph_storage& g, node n) {
+  static bool linear_from_matmul(graph_storage& g, node n, writes& memory) {
     const auto m = match<aten::matmul>(n);
     if (!m)
       return false;
     const value x = m.template arg<"self">(), t = m.template arg<"other">(), w = transposed_weight(t);
-    if (!w)
+    if (!w || memory.may_change(w.id(), t.def().id()))
       return false;
-    put(g, n, id_of<aten::linear>(), std::array{argument(x), argument(w)}, {t.def().id()});
+    put(g, n, id_of<aten::linear>(), std::array{argument(x), argument(w)}, {t.def().id()}, memory);
     return true;
   }
   /// `sub_(fill_(empty_like(x), s), x)` is `s - x`.
-  static bool rsub(graph_storage& g, node n) {
+  static bool rsub(graph_storage& g, node n, writes& memory) {
     const auto m = match<aten::sub__Tensor>(n);
     if (!m || !is_one(n.arg(2)) || !n.arg(1).is_value())
       return false;
@@ -151,9 +255,12 @@ private:
     if (!is_floating(dtype) && !is_complex(dtype) &&
         (s.form() != arg_form::integer || dtype == scalar_type::b8))
       return false;
+    if (memory.may_change(x.id(), (*empty).id(), (*fill).id())) // its sizes are read up there
+      return false;
     graph_storage::copied_args copy;
     const argument number = g.copy_arg((*fill).id(), s.slot(), copy);
-    put(g, n, id_of<aten::rsub_Scalar>(), std::array{argument(x), number}, {(*fill).id(), (*empty).id()});
+    put(g, n, id_of<aten::rsub_Scalar>(), std::array{argument(x), number}, {(*fill).id(), (*empty).id()},
+        memory);
     return true;
   }
 };

@@ -8,6 +8,8 @@
 #include <espalier/pipeline/pass_result.hpp>
 
 #include <concepts>
+#include <string_view>
+#include <type_traits>
 
 namespace espalier {
 
@@ -24,6 +26,6 @@ struct instrument {
 };
 
 template <class I>
-concept instrument_type = std::derived_from<I, instrument>;
+concept instrument_type = std::derived_from<std::remove_cvref_t<I>, instrument>;
 
 } // namespace espalier

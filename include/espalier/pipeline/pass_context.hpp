@@ -17,9 +17,10 @@ namespace espalier {
 /// A stage of a running pipeline, for instruments and messages.
 struct stage_info {
   std::string_view name;
-  std::size_t position = 0; ///< in its pipeline, from 0
-  std::size_t depth = 0;    ///< of pipelines around that pipeline
-  bool composite = false;   ///< a combinator, whose parts are stages of their own
+  std::size_t position = 0;              ///< in its pipeline, from 0
+  std::size_t depth = 0;                 ///< of pipelines around that pipeline
+  bool composite = false;                ///< a combinator, whose parts are stages of their own
+  const dialect_info* dialect = nullptr; ///< of the graph as the hook sees it; null when nobody knows
 };
 
 /// A number that a pass counted about itself (`merged`, `folded`), summed over its runs.
@@ -61,6 +62,10 @@ public:
     return false;
   }
 
+  /// The dialect of the graph at this point; null when nobody knows.
+  const dialect_info* dialect() const noexcept { return dialect_; }
+  void set_dialect(const dialect_info* d) noexcept { dialect_ = d; }
+
   /// For drivers: the stage that starts.
   void enter(const stage_info& s) noexcept { stage_ = s; }
 
@@ -69,6 +74,7 @@ private:
   std::vector<pass_statistic> statistics_;
   std::span<const std::string_view> disabled_;
   stage_info stage_{};
+  const dialect_info* dialect_ = nullptr;
 };
 
 } // namespace espalier

@@ -106,7 +106,7 @@ pass_result call_pass(const P& p, U& unit, pass_context& c) {
 template <class P, class U, class... Is>
 pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position, std::size_t depth,
                       Is&... is) {
-  const stage_info stage{P::name, position, depth, composite_pass<P>};
+  stage_info stage{P::name, position, depth, composite_pass<P>, c.dialect()};
   if (!c.disabled().empty() && c.is_disabled(P::name))
     return {};
   if constexpr (sizeof...(Is) != 0)
@@ -121,6 +121,10 @@ pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position
     r = call_pass(p, unit, c);
     if (r.changed())
       c.analyses().keep_only(typename P::preserves{});
+    if constexpr (dialect<typename P::gives>) {
+      c.set_dialect(&info_of_dialect<typename P::gives>);
+      stage.dialect = c.dialect();
+    }
   }
   (is.after(stage, storage_of(unit), r), ...);
   return r;
@@ -273,6 +277,7 @@ public:
         "espalier: run(graph) requires a pipeline that gives back the dialect it takes; write `auto "
         "lowered = pipeline(std::move(graph));` instead");
     check<D>();
+    c.set_dialect(&info_of_dialect<D>);
     return start(unit, c, is...);
   }
 
@@ -283,6 +288,7 @@ public:
     using D = typename pipeline_unit<U>::dialect_type;
     check<D>();
     pass_context c;
+    c.set_dialect(&info_of_dialect<D>);
     U moved(static_cast<U&&>(unit));
     start(moved, c, is...);
     return pipeline_unit<U>::template retag<dialect_after<D>>(static_cast<U&&>(moved));
@@ -295,6 +301,7 @@ public:
     pipeline_prover p(d);
     if (!p.steps(stages))
       fail(error_kind::usage, std::string(explain(p.verdict(), stages).view()), text(), {});
+    c.set_dialect(&d);
     return start(g, c, is...);
   }
 

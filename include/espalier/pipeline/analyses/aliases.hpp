@@ -4,7 +4,7 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
-#include <espalier/passes/effects.hpp>
+#include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/schema/op_id.hpp>
 
 #include <cstdint>

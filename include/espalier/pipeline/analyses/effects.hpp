@@ -139,4 +139,19 @@ inline bool is_pure(const graph_storage& g, node_id n, call_classes& classes) {
   }
 }
 
+/// Whether some result of a node is used.
+inline bool has_used_result(const graph_storage& g, node_id n) noexcept {
+  for (std::size_t i = 0; i != g.num_results(n); ++i)
+    if (g.has_uses(g.result(n, i)))
+      return true;
+  return false;
+}
+/// Whether a node may go: nobody uses it, and it does nothing else.
+inline bool is_dead(const graph_storage& g, node_id n, call_classes& classes) {
+  const node_kind k = g.kind(n);
+  if (k == node_kind::placeholder || k == node_kind::output || has_used_result(g, n))
+    return false;
+  return k == node_kind::get_attr || is_pure(g, n, classes);
+}
+
 } // namespace espalier::detail

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: BSL-1.0
+// How long each stage took, as a tree: repeated runs of one stage (a body of `fix`) are summed in one row.
+#pragma once
+
+#include <espalier/pipeline/instrument.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace espalier {
+
+/// Times stages; `text()` is the tree, and `rows()` the numbers.
+class timing_tree : public instrument {
+public:
+  struct row {
+    std::string name;
+    std::size_t depth = 0, runs = 0;
+    std::chrono::nanoseconds time{};
+    pass_result result{}; ///< summed over the runs
+    std::size_t parent = none;
+    static constexpr std::size_t none = ~std::size_t{};
+  };
+
+  void before(const stage_info& s, const graph_storage&) {
+    const std::size_t parent = open_.empty() ? row::none : open_.back().index;
+    std::size_t at = 0;
+    while (at != rows_.size() &&
+           !(rows_[at].parent == parent && rows_[at].name == s.name && positions_[at] == s.position))
+      ++at;
+    if (at == rows_.size()) {
+      rows_.push_back({std::string(s.name), s.depth, 0, {}, {}, parent});
+      positions_.push_back(s.position);
+    }
+    open_.push_back({at, clock::now()});
+  }
+  void after(const stage_info&, const graph_storage&, const pass_result& r) {
+    close();
+    auto& last = rows_[last_];
+    last.result += r;
+  }
+  void failed(const stage_info&, const graph_storage&, std::string_view) {
+    while (!open_.empty())
+      close();
+  }
+
+  /// In the order in which the stages first ran; parts follow what they are part of.
+  const std::vector<row>& rows() const noexcept { return rows_; }
+
+  /// A line a stage: milliseconds, runs, nodes erased and rewritten, the name.
+  std::string text() const {
+    std::string out = "      ms  runs  erased  rewritten  stage\n";
+    for (const auto& r : rows_) {
+      char line[96];
+      std::snprintf(line, sizeof line, "%8.3f %5zu %7zu %10zu  ", static_cast<double>(r.time.count()) * 1e-6,
+                    r.runs, r.result.erased, r.result.rewritten);
+      out += line + std::string(r.depth * 2, ' ') + r.name + "\n";
+    }
+    return out;
+  }
+
+private:
+  using clock = std::chrono::steady_clock;
+  struct running {
+    std::size_t index;
+    clock::time_point since;
+  };
+  void close() {
+    last_ = open_.back().index;
+    rows_[last_].time +=
+        std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now() - open_.back().since);
+    ++rows_[last_].runs;
+    open_.pop_back();
+  }
+
+  std::vector<row> rows_;
+  std::vector<std::size_t> positions_;
+  std::vector<running> open_;
+  std::size_t last_ = 0;
+};
+
+} // namespace espalier
