@@ -101,6 +101,8 @@ public:
     return slot_.valid() ? g_->slot(slot_).form() : arg_form::absent;
   }
   constexpr slot_id slot() const noexcept { return slot_; }
+  /// The node whose argument it is.
+  constexpr node_id user() const noexcept { return node_; }
   /// Given, and not None.
   constexpr bool has_value() const noexcept { return form() != arg_form::absent && form() != arg_form::none; }
   constexpr bool is_value() const noexcept { return form() == arg_form::value; }

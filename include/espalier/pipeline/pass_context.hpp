@@ -66,6 +66,12 @@ public:
   const dialect_info* dialect() const noexcept { return dialect_; }
   void set_dialect(const dialect_info* d) noexcept { dialect_ = d; }
 
+  /// Asks for leave to make one edit that can be left out (one rewrite). Refused when the budget is spent:
+  /// `bisect` finds a guilty rewrite by giving ever other budgets. Unlimited unless somebody sets it.
+  bool may_edit() noexcept { return edits_left_ == unlimited || (edits_left_ != 0 && (--edits_left_, true)); }
+  static constexpr std::size_t unlimited = ~std::size_t{};
+  void set_edit_budget(std::size_t n) noexcept { edits_left_ = n; }
+
   /// For drivers: the stage that starts.
   void enter(const stage_info& s) noexcept { stage_ = s; }
 
@@ -74,6 +80,7 @@ private:
   std::vector<pass_statistic> statistics_;
   std::span<const std::string_view> disabled_;
   stage_info stage_{};
+  std::size_t edits_left_ = unlimited;
   const dialect_info* dialect_ = nullptr;
 };
 

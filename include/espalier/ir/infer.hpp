@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: BSL-1.0
+// Metas of a call from the metas of its arguments, by the operator's shape rule: what a builder or a rewrite
+// uses to say what its new values are.
+#pragma once
+
+#include <espalier/ir/storage.hpp>
+#include <espalier/meta/rules.hpp>
+#include <espalier/schema/op_id.hpp>
+
+#include <cstddef>
+#include <deque>
+#include <vector>
+
+namespace espalier {
+
+/// Whether the metas of a call could be told.
+enum class inferred : unsigned char {
+  done,
+  no_rule,      ///< the operator has no shape rule, or none for these arguments
+  unknown_input ///< nothing is known of an argument
+};
+
+namespace detail {
+
+/// The arguments of a node as a shape rule sees them. Valid as long as the graph's metas do not change.
+class node_meta_args {
+public:
+  /// False when nothing is known of an argument.
+  bool read(const graph_storage& g, node_id n) {
+    args_.clear();
+    lists_.clear();
+    known_ = true;
+    for (std::size_t i = 0; i != g.num_args(n); ++i)
+      args_.push_back(convert(g, n, g.arg_slot(n, i)));
+    return known_;
+  }
+  std::span<const meta_arg> args() const noexcept { return args_; }
+
+private:
+  meta_arg convert(const graph_storage& g, node_id n, slot_id s) {
+    const slot& x = g.slot(s);
+    switch (x.form()) {
+    case arg_form::absent:
+      return {};
+    case arg_form::none:
+      return meta_arg(std::nullopt);
+    case arg_form::value: {
+      const value_meta& m = g.meta(value_id{x.w0});
+      if (m.kind == value_kind::tensor)
+        return meta_arg(m.tensor);
+      if (m.kind == value_kind::sym_int)
+        return meta_arg(m.symbol);
+      known_ = known_ && m.kind == value_kind::none;
+      return meta_arg(std::nullopt);
+    }
+    case arg_form::integer:
+      return meta_arg(sym_int(x.bits()));
+    case arg_form::symbolic:
+      return meta_arg(sym_int(g.symbol(x.w2)));
+    case arg_form::floating:
+      return meta_arg(std::bit_cast<double>(x.bits()));
+    case arg_form::boolean:
+      return meta_arg(x.bits() != 0);
+    case arg_form::string:
+      return meta_arg(g.text(str_id{x.w2}));
+    case arg_form::scalar_type:
+      return meta_arg(static_cast<scalar_type>(x.bits()));
+    case arg_form::layout:
+      return meta_arg(static_cast<layout>(x.bits()));
+    case arg_form::memory_format:
+      return meta_arg(static_cast<memory_format>(x.bits()));
+    case arg_form::device: {
+      const auto b = x.bits();
+      return meta_arg(device{static_cast<std::int8_t>(b & 0xff), static_cast<std::int8_t>(b >> 8)});
+    }
+    case arg_form::complex: {
+      meta_arg a;
+      a.form = meta_form::complex;
+      return a;
+    }
+    case arg_form::list: {
+      const auto [first, count] = g.elements(n, s);
+      auto& items = lists_.emplace_back();
+      for (std::size_t i = 0; i != count; ++i)
+        items.push_back(convert(g, n, slot_id{first.index + static_cast<std::uint32_t>(i)}));
+      return meta_arg(std::span<const meta_arg>(items));
+    }
+    default: {
+      meta_arg a;
+      a.form = meta_form::other;
+      return a;
+    }
+    }
+  }
+  std::vector<meta_arg> args_;
+  std::deque<std::vector<meta_arg>> lists_; // keeps the addresses of its elements
+  bool known_ = true;
+};
+
+} // namespace detail
+
+/// Asks the shape rule of a call for the metas of its results and records them. A rule that refuses the
+/// arguments throws `error`, as the operator would.
+inline inferred infer_metas(graph_storage& g, node_id n) {
+  if (g.kind(n) != node_kind::call_function)
+    return inferred::no_rule;
+  const rule_fn rule = rule_for(g.op(n));
+  if (!rule)
+    return inferred::no_rule;
+  detail::node_meta_args args;
+  if (!args.read(g, n))
+    return inferred::unknown_input;
+  const rule_result r = rule(rule_args(g.op(n), schema_of(g.op(n)), args.args()));
+  if (r.outputs.size() != g.num_results(n))
+    return inferred::no_rule;
+  for (std::size_t i = 0; i != r.outputs.size(); ++i) {
+    const rule_output& o = r.outputs[i];
+    if (o.kind == rule_output::kind_type::tensor)
+      g.set_meta(g.result(n, i), value_meta(o.tensor));
+    else if (o.kind == rule_output::kind_type::integer)
+      g.set_meta(g.result(n, i), value_meta::of(value_kind::sym_int, o.number));
+    else if (o.kind == rule_output::kind_type::none)
+      g.set_meta(g.result(n, i), value_meta::of(value_kind::none));
+  }
+  return inferred::done;
+}
+
+} // namespace espalier

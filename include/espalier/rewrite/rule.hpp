@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: BSL-1.0
+// A rewrite rule: a name, a pattern, and a function that builds what stands in its place. New nodes go before
+// the root of the match; their metas come from the shape rules, their origin from the root, so that nothing
+// is lost by not thinking of it.
+#pragma once
+
+#include <espalier/ir/build_check.hpp>
+#include <espalier/ir/dialect.hpp>
+#include <espalier/ir/infer.hpp>
+#include <espalier/rewrite/match.hpp>
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <deque>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace espalier {
+
+/// What a rule's function builds with. `D` is the dialect that the new nodes must keep the rules of.
+template <dialect D>
+class rewriter {
+public:
+  rewriter(graph_storage& g, node_id root, std::vector<node_id>& made) : g_(&g), root_(root), made_(&made) {}
+
+  graph_storage& graph() const noexcept { return *g_; }
+
+  /// Calls an operator, checked like `graph<D>::call`, before the root of the match. One result comes back as
+  /// a `value`, several as an array.
+  template <op_type Op, class... A>
+  auto call(const A&... a) {
+    detail::check_permitted<D, Op>();
+    detail::check_not_list_result<Op>();
+    using traits = op_traits<Op>;
+    if constexpr (detail::check_arguments<Op, A...>()) {
+      const node_id n = put<Op>(traits::num_returns, false, a...);
+      if constexpr (traits::num_returns == 1) {
+        return value(*g_, g_->result(n));
+      } else {
+        std::array<value, traits::num_returns> out;
+        for (std::size_t i = 0; i != out.size(); ++i)
+          out[i] = value(*g_, g_->result(n, i));
+        return out;
+      }
+    } else {
+      return detail::refused{};
+    }
+  }
+  /// Calls an operator that gives a list of `count` tensors: the node's results are its elements.
+  template <op_type Op, class... A>
+  node call_list(std::size_t count, const A&... a) {
+    detail::check_permitted<D, Op>();
+    if constexpr (detail::check_arguments<Op, A...>())
+      return node(*g_, put<Op>(count, true, a...));
+    else
+      return {};
+  }
+  /// An argument of the graph, to be handed on as it is: `r.call<Op>(x, r.same(m[constant<"dim">]))`.
+  argument same(const arg_view& a) {
+    return a.slot().valid() ? g_->copy_arg(a.user(), a.slot(), copies_.emplace_back()) : argument{};
+  }
+
+private:
+  template <op_type Op, class... A>
+  node_id put(std::size_t results, bool list, const A&... a) {
+    std::array<argument, op_traits<Op>::arity == 0 ? 1 : op_traits<Op>::arity> args{};
+    const auto at = g_->current_insertion_point();
+    g_->set_insertion_point({root_});
+    const node_id n = detail::with_arguments<Op, 0>(
+        args,
+        [&] {
+          return g_->call(id_of<Op>(), std::span<const argument>(args.data(), op_traits<Op>::arity), results,
+                          list);
+        },
+        a...);
+    g_->set_insertion_point(at);
+    made_->push_back(n);
+    g_->set_origin(n, g_->origin_of(root_));
+    infer_metas(*g_, n);
+    return n;
+  }
+  graph_storage* g_;
+  node_id root_;
+  std::vector<node_id>* made_;
+  std::deque<graph_storage::copied_args> copies_;
+};
+
+/// A rule. Its function takes a `rewriter` and the match, both best as `auto&`, and gives the value that
+/// stands for the root's result: a `value`, an array of values for a root with several, or an empty
+/// `std::optional<value>` to decline.
+template <fixed_string Name, root_pattern P, class F>
+struct rewrite_rule {
+  static constexpr auto name_text = Name;
+  static constexpr std::string_view name = name_text.view();
+  using pattern_t = P;
+  using root_op = typename P::op;
+  P pattern;
+  [[no_unique_address]] F make;
+};
+
+/// `rewrite<"double-relu">(pattern<relu>(pattern<relu>(x)), [](auto& r, const auto& m) { ... })`.
+template <fixed_string Name, root_pattern P, class F>
+constexpr rewrite_rule<Name, P, F> rewrite(P p, F f) {
+  return {static_cast<P&&>(p), static_cast<F&&>(f)};
+}
+
+namespace detail {
+
+template <class R>
+inline constexpr bool is_rewrite_rule = false;
+template <fixed_string N, class P, class F>
+inline constexpr bool is_rewrite_rule<rewrite_rule<N, P, F>> = true;
+
+/// What a rule's function gave, as value ids; `count` 0 when it declined.
+template <std::size_t N>
+struct replacement {
+  std::array<value_id, N == 0 ? 1 : N> by{};
+  std::size_t count = 0;
+};
+
+/// The template arguments are what the compiler prints beside the sentence.
+template <class Op, class Given>
+struct rule_gives {
+  static constexpr std::size_t wanted = op_traits<Op>::num_returns;
+  static constexpr bool one = std::same_as<Given, value> || std::same_as<Given, std::optional<value>>;
+  static constexpr bool ok = (wanted == 1 && one) || std::same_as<Given, std::array<value, wanted>> ||
+                             std::same_as<Given, std::optional<std::array<value, wanted>>> ||
+                             std::same_as<Given, refused>;
+  static_assert(
+      ok, "espalier: rewrite<NAME>(pattern, function) requires a function that gives an es::value for a "
+          "root with one result, and std::array<es::value, N> for one with N (rule_gives<OP, TYPE GIVEN> "
+          "names them); std::optional of it may be empty to decline");
+};
+
+template <class Op, class Given>
+replacement<op_traits<Op>::num_returns> as_replacement(const Given& x) {
+  replacement<op_traits<Op>::num_returns> out;
+  if constexpr (std::same_as<Given, value>) {
+    if (x)
+      out.by[out.count++] = x.id();
+  } else if constexpr (requires { x.has_value(); }) {
+    return x ? as_replacement<Op>(*x) : out;
+  } else if constexpr (requires { x.size(); }) {
+    for (const value& v : x)
+      out.by[out.count++] = v.id();
+  }
+  return out;
+}
+
+} // namespace detail
+
+template <class R>
+concept rule_type = detail::is_rewrite_rule<R>;
+
+} // namespace espalier
