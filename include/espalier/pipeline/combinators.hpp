@@ -33,6 +33,20 @@ struct summed_facts {
                                     summary.destroys_rest};
 };
 
+/// Throws when a graph was there before, by its hash; else remembers it.
+inline void refuse_cycle(std::vector<std::uint64_t>& seen, std::uint64_t hash, const std::string& text) {
+  if (std::find(seen.begin(), seen.end(), hash) != seen.end())
+    fail(error_kind::usage,
+         "the graph of round " + std::to_string(seen.size() + 1) +
+             " was there before: passes undo each other's work",
+         text, "find the passes that disagree: print the graph after each change");
+  seen.push_back(hash);
+}
+[[noreturn]] inline void refuse_limit(std::size_t limit, const std::string& text) {
+  fail(error_kind::usage, "the graph still changes after " + std::to_string(limit) + " rounds", text,
+       "raise the limit, or find the passes that disagree: print the graph after each change");
+}
+
 } // namespace detail
 
 /// Runs a pass until it changes nothing. Gives up with an `error` (usage) after `Limit` rounds, or as soon as
@@ -60,22 +74,12 @@ struct fixpoint : pass {
       sum += r;
       if (!r.changed())
         return sum;
-      const std::uint64_t h = structural_hash(detail::storage_of(unit));
-      if (std::find(seen.begin(), seen.end(), h) != seen.end())
-        stop("the graph of round " + std::to_string(round + 1) +
-             " was there before: passes undo each other's work");
-      seen.push_back(h);
+      detail::refuse_cycle(seen, structural_hash(detail::storage_of(unit)), text());
     }
-    stop("the graph still changes after " + std::to_string(Limit) + " rounds");
+    detail::refuse_limit(Limit, text());
   }
 
   std::string text() const { return "fix<" + std::to_string(Limit) + ">(" + detail::text_of(body) + ")"; }
-
-private:
-  [[noreturn]] void stop(std::string cause) const {
-    fail(error_kind::usage, std::move(cause), text(),
-         "raise the limit, or find the passes that disagree: run the body once with print_after_change");
-  }
 };
 
 /// `fix(a | b)`, `fix<100>(a | b)`.

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+// Passes by name, and pipelines from text: `cse | dce`, `raise,fix(cse | dce)`. What a command line tool or a
+// reproducer needs; a program that knows its passes composes types instead.
+#pragma once
+
+#include <espalier/pipeline/any_pass.hpp>
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+/// The passes that a tool knows, in the order in which they were added.
+template <class U = graph_storage>
+class pass_registry {
+public:
+  struct entry {
+    any_pass<U> pass;
+    std::string summary; ///< one line
+  };
+
+  /// Adds a pass under its name. A name that is taken is an `error` (usage).
+  void add(any_pass<U> p, std::string summary = {}) {
+    if (find(p.name()))
+      fail(error_kind::usage, "a pass named '" + std::string(p.name()) + "' is registered already",
+           "pass_registry", "give it another name");
+    entries_.push_back({std::move(p), std::move(summary)});
+  }
+  const entry* find(std::string_view name) const noexcept {
+    for (const auto& e : entries_)
+      if (e.pass.name() == name)
+        return &e;
+    return nullptr;
+  }
+  const std::vector<entry>& entries() const noexcept { return entries_; }
+
+  /// Reads a pipeline: names separated by `|` or `,`, and `fix(...)` or `fix<N>(...)` around a part. Throws
+  /// `error` (usage) with the place in the text.
+  any_pipeline<U> parse(std::string_view text) const {
+    std::size_t at = 0;
+    auto p = sequence(text, at, 0);
+    if (at != text.size())
+      refuse(text, at, "')' closes nothing");
+    return p;
+  }
+
+  /// A table of the passes with their contracts: a line each.
+  std::string list() const {
+    std::string out;
+    for (const auto& e : entries_) {
+      const pass_facts& f = e.pass.facts();
+      out += std::string(f.name) + (e.summary.empty() ? "" : ": " + e.summary) + "\n";
+      out += "    takes " + (f.takes.type ? std::string(f.takes.name) : std::string("any dialect")) +
+             ", gives " + (f.gives.type ? std::string(f.gives.name) : std::string("the same")) + "\n";
+      if (!f.needs.empty())
+        out += "    needs " + names(f.needs) + "\n";
+      if (!f.establishes.empty())
+        out += "    establishes " + names(f.establishes) + "\n";
+      out += "    destroys " +
+             (f.destroys_rest      ? std::string("all else")
+              : f.destroys.empty() ? std::string("nothing")
+                                   : names(f.destroys)) +
+             "\n";
+    }
+    return out;
+  }
+
+private:
+  static std::string names(std::span<const property_info> ps) {
+    std::string out;
+    for (const auto& p : ps)
+      out += (out.empty() ? "" : ", ") + std::string(p.name);
+    return out;
+  }
+  [[noreturn]] static void refuse(std::string_view text, std::size_t at, std::string why) {
+    fail(error_kind::usage, std::move(why),
+         "column " + std::to_string(at + 1) + " of pipeline '" + std::string(text) + "'",
+         "write names separated by '|', and fix(...) around what is to be repeated");
+  }
+  static void skip(std::string_view t, std::size_t& at) {
+    while (at != t.size() && (t[at] == ' ' || t[at] == '\n' || t[at] == '\t'))
+      ++at;
+  }
+
+  any_pipeline<U> sequence(std::string_view t, std::size_t& at, std::size_t depth) const {
+    any_pipeline<U> out;
+    if (depth > 32)
+      refuse(t, at, "the pipeline nests deeper than 32 levels");
+    for (;;) {
+      skip(t, at);
+      const std::size_t begin = at;
+      while (at != t.size() && t[at] != '|' && t[at] != ',' && t[at] != '(' && t[at] != ')' && t[at] != ' ')
+        ++at;
+      std::string_view name = t.substr(begin, at - begin);
+      skip(t, at);
+      if (at != t.size() && t[at] == '(') {
+        std::size_t limit = 25;
+        if (name.starts_with("fix<") && name.ends_with(">")) {
+          limit = 0;
+          for (char c : name.substr(4, name.size() - 5)) {
+            if (c < '0' || c > '9' || limit > 1'000'000)
+              refuse(t, begin, "'" + std::string(name) + "' needs a number of rounds between '<' and '>'");
+            limit = limit * 10 + static_cast<std::size_t>(c - '0');
+          }
+        } else if (name != "fix") {
+          refuse(t, begin, "'" + std::string(name) + "(' is no combinator that text can name");
+        }
+        ++at;
+        auto body = sequence(t, at, depth + 1);
+        if (at == t.size())
+          refuse(t, at, "')' is missing");
+        ++at;
+        out.push(any_pass<U>::fix(std::move(body), limit));
+      } else if (const entry* e = find(name)) {
+        out.push(e->pass);
+      } else {
+        refuse(t, begin,
+               name.empty() ? "the name of a pass is missing"
+                            : "no pass is called '" + std::string(name) + "'");
+      }
+      skip(t, at);
+      if (at == t.size() || t[at] == ')')
+        return out;
+      if (t[at] != '|' && t[at] != ',')
+        refuse(t, at, "'|' is expected");
+      ++at;
+    }
+  }
+
+  std::vector<entry> entries_;
+};
+
+} // namespace espalier

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: BSL-1.0
+// Pipelines that run time puts together: from text, proven when they run.
+#include <espalier/ir/graph.hpp>
+#include <espalier/passes/cse.hpp>
+#include <espalier/passes/dce.hpp>
+#include <espalier/pipeline/instruments/timing.hpp>
+#include <espalier/pipeline/registry.hpp>
+#include <espalier/schema/aten.hpp>
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+namespace es = espalier;
+
+namespace {
+
+struct lower_like : es::pass {
+  static constexpr std::string_view name = "lower-like";
+  using takes = es::training_ir;
+  using gives = es::core_aten;
+  es::pass_result run(es::graph_storage&) const { return {}; }
+};
+struct needs_clean : es::pass {
+  static constexpr std::string_view name = "needs-clean";
+  using takes = es::core_aten;
+  using needs = es::properties<es::property::no_dead_code>;
+  es::pass_result run(es::graph_storage&) const { return {}; }
+};
+
+es::pass_registry<> known() {
+  es::pass_registry<> r;
+  r.add(es::dce{}, "erases what nobody uses");
+  r.add(es::cse{});
+  r.add(lower_like{});
+  r.add(needs_clean{});
+  return r;
+}
+
+es::graph<es::aten_ir> small() {
+  es::graph<es::aten_ir> g;
+  const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2, 3}));
+  const auto a = g.call<es::aten::add_Tensor>(x, x);
+  const auto b = g.call<es::aten::add_Tensor>(x, x);
+  g.call<es::aten::relu>(b);
+  g.output(g.call<es::aten::mul_Tensor>(a, b));
+  return g;
+}
+
+std::string refused(std::string_view text) {
+  try {
+    known().parse(text);
+  } catch (const es::error& e) {
+    return e.what();
+  }
+  return "accepted";
+}
+
+} // namespace
+
+TEST_CASE("text becomes a pipeline, and the pipeline the same text") {
+  const auto r = known();
+  CHECK(r.parse("cse,dce").text() == "cse | dce");
+  CHECK(r.parse(" cse |fix( cse| dce ) ").text() == "cse | fix<25>(cse | dce)");
+  CHECK(r.parse(r.parse("fix<3>(fix(dce) | cse)").text()).text() == "fix<3>(fix<25>(dce) | cse)");
+}
+
+TEST_CASE("what text gets wrong is said with its column") {
+  const std::string cure = "; write names separated by '|', and fix(...) around what is to be repeated";
+  CHECK(refused("cse | dcs") == "no pass is called 'dcs' (at column 7 of pipeline 'cse | dcs')" + cure);
+  CHECK(refused("cse |") == "the name of a pass is missing (at column 6 of pipeline 'cse |')" + cure);
+  CHECK(refused("fix(cse") == "')' is missing (at column 8 of pipeline 'fix(cse')" + cure);
+  CHECK(refused("cse)") == "')' closes nothing (at column 4 of pipeline 'cse)')" + cure);
+  CHECK(refused("twice(cse)") ==
+        "'twice(' is no combinator that text can name (at column 1 of pipeline 'twice(cse)')" + cure);
+  CHECK(refused(std::string(40, 'x').replace(0, 40, "fix(fix(fix(fix(fix(fix(fix(fix(fix(fix("))
+            .find("missing") != std::string::npos);
+  CHECK(refused("fix(lower-like)").find("pass 'lower-like' at position 2 takes") == std::string::npos);
+  CHECK(refused("fix(needs-clean)")
+            .find("pass 'needs-clean' at position 2 needs property 'no_dead_code', which pass "
+                  "'needs-clean' at position 1 destroyed") == 0);
+}
+
+TEST_CASE("the proof is made when the pipeline runs, and instruments watch") {
+  const auto r = known();
+  auto g = small();
+  es::pass_context c;
+  es::timing_tree times;
+  std::vector<es::any_instrument> watch;
+  watch.push_back(es::any_instrument::refer(times));
+  const auto done = r.parse("fix(cse | dce)").run(g, es::info_of_dialect<es::aten_ir>, c, watch);
+  CHECK(done.erased == 2);
+  CHECK(times.rows().size() == 1);
+  CHECK(times.rows()[0].result.erased == 2);
+
+  const auto lower = r.parse("lower-like | dce | needs-clean");
+  CHECK(lower.prove(es::info_of_dialect<es::training_ir>).name == "core_aten");
+  CHECK_NOTHROW(lower.run(g, es::info_of_dialect<es::training_ir>, c));
+  CHECK_THROWS_WITH_AS(
+      r.parse("lower-like | needs-clean").run(g, es::info_of_dialect<es::training_ir>, c),
+      "pass 'needs-clean' at position 2 needs property 'no_dead_code', which pass 'lower-like' at "
+      "position 1 destroyed; put a pass that establishes 'no_dead_code' between them, change their "
+      "order, or put check<property> before it if it still holds (at lower-like | needs-clean)",
+      es::error);
+}
+
+TEST_CASE("the list tells contracts") {
+  const auto text = known().list();
+  CHECK(text.find("dce: erases what nobody uses\n    takes any dialect, gives the same\n    establishes "
+                  "no_dead_code\n"
+                  "    destroys nothing\n") == 0);
+  CHECK(text.find("needs-clean\n    takes core_aten, gives the same\n    needs no_dead_code\n    destroys "
+                  "all else\n") != std::string::npos);
+  es::pass_registry<> r;
+  r.add(es::dce{});
+  CHECK_THROWS_AS(r.add(es::dce{}), es::error);
+}
