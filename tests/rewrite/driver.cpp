@@ -2,6 +2,8 @@
 // Rules on graphs: what the drivers rewrite, what they keep, and what they refuse.
 #include <espalier/ir/graph.hpp>
 #include <espalier/ir/verify.hpp>
+#include <espalier/passes/dce.hpp>
+#include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/rewrite/driver.hpp>
 #include <espalier/schema/aten.hpp>
@@ -189,4 +191,42 @@ TEST_CASE("a pass of rules composes, counts its rules, and stops when its budget
     limited.set_edit_budget(budget);
     CHECK(es::pipeline{pass}.run(h, limited).rewritten == budget);
   }
+}
+
+TEST_CASE("bisect finds the guilty rewrite") {
+  // a rule that is wrong about one of many nodes: it drops the negation of the fourth input
+  const auto wrong = es::rewrite<"drops-neg">(
+      es::pattern<aten::neg>(x), [](auto&, const auto& m) -> std::optional<es::value> {
+        const auto name = m[x].name();
+        return name == "i0" || name == "i3" || name == "i5" ? std::optional(m[x]) : std::nullopt;
+      });
+  es::graph<es::aten_ir> g;
+  std::vector<es::value> outs;
+  for (int i = 0; i != 8; ++i) {
+    const auto in = g.placeholder("i" + std::to_string(i), square);
+    outs.push_back(g.call<aten::neg>(g.call<aten::neg>(g.call<aten::neg>(in))));
+  }
+  g.output(outs);
+  const auto pipe = es::rewrites<"tidy">(relu_relu) | es::rewrites<"guilty">(neg_neg, wrong) | es::dce{};
+  const auto negations_of_i3 = [](const es::graph_storage& h) {
+    for (es::node n : es::nodes(h))
+      if (n.name() == "i3")
+        for (es::node user : n.result().users())
+          return user.is_call();
+    return false;
+  };
+  const auto found = es::bisect(
+      [&] { return g; }, [&](auto& h, auto& c, auto&... is) { pipe.run(h, c, is...); }, negations_of_i3);
+  REQUIRE(found.guilty);
+  CHECK(found.pass == "guilty");
+  CHECK(found.position == 1);
+  CHECK(found.rule == "drops-neg");
+  CHECK(found.edit > 1);
+  CHECK(found.runs < 10);
+  CHECK(found.text().find("pass 'guilty' at position 2, rule 'drops-neg', rewrite ") == 0);
+
+  const auto innocent =
+      es::bisect([&] { return g; }, [&](auto& h, auto& c, auto&... is) { pipe.run(h, c, is...); },
+                 [](const es::graph_storage&) { return true; });
+  CHECK(innocent.text() == "the check holds after every pass");
 }

@@ -66,11 +66,21 @@ public:
   const dialect_info* dialect() const noexcept { return dialect_; }
   void set_dialect(const dialect_info* d) noexcept { dialect_ = d; }
 
-  /// Asks for leave to make one edit that can be left out (one rewrite). Refused when the budget is spent:
-  /// `bisect` finds a guilty rewrite by giving ever other budgets. Unlimited unless somebody sets it.
-  bool may_edit() noexcept { return edits_left_ == unlimited || (edits_left_ != 0 && (--edits_left_, true)); }
+  /// Asks for leave to make one edit that can be left out: one rewrite, by the name of its rule. Refused when
+  /// the budget is spent: `bisect` finds a guilty rewrite by giving ever other budgets. Unlimited unless
+  /// somebody sets it.
+  bool may_edit(std::string_view rule) noexcept {
+    if (edits_ == budget_)
+      return false;
+    ++edits_;
+    last_edit_ = rule;
+    return true;
+  }
+  /// Edits that were asked for and allowed, and the rule of the last one.
+  std::size_t edits() const noexcept { return edits_; }
+  std::string_view last_edit() const noexcept { return last_edit_; }
   static constexpr std::size_t unlimited = ~std::size_t{};
-  void set_edit_budget(std::size_t n) noexcept { edits_left_ = n; }
+  void set_edit_budget(std::size_t n) noexcept { budget_ = n; }
 
   /// For drivers: the stage that starts.
   void enter(const stage_info& s) noexcept { stage_ = s; }
@@ -80,7 +90,8 @@ private:
   std::vector<pass_statistic> statistics_;
   std::span<const std::string_view> disabled_;
   stage_info stage_{};
-  std::size_t edits_left_ = unlimited;
+  std::size_t edits_ = 0, budget_ = unlimited;
+  std::string_view last_edit_;
   const dialect_info* dialect_ = nullptr;
 };
 

@@ -147,7 +147,7 @@ bool try_rule(const Rule& rule, rewrite_run& run, node_id n) {
   if (!matcher<P, false>::root(rule.pattern, s, n))
     return false;
   const match_of<P> m(run.g, s);
-  if (!run.safe(m.calls()) || !run.context.may_edit())
+  if (!run.safe(m.calls()) || !run.context.may_edit(Rule::name))
     return false;
   run.made.clear();
   rewriter<D> r(run.g, n, run.made);

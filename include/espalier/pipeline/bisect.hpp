@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: BSL-1.0
+// Who broke it? `bisect` runs a pipeline on fresh copies, finds the first pass after which a check fails,
+// and, where that pass rewrites by rules, the one rewrite that does it: with one fewer the graph is still
+// good.
+#pragma once
+
+#include <espalier/pipeline/instrument.hpp>
+#include <espalier/pipeline/pass_context.hpp>
+#include <espalier/pipeline/pipeline.hpp>
+
+#include <concepts>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace espalier {
+
+/// What `bisect` found.
+struct bisect_report {
+  bool guilty = false; ///< some pass makes the check fail
+  bool good_before =
+      true;         ///< the check holds of the graph that goes in; nothing else is known when it does not
+  std::string pass; ///< the pass after which it fails first
+  std::size_t position = 0; ///< of that pass in its pipeline, from 0
+  std::string rule;         ///< the rule of the guilty rewrite; empty when the pass does not rewrite by rules
+  std::size_t edit = 0;     ///< which rewrite of the whole run it is, from 1; 0 when unknown
+  std::size_t runs = 0;     ///< how often the pipeline ran
+
+  std::string text() const {
+    if (!good_before)
+      return "the check fails before the first pass";
+    if (!guilty)
+      return "the check holds after every pass";
+    std::string out = "pass '" + pass + "' at position " + std::to_string(position + 1);
+    if (edit)
+      out += ", rule '" + rule + "', rewrite " + std::to_string(edit);
+    return out;
+  }
+};
+
+namespace detail {
+
+template <class Good>
+class first_bad_stage : public instrument {
+public:
+  first_bad_stage(const Good& good, const pass_context& c, bisect_report& out)
+      : good_(&good), c_(&c), out_(&out) {}
+  void before(const stage_info& s, const graph_storage&) {
+    if (!s.composite)
+      edits_before_ = c_->edits();
+  }
+  void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
+    if (s.composite || out_->guilty || !r.changed() || (*good_)(g))
+      return;
+    out_->guilty = true;
+    out_->pass = s.name;
+    out_->position = s.position;
+    first_ = edits_before_;
+    last_ = c_->edits();
+  }
+  /// Rewrites before the bad stage and after it.
+  std::size_t first_ = 0, last_ = 0;
+
+private:
+  const Good* good_;
+  const pass_context* c_;
+  bisect_report* out_;
+  std::size_t edits_before_ = 0;
+};
+
+} // namespace detail
+
+/// `make()` gives what the pipeline runs on, the same each time; `run(unit, context, instruments...)` runs
+/// it; `good(graph)` is the check. Runs the pipeline once and then as often as the binary logarithm of the
+/// bad pass's rewrites; copies of graphs are cheap.
+///
+///     auto found = es::bisect([&] { return graph; }, [&](auto& g, auto& c, auto&... is) { pipe.run(g, c,
+///     is...); },
+///                             [](const es::graph_storage& g) { return values_of(g) == wanted; });
+template <class Make, class Run, std::predicate<const graph_storage&> Good>
+bisect_report bisect(Make&& make, Run&& run, Good&& good) {
+  bisect_report out;
+  {
+    auto unit = make();
+    out.good_before = good(static_cast<const graph_storage&>(detail::storage_of(unit)));
+    if (!out.good_before)
+      return out;
+  }
+  std::size_t low = 0, high = 0; // good with `low` rewrites, bad with `high`
+  {
+    auto unit = make();
+    pass_context c;
+    detail::first_bad_stage<std::remove_reference_t<Good>> watch(good, c, out);
+    run(unit, c, watch);
+    ++out.runs;
+    if (!out.guilty || watch.first_ == watch.last_)
+      return out;
+    low = watch.first_;
+    high = watch.last_;
+  }
+  // the stages up to the bad one, with fewer rewrites; those after it are not looked at
+  const auto bad_with = [&](std::size_t budget, std::string& rule) {
+    bisect_report here;
+    auto unit = make();
+    pass_context c;
+    c.set_edit_budget(budget);
+    detail::first_bad_stage<std::remove_reference_t<Good>> watch(good, c, here);
+    run(unit, c, watch);
+    ++out.runs;
+    rule = c.last_edit();
+    return here.guilty && here.pass == out.pass;
+  };
+  std::string rule;
+  if (bad_with(low, rule))
+    return out; // bad without any of its rewrites: the pass does more than its rules
+  while (high - low > 1) {
+    const std::size_t middle = low + (high - low) / 2;
+    (bad_with(middle, rule) ? high : low) = middle;
+  }
+  bad_with(high, rule);
+  out.rule = rule;
+  out.edit = high;
+  return out;
+}
+
+} // namespace espalier
