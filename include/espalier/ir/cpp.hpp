@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: BSL-1.0
+// A graph as C++ that compiles against LibTorch and computes the same: for reading, for taking a model out of
+// a framework, for a debugger. Every call goes to the operator's own entry point (`at::_ops::NAME::call`)
+// with all of its arguments written out, so that the text does not depend on which overload a compiler would
+// pick.
+#pragma once
+
+#include <espalier/ir/naming.hpp>
+#include <espalier/ir/view.hpp>
+#include <espalier/schema/builtin.hpp>
+#include <espalier/schema/default_value.hpp>
+#include <espalier/symbolic/expr_text.hpp>
+
+#include <cstddef>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+/// How a graph is printed as C++.
+struct cpp_options {
+  std::string function = "forward"; ///< the function's name
+  bool comments = true;             ///< the metas beside the calls
+};
+
+namespace detail {
+
+class cpp_printer {
+public:
+  cpp_printer(const graph_storage& g, const cpp_options& o) : g_(g), o_(o) {}
+
+  std::string run() {
+    std::string body;
+    std::size_t input = 0;
+    for (node n : nodes(g_)) {
+      switch (n.kind()) {
+      case node_kind::placeholder:
+        body += placeholder(n, input++);
+        break;
+      case node_kind::call_function:
+        body += call(n);
+        break;
+      case node_kind::output:
+        body += output(n);
+        break;
+      case node_kind::get_attr:
+        refuse(n, "reads an attribute", "lift it to an input first (placeholders of constants)");
+      case node_kind::call_higher_order:
+        refuse(n, "is a higher-order call", "inline its graphs first");
+      case node_kind::erased:
+        break;
+      }
+    }
+    return "// Printed by Espalier from a graph of " + std::to_string(g_.num_nodes()) +
+           " nodes. One value a placeholder in, one value an output out.\n"
+           "#include <ATen/ATen.h>\n#include <ATen/Operators.h>\n#include <ATen/ScalarOps.h>\n#include "
+           "<ATen/core/ivalue.h>\n\n"
+           "#include <algorithm>\n#include <array>\n#include <cmath>\n#include <cstdint>\n#include <limits>\n"
+           "#include <optional>\n#include <string_view>\n#include <tuple>\n#include <vector>\n\n"
+           "std::vector<c10::IValue> " +
+           o_.function + "(const std::vector<c10::IValue>& inputs) {\n" + body + "}\n";
+  }
+
+private:
+  [[noreturn]] void refuse(node n, std::string what, std::string cure) const {
+    fail(error_kind::unsupported, "the node " + what + ", which the C++ printer cannot write",
+         "node '" + std::string(n.name()) + "'", std::move(cure));
+  }
+
+  // --- names
+  std::string name(value_id v) {
+    if (const auto at = names_.find(v.index); at != names_.end())
+      return at->second;
+    std::string s(g_.text(g_.value_name(v)));
+    for (char& c : s)
+      if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'))
+        c = '_';
+    if (s.empty() || (s[0] >= '0' && s[0] <= '9') || reserved(s))
+      s = "v" + std::to_string(v.index) + (s.empty() ? "" : "_" + s);
+    const std::string base = s;
+    for (std::size_t i = 1; !taken_.insert(s).second; ++i)
+      s = base + "_" + std::to_string(i);
+    names_.emplace(v.index, s);
+    return s;
+  }
+  /// Words that a value may not be called, of C++ and of the printed text.
+  static bool reserved(std::string_view s) {
+    constexpr std::string_view words[] = {
+        "alignas",  "and",    "asm",      "auto",     "bool",     "break",     "case",     "catch",
+        "char",     "class",  "const",    "continue", "default",  "delete",    "do",       "double",
+        "else",     "enum",   "explicit", "export",   "extern",   "false",     "float",    "for",
+        "friend",   "goto",   "if",       "inline",   "int",      "long",      "mutable",  "namespace",
+        "new",      "not",    "operator", "or",       "private",  "protected", "public",   "register",
+        "requires", "return", "short",    "signed",   "sizeof",   "static",    "struct",   "switch",
+        "template", "this",   "throw",    "true",     "try",      "typedef",   "typename", "union",
+        "unsigned", "using",  "virtual",  "void",     "volatile", "while",     "xor",      "inputs",
+        "at",       "c10",    "std",      "concept"};
+    for (auto w : words)
+      if (s == w)
+        return true;
+    return s.starts_with("__");
+  }
+
+  // --- statements
+  std::string comment(value_id v) const {
+    const value_meta& m = g_.meta(v);
+    if (!o_.comments || m.kind != value_kind::tensor)
+      return "\n";
+    std::string out = " // " + std::string(to_string(m.tensor.dtype)) + "[";
+    for (std::size_t i = 0; i != m.tensor.sizes.size(); ++i)
+      out += (i ? ", " : "") + sym_text(m.tensor.sizes[i]);
+    return out + "]\n";
+  }
+  static std::string sym_text(const sym_int& s) {
+    return s.is_int() ? std::to_string(s.int_or(0)) : detail::sym_text(s.as_expr());
+  }
+  std::string placeholder(node n, std::size_t i) {
+    const value_id v = n.result().id();
+    const value_meta& m = g_.meta(v);
+    const std::string from = "inputs[" + std::to_string(i) + "]";
+    if (m.kind != value_kind::tensor && m.kind != value_kind::unknown && m.kind != value_kind::sym_int) {
+      ignored_.insert(v.index); // None, objects: a use of it is refused
+      return "";
+    }
+    if (m.kind == value_kind::sym_int)
+      return "  const std::int64_t " + name(v) + " = " + from + ".toInt();\n" + symbol_of(m.symbol, name(v));
+    std::string out = "  at::Tensor " + name(v) + " = " + from + ".toTensor();" + comment(v);
+    if (m.kind == value_kind::tensor)
+      for (std::size_t d = 0; d != m.tensor.sizes.size(); ++d)
+        out += symbol_of(m.tensor.sizes[d], name(v) + ".size(" + std::to_string(d) + ")");
+    return out;
+  }
+  std::string symbol_of(const sym_int& s, const std::string& from) {
+    if (s.is_int() || s.as_expr()->kind() != expr_kind::symbol ||
+        !symbols_.insert(s.as_expr()->name()).second)
+      return "";
+    return "  const std::int64_t " + s.as_expr()->name() + " = " + from + ";\n";
+  }
+  std::string output(node n) {
+    std::string out = "  return {";
+    for (std::size_t i = 0; i != n.num_args(); ++i) {
+      const arg_view a = n.arg(i);
+      out +=
+          (i ? ", " : "") + (a.is_value() ? "c10::IValue(" + used(n, a.as_value().id()) + ")" : plain(n, a));
+    }
+    return out + "};\n";
+  }
+  /// A constant that a graph gives out.
+  std::string plain(node n, arg_view a) {
+    switch (a.form()) {
+    case arg_form::none:
+      return "c10::IValue()";
+    case arg_form::boolean:
+      return a.as_bool() ? "c10::IValue(true)" : "c10::IValue(false)";
+    case arg_form::integer:
+    case arg_form::symbolic:
+      return "c10::IValue(" + integer(n, a) + ")";
+    case arg_form::floating:
+      return "c10::IValue(" + number(a.as_double()) + ")";
+    default:
+      refuse(n, "gives out a constant that is " + std::string(to_string(a.form())),
+             "keep it out of the graph");
+    }
+  }
+
+  std::string used(node n, value_id v) {
+    if (ignored_.count(v.index))
+      refuse(n, "uses an input that is no tensor and no number", "drop the input");
+    return name(v);
+  }
+
+  std::string call(node n) {
+    const op_schema* s = schema_of(n.op());
+    const std::string_view op = name_of(n.op());
+    if (!op.starts_with("aten::"))
+      return builtin(n, op);
+    if (!s)
+      refuse(n, "calls an operator without a known schema", "declare the operator");
+    std::string function(op.substr(6));
+    for (char& c : function)
+      if (c == '.')
+        c = '_';
+    std::string text = "at::_ops::" + function + "::call(";
+    for (std::size_t i = 0; i != s->args.size(); ++i)
+      text += (i ? ", " : "") + argument(n, s->args[i], n.arg(i));
+    text += ")";
+    if (n.returns_list()) {
+      const std::string list = "list" + std::to_string(n.id().index);
+      std::string out = "  const auto " + list + " = " + text + ";\n";
+      for (std::size_t i = 0; i != n.num_results(); ++i)
+        if (n.result(i).has_uses())
+          out += "  at::Tensor " + name(n.result(i).id()) + " = " + list + "[" + std::to_string(i) + "];" +
+                 comment(n.result(i).id());
+      return out;
+    }
+    if (n.num_results() == 0 || n.unused())
+      return "  " + text + ";\n";
+    if (n.num_results() == 1) {
+      const value_id v = n.result().id();
+      const arg_kind k = s->returns.size() == 1 ? s->returns[0].type.kind : arg_kind::tensor;
+      std::string type = k == arg_kind::tensor ? "at::Tensor" : "const auto";
+      if (k == arg_kind::sym_integer)
+        text += ".expect_int()";
+      else if (k == arg_kind::scalar) // what `item()` gives
+        text += g_.meta(v).kind == value_kind::sym_float  ? ".toDouble()"
+                : g_.meta(v).kind == value_kind::sym_bool ? ".toBool()"
+                                                          : ".toLong()";
+      return "  " + type + " " + name(v) + " = " + text + ";" + comment(v);
+    }
+    const std::string tuple = "tuple" + std::to_string(n.id().index);
+    std::string out = "  const auto " + tuple + " = " + text + ";\n";
+    for (std::size_t i = 0; i != n.num_results(); ++i)
+      if (n.result(i).has_uses())
+        out += "  auto " + name(n.result(i).id()) + " = std::get<" + std::to_string(i) + ">(" + tuple + ");" +
+               comment(n.result(i).id());
+    return out;
+  }
+  /// Python's arithmetic on sizes.
+  std::string builtin(node n, std::string_view op) {
+    static constexpr std::pair<std::string_view, std::string_view> infix[] = {
+        {"_operator::add", "+"}, {"_operator::sub", "-"},  {"_operator::mul", "*"}, {"_operator::eq", "=="},
+        {"_operator::ne", "!="}, {"_operator::lt", "<"},   {"_operator::le", "<="}, {"_operator::gt", ">"},
+        {"_operator::ge", ">="}, {"_operator::and_", "&"}, {"_operator::or_", "|"}};
+    const auto arg = [&](std::size_t i) { return integer(n, n.arg(i)); };
+    std::string text;
+    for (auto& [python, sign] : infix)
+      if (op == python)
+        text = arg(0) + " " + std::string(sign) + " " + arg(1);
+    if (op == "_operator::floordiv")
+      text = "static_cast<std::int64_t>(std::floor(static_cast<double>(" + arg(0) +
+             ") / static_cast<double>(" + arg(1) + ")))";
+    else if (op == "_operator::mod")
+      text = "((" + arg(0) + ") % (" + arg(1) + ") + (" + arg(1) + ")) % (" + arg(1) + ")";
+    else if (op == "_operator::neg")
+      text = "-(" + arg(0) + ")";
+    else if (op == "torch::sym_max")
+      text = "std::max<std::int64_t>(" + arg(0) + ", " + arg(1) + ")";
+    else if (op == "torch::sym_min")
+      text = "std::min<std::int64_t>(" + arg(0) + ", " + arg(1) + ")";
+    if (text.empty())
+      refuse(n, "calls " + std::string(op), "lower it to ATen operators first");
+    return "  const auto " + name(n.result().id()) + " = " + text + ";\n";
+  }
+
+  // --- arguments
+  static std::string number(double d) {
+    if (d != d)
+      return "std::numeric_limits<double>::quiet_NaN()";
+    if (d == std::numeric_limits<double>::infinity())
+      return "std::numeric_limits<double>::infinity()";
+    if (d == -std::numeric_limits<double>::infinity())
+      return "-std::numeric_limits<double>::infinity()";
+    char text[40];
+    std::snprintf(text, sizeof text, "%.17g", d);
+    std::string s(text);
+    return s.find_first_of(".e") == s.npos ? s + ".0" : s;
+  }
+  std::string integer(node n, arg_view a) {
+    switch (a.form()) {
+    case arg_form::value:
+      return used(n, a.as_value().id());
+    case arg_form::integer:
+      return a.as_int() == std::numeric_limits<std::int64_t>::min()
+                 ? "std::numeric_limits<std::int64_t>::min()"
+                 : "std::int64_t{" + std::to_string(a.as_int()) + "}";
+    case arg_form::symbolic:
+      return expression(n, a.as_sym_int().as_expr());
+    case arg_form::boolean:
+      return a.as_bool() ? "true" : "false";
+    default:
+      refuse(n, "has " + std::string(to_string(a.form())) + " where a number is wanted",
+             "correct the argument");
+    }
+  }
+  std::string expression(node n, const expr* e) {
+    const auto all = [&](std::string_view sign) {
+      std::string out = "(";
+      for (std::size_t i = 0; i != e->args().size(); ++i)
+        out += (i ? " " + std::string(sign) + " " : "") + expression(n, e->args()[i]);
+      return out + ")";
+    };
+    switch (e->kind()) {
+    case expr_kind::integer:
+      return "std::int64_t{" + std::to_string(e->value()) + "}";
+    case expr_kind::symbol:
+      if (!symbols_.count(e->name()))
+        break;
+      return e->name();
+    case expr_kind::add:
+      return all("+");
+    case expr_kind::mul:
+      return all("*");
+    case expr_kind::function:
+      if ((e->head() == "FloorDiv" || e->head() == "CleanDiv") && e->args().size() == 2)
+        return all("/"); // sizes are not negative
+      if ((e->head() == "Mod" || e->head() == "PythonMod") && e->args().size() == 2)
+        return all("%");
+      break;
+    default:
+      break;
+    }
+    refuse(n, "has the expression " + detail::sym_text(e), "specialise the program to fixed sizes");
+  }
+  static std::string dtype(scalar_type t) {
+    return "static_cast<at::ScalarType>(" + std::to_string(static_cast<int>(t)) + ")";
+  }
+  static std::string quoted(std::string_view s) {
+    std::string out = "\"";
+    for (char c : s) {
+      if (c == '"' || c == '\\')
+        out += '\\';
+      out += c;
+    }
+    return out + "\"";
+  }
+
+  static std::string item(const default_item& d, const arg_type& t) {
+    switch (d.kind) {
+    case default_kind::none:
+      return "std::nullopt";
+    case default_kind::boolean:
+      return scalar(t, d.boolean ? "true" : "false");
+    case default_kind::integer:
+      if (t.kind == arg_kind::floating)
+        return number(static_cast<double>(d.integer));
+      return scalar(t, "std::int64_t{" + std::to_string(d.integer) + "}");
+    case default_kind::floating:
+      return scalar(t, number(d.floating));
+    case default_kind::string:
+      return quoted(d.text);
+    case default_kind::word:
+      return t.kind == arg_kind::memory_format ? "at::MemoryFormat::" + format_word(d.text)
+             : t.kind == arg_kind::scalar_type
+                 ? "at::k" + std::string(1, static_cast<char>(d.text[0] - 'a' + 'A')) +
+                       std::string(d.text.substr(1))
+                 : std::string(d.text);
+    default:
+      return "{}";
+    }
+  }
+  static std::string format_word(std::string_view w) {
+    return w == "preserve_format"    ? "Preserve"
+           : w == "channels_last"    ? "ChannelsLast"
+           : w == "channels_last_3d" ? "ChannelsLast3d"
+                                     : "Contiguous";
+  }
+  /// A number as the type that the entry point takes.
+  static std::string scalar(const arg_type& t, const std::string& text) {
+    switch (t.kind) {
+    case arg_kind::tensor: // a number where a tensor is wanted counts little in type promotion
+      return "at::native::wrapped_scalar_tensor(at::Scalar(" + text + "))";
+    case arg_kind::scalar:
+      return "at::Scalar(" + text + ")";
+    case arg_kind::sym_integer:
+      return "c10::SymInt(" + text + ")";
+    default:
+      return text;
+    }
+  }
+
+  std::string argument(node n, const schema_arg& a, arg_view x) {
+    const arg_type& t = a.type;
+    if (x.form() == arg_form::absent) {
+      if (!a.has_default)
+        refuse(n, "leaves the argument '" + std::string(a.name) + "' out", "give it");
+      const default_value d = parse_default(a);
+      if (t.list_depth == 0 || d.kind == default_kind::none)
+        return item(d, t);
+      std::vector<std::string> items;
+      if (d.kind == default_kind::list)
+        for (const auto& i : d.items)
+          items.push_back(item(i, t));
+      else
+        items.assign(t.fixed_size > 0 ? static_cast<std::size_t>(t.fixed_size) : 1, item(d, t));
+      return list(t, items);
+    }
+    if (x.form() == arg_form::none)
+      return "std::nullopt";
+    if (t.list_depth != 0) {
+      std::vector<std::string> items;
+      if (x.form() == arg_form::list)
+        for (std::size_t i = 0; i != x.size(); ++i)
+          items.push_back(single(n, t, x[i]));
+      else
+        items.assign(t.fixed_size > 0 ? static_cast<std::size_t>(t.fixed_size) : 1, single(n, t, x));
+      return list(t, items);
+    }
+    return single(n, t, x);
+  }
+  static std::string list(const arg_type& t, const std::vector<std::string>& items) {
+    std::string in = "{";
+    for (std::size_t i = 0; i != items.size(); ++i)
+      in += (i ? ", " : "") + items[i];
+    in += "}";
+    switch (t.kind) {
+    case arg_kind::tensor:
+      return t.element_optional ? "c10::List<std::optional<at::Tensor>>(" + in + ")"
+                                : "at::TensorList(std::vector<at::Tensor>" + in + ")";
+    case arg_kind::sym_integer:
+      return std::string(t.optional ? "at::OptionalSymIntArrayRef(" : "(") +
+             "c10::SymIntArrayRef(std::vector<c10::SymInt>" + in + "))";
+    case arg_kind::integer:
+      return std::string(t.optional ? "at::OptionalIntArrayRef(" : "(") +
+             "at::IntArrayRef(std::vector<std::int64_t>" + in + "))";
+    case arg_kind::boolean:
+      return "std::array<bool, " + std::to_string(items.size()) + ">" + in;
+    case arg_kind::floating:
+      return "at::ArrayRef<double>(std::vector<double>" + in + ")";
+    case arg_kind::scalar:
+      return "at::ArrayRef<at::Scalar>(std::vector<at::Scalar>" + in + ")";
+    default:
+      return in;
+    }
+  }
+  std::string single(node n, const arg_type& t, arg_view x) {
+    switch (x.form()) {
+    case arg_form::none:
+      return "std::nullopt";
+    case arg_form::value: {
+      const std::string v = used(n, x.as_value().id());
+      if (x.as_value().meta().kind == value_kind::tensor || x.as_value().meta().kind == value_kind::unknown)
+        return v;
+      return scalar(t, v);
+    }
+    case arg_form::integer:
+      if (t.kind == arg_kind::floating || t.kind == arg_kind::sym_float)
+        return number(x.as_double());
+      return scalar(t, integer(n, x));
+    case arg_form::symbolic:
+    case arg_form::boolean:
+      return scalar(t, integer(n, x));
+    case arg_form::floating:
+      return scalar(t, number(x.as_double()));
+    case arg_form::complex:
+      return "at::Scalar(c10::complex<double>(" + number(x[0].as_double()) + ", " + number(x[1].as_double()) +
+             "))";
+    case arg_form::string:
+      return t.kind == arg_kind::device ? "at::Device(" + quoted(x.as_string()) + ")" : quoted(x.as_string());
+    case arg_form::scalar_type:
+      return dtype(x.as_dtype());
+    case arg_form::layout:
+      return "static_cast<at::Layout>(" + std::to_string(static_cast<int>(x.as_layout())) + ")";
+    case arg_form::memory_format:
+      return "static_cast<at::MemoryFormat>(" + std::to_string(static_cast<int>(x.as_memory_format())) + ")";
+    case arg_form::device:
+      return "at::Device(static_cast<at::DeviceType>(" +
+             std::to_string(static_cast<int>(x.as_device().type)) + "), " +
+             std::to_string(static_cast<int>(x.as_device().index)) + ")";
+    default:
+      refuse(n, "has an argument that is " + std::string(to_string(x.form())), "lower it first");
+    }
+  }
+
+  const graph_storage& g_;
+  const cpp_options& o_;
+  std::unordered_map<std::uint32_t, std::string> names_;
+  std::unordered_set<std::string> taken_;
+  std::unordered_set<std::string> symbols_;
+  std::unordered_set<std::uint32_t> ignored_;
+};
+
+} // namespace detail
+
+/// The graph as a C++ function `std::vector<c10::IValue> forward(const std::vector<c10::IValue>&)`: one value
+/// a placeholder in (parameters and buffers among them), one value an output out. Symbols are read from the
+/// sizes of the inputs. Throws `error` (unsupported) with the node that cannot be written: higher-order
+/// calls, attributes, operators outside ATen.
+inline std::string print_cpp(const graph_storage& g, const cpp_options& o = {}) {
+  return detail::cpp_printer(g, o).run();
+}
+
+} // namespace espalier
