@@ -133,12 +133,12 @@ class Tally:
         if failed:
             self.names.append(name)
 
-    def run(self, folder, *args):
+    def run(self, folder, *args, **env):
         log = folder / "meson-logs/testlog.json"
         log.unlink(missing_ok=True)
         say(f"test {folder.name}")
         status = call(VENV_BIN / "meson", "test", "-C", folder, "--no-rebuild", "--print-errorlogs",
-                      f"--num-processes={JOBS}", *args)
+                      f"--num-processes={JOBS}", *args, env=environment(**env))
         results = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
         before = self.failed
         for test in results:
@@ -157,10 +157,10 @@ def test(args):
     need("test")
     tally = Tally()
 
-    def phase(folder, *options, targets=(), select=(), **env):
+    def phase(folder, *options, targets=(), select=(), run_with=None, **env):
         configure(folder, *options, **env)
         if build(folder, *targets, keep_going=True):
-            tally.run(folder, *select)
+            tally.run(folder, *select, **(run_with or {}))
         else:
             tally.add(f"{folder.name}: compilation", 0, 1)
 
@@ -168,7 +168,8 @@ def test(args):
         phase(BUILD, select=args.names)
     ground = ("-Dexamples=false", "-Dbench=false", "-Dpython_tests=false")
     if "asan" in args.only:
-        phase(ROOT / "build-asan", "-Dtorch=disabled", "-Db_sanitize=address,undefined", *ground, select=args.names)
+        phase(ROOT / "build-asan", "-Dtorch=disabled", "-Db_sanitize=address,undefined", *ground, select=args.names,
+              run_with={"ESPALIER_FUZZ_SECONDS": "30"})
     if "clang" in args.only:
         phase(ROOT / "build-clang", "-Dbench=false", "-Dpython_tests=false", select=args.names,
               CXX=clang(), CC="clang-19")

@@ -71,6 +71,7 @@ DEBIAN = [
     ("pkg-config", "pkg-config", program("pkg-config"), EVERYTHING),
     ("doctest", "doctest-dev", header("doctest/doctest.h"), ("test", "lint")),
     ("RapidCheck", "librapidcheck-dev", header("rapidcheck.h"), ("test", "lint")),
+    ("nlohmann's JSON", "nlohmann-json3-dev", header("nlohmann/json.hpp"), ("test",)),
     ("Google Benchmark", "libbenchmark-dev", header("benchmark/benchmark.h"), ("bench",)),
     ("clang 19", "clang-19", program("clang++-19"), ("test", "lint")),
     ("CMake", "cmake", program("cmake"), ("test",)),

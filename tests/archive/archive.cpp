@@ -17,6 +17,8 @@
 #include <string>
 
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace es = espalier;
 namespace pt2 = espalier::pt2;
@@ -48,32 +50,8 @@ std::string refusal(const std::string& file) {
   return "no error";
 }
 bool has(const std::string& s, std::string_view part) { return s.find(part) != s.npos; }
-// An archive of other records than ours would have.
-std::string pack(std::vector<std::pair<std::string, std::string>> records) {
-  std::vector<std::byte> v;
-  es::memory_output out(v);
-  es::zip::writer z(out);
-  for (auto& [name, data] : records)
-    z.add(name, data);
-  z.finish();
-  return {reinterpret_cast<const char*>(v.data()), v.size()};
-}
-// The records of a sound archive, one of them changed (or dropped, when `to` is null).
-std::string altered(std::string_view record, const char* to) {
-  auto file = small::bytes(small::archive());
-  es::zip::reader z(es::shared_bytes::borrow(file), "memory");
-  std::vector<std::pair<std::string, std::string>> records;
-  bool found = false;
-  for (auto& e : z.entries()) {
-    std::string name(e.name.substr(e.name.find('/') + 1));
-    bool hit = name == record;
-    found |= hit;
-    if (!hit || to)
-      records.push_back({std::string(e.name), hit ? to : std::string(z.data(e).text())});
-  }
-  REQUIRE(found);
-  return pack(records);
-}
+using small::altered;
+using small::pack;
 } // namespace
 
 TEST_CASE("an archive comes back as it was") {
@@ -91,6 +69,11 @@ TEST_CASE("an archive comes back as it was") {
   CHECK(m.constants.find("table")->bytes.size() == 8);
   CHECK(small::bytes(b) == file);
   CHECK(small::bytes(small::archive()) == file);
+}
+
+TEST_CASE("the bytes do not depend on the run") {
+  // what another run, of another build, gave; a change of the format changes it
+  CHECK(es::detail::crc32(es::shared_bytes::borrow(small::bytes(small::archive())).span()) == 0x830ecd22u);
 }
 
 TEST_CASE("weights are mapped, tied weights stay tied, equal ones stay apart") {
@@ -255,6 +238,50 @@ TEST_CASE("a disk without space leaves the old file and nothing else") {
   CHECK(has(message, "writing failed"));
   CHECK(corpus::read(d.file("a.pt2")) == "old");
   CHECK(d.count() == 1);
+}
+
+TEST_CASE("a device that is always full is reported" * doctest::skip(!fs::exists("/dev/full"))) {
+  try {
+    pt2::write_archive(small::archive(), std::string("/dev/full"));
+    FAIL("no error");
+  } catch (const es::error& e) {
+    CHECK(e.kind() == es::error_kind::io);
+    CHECK(e.place() == "/dev/full");
+    CHECK(has(e.cause(), "No space left"));
+    CHECK(has(e.cure(), "space"));
+  }
+  std::ofstream full("/dev/full", std::ios::binary);
+  CHECK_THROWS_WITH(pt2::write_archive(small::archive(), full), doctest::Contains("stream"));
+}
+
+TEST_CASE("a kill at any moment leaves one whole file or the other") {
+  folder d;
+  const auto path = d.file("a.pt2");
+  auto one = small::archive(), two = small::archive();
+  two.models[0].weights.entries.find("b.weight")->bytes = es::shared_bytes::own(std::string(1 << 20, 'b'));
+  pt2::write_archive(one, path);
+  const auto first = small::bytes(one), second = small::bytes(two);
+  std::size_t seen[2] = {};
+  for (int round = 0; round != 20; ++round) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      for (;;) { // until killed
+        pt2::write_archive(two, path);
+        pt2::write_archive(one, path);
+      }
+    }
+    ::usleep(static_cast<useconds_t>(1000 + 777 * round));
+    ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    CHECK(WIFSIGNALED(status));
+    const auto file = corpus::read(path);
+    const bool whole = file == first || file == second;
+    CHECK(whole);
+    ++seen[file == second];
+  }
+  CHECK(seen[0] + seen[1] == 20);
 }
 
 TEST_CASE("a symbolic link stays one") {

@@ -163,6 +163,49 @@ TEST_CASE("results: several, a list, a list among others, None") {
                   std::string(meta)));
 }
 
+TEST_CASE("every kind of input and output of a signature survives") {
+  const std::string literals[] = {R"({"as_none": true})", R"({"as_int": 3})", R"({"as_float": 0.5})",
+                                  R"({"as_string": "s"})", R"({"as_bool": false})"};
+  std::vector<std::string> args = {R"({"as_tensor": {"name": "v"}})", R"({"as_sym_int": {"as_name": "v"}})",
+                                   R"({"as_sym_float": {"as_name": "v"}})",
+                                   R"({"as_sym_bool": {"as_name": "v"}})",
+                                   R"({"as_custom_obj": {"name": "v", "class_fqn": "c"}})"};
+  args.insert(args.end(), std::begin(literals), std::end(literals));
+  std::vector<std::string> inputs, outputs;
+  for (const auto& a : args) {
+    inputs.push_back(R"({"user_input": {"arg": )" + a + "}}");
+    outputs.push_back(R"({"user_output": {"arg": )" + a + "}}");
+  }
+  for (const auto& l : literals)
+    inputs.push_back(R"({"constant_input": {"name": "k", "value": )" + l + "}}");
+  const std::string tensor = R"(": {"arg": {"name": "v"})";
+  const auto named = [&](const char* kind, const char* target) {
+    return "{\"" + std::string(kind) + tensor + ", \"" + target + "\": \"t\"}}";
+  };
+  inputs.push_back(named("parameter", "parameter_name"));
+  for (const char* persistent : {"true", "false"})
+    inputs.push_back("{\"buffer" + tensor + R"(, "buffer_name": "t", "persistent": )" + persistent + "}}");
+  inputs.push_back(named("tensor_constant", "tensor_constant_name"));
+  inputs.push_back(R"({"custom_obj": {"arg": {"name": "v", "class_fqn": "c"}, "custom_obj_name": "t"}})");
+  inputs.push_back("{\"token" + tensor + "}}");
+  outputs.push_back("{\"loss_output" + tensor + "}}");
+  outputs.push_back("{\"token" + tensor + "}}");
+  outputs.push_back(named("buffer_mutation", "buffer_name"));
+  outputs.push_back(named("parameter_mutation", "parameter_name"));
+  outputs.push_back(named("gradient_to_parameter", "parameter_name"));
+  outputs.push_back(named("gradient_to_user_input", "user_input_name"));
+  outputs.push_back(named("user_input_mutation", "user_input_name"));
+  for (const auto& text : inputs)
+    CHECK(es::pt2::to_json(es::detail::to_pt2(
+              es::detail::spec_of(es::pt2::from_json<es::pt2::input_spec>(text), "here"))) == text);
+  for (const auto& text : outputs)
+    CHECK(es::pt2::to_json(es::detail::to_pt2(
+              es::detail::spec_of(es::pt2::from_json<es::pt2::output_spec>(text), "here"))) == text);
+  const auto strange =
+      es::pt2::from_json<es::pt2::input_spec>(R"({"user_input": {"arg": {"as_ints": [1]}}})");
+  CHECK_THROWS_WITH(es::detail::spec_of(strange, "here"), doctest::Contains("'as_ints'"));
+}
+
 TEST_CASE("contradictions are refused with the place") {
   CHECK(refusal(program(node("torch.ops.aten.relu.default",
                              R"({"name": "self", "arg": {"as_tensor": {"name": "nowhere"}}, "kind": 1})"),
@@ -241,6 +284,8 @@ TEST_CASE("tree specs keep their text") {
     CHECK(es::to_json(es::parse_tree_spec(text)) == text);
   }
   CHECK_THROWS_AS(es::parse_tree_spec("[2, {}]"), es::error);
+  CHECK_THROWS_WITH(es::parse_tree_spec("[1, {\"type\": null, \"children_spec\": []}]", "here"),
+                    doctest::Contains("here"));
   CHECK_THROWS_AS(es::parse_tree_spec("[1, {\"type\": null"), es::error);
   std::string deep = "[1, ";
   for (int i = 0; i != 10000; ++i)

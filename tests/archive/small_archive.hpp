@@ -4,7 +4,9 @@
 
 #include <espalier/archive/pt2_archive.hpp>
 
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -83,6 +85,34 @@ inline std::string bytes(const pt2::archive& a) {
 }
 inline pt2::archive read(const std::string& file, pt2::verify how = pt2::verify::everything) {
   return pt2::read_archive(es::shared_bytes::own(file), "memory", how);
+}
+
+/// An archive of other records than ours would have.
+inline std::string pack(std::vector<std::pair<std::string, std::string>> records) {
+  std::vector<std::byte> v;
+  es::memory_output out(v);
+  es::zip::writer z(out);
+  for (auto& [name, data] : records)
+    z.add(name, data);
+  z.finish();
+  return {reinterpret_cast<const char*>(v.data()), v.size()};
+}
+/// The records of a sound archive, one of them changed (or dropped, when `to` is null).
+inline std::string altered(std::string_view record, const char* to) {
+  auto file = bytes(archive());
+  es::zip::reader z(es::shared_bytes::borrow(file), "memory");
+  std::vector<std::pair<std::string, std::string>> records;
+  bool found = false;
+  for (auto& e : z.entries()) {
+    std::string name(e.name.substr(e.name.find('/') + 1));
+    bool hit = name == record;
+    found |= hit;
+    if (!hit || to)
+      records.push_back({std::string(e.name), hit ? to : std::string(z.data(e).text())});
+  }
+  if (!found)
+    throw std::logic_error("the archive has no record " + std::string(record));
+  return pack(records);
 }
 
 } // namespace small

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// A mutation fuzzer of the textual form: [SEED] [SECONDS]. Whatever a text holds, reading it ends in a graph
+// A mutation fuzzer of the textual form. Whatever a text holds, reading it ends in a graph
 // that prints, hashes, draws, is verified and reads back as the same text, or in one `espalier::error`.
+#include "options.hpp"
+
 #include <espalier/ir/clone.hpp>
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/dot.hpp>
@@ -9,6 +11,8 @@
 #include <espalier/ir/verify.hpp>
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
+
+#include <doctest/doctest.h>
 
 #include <chrono>
 #include <cstdio>
@@ -187,20 +191,6 @@ int fuzz(unsigned long long seed, double seconds) {
 
 } // namespace
 
-// Standing alone: g++ -std=c++20 -DESPALIER_FUZZ_MAIN -fsanitize=address,undefined -Iinclude
-// tests/fuzz/text_fuzz.cpp
-#if defined(ESPALIER_FUZZ_MAIN)
-int main(int argc, char** argv) {
-  return fuzz(argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1,
-              argc > 2 ? std::strtod(argv[2], nullptr) : 30);
-}
-#else
-#include <doctest/doctest.h>
-
-// ESPALIER_FUZZ_SEED and ESPALIER_FUZZ_SECONDS choose another run.
 TEST_CASE("the textual parser survives mutated texts") {
-  const char* seed = std::getenv("ESPALIER_FUZZ_SEED");
-  const char* seconds = std::getenv("ESPALIER_FUZZ_SECONDS");
-  CHECK(fuzz(seed ? std::strtoull(seed, nullptr, 10) : 1, seconds ? std::strtod(seconds, nullptr) : 5) == 0);
+  CHECK(fuzz(fuzz_options::seed(), fuzz_options::seconds()) == 0);
 }
-#endif

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 namespace espalier {
 
@@ -24,58 +25,68 @@ struct graph_and_info {
 
 namespace detail {
 
+/// The literal of a `pt2::argument` or `pt2::constant_value`; false when it holds none.
+template <class Union>
+bool read_literal(const Union& u, constant_value& to) {
+  using tag = typename Union::tag;
+  switch (u.which()) {
+  case tag::as_none:
+    to = std::monostate{};
+    return true;
+  case tag::as_bool:
+    to = u.as_bool();
+    return true;
+  case tag::as_int:
+    to = u.as_int();
+    return true;
+  case tag::as_float:
+    to = u.as_float();
+    return true;
+  case tag::as_string:
+    to = u.as_string();
+    return true;
+  default:
+    return false;
+  }
+}
+/// A symbol by the name of its value; false when it is a number.
+template <class Symbol>
+bool read_symbol(const Symbol& s, io_form form, io_argument& to) {
+  if (!s.is_as_name())
+    return false;
+  to.form = form;
+  to.name = s.as_name();
+  return true;
+}
+
 inline io_argument io_of(const pt2::argument& a, std::string_view place) {
   using tag = pt2::argument::tag;
   io_argument o;
+  bool known = true;
   switch (a.which()) {
   case tag::as_tensor:
     o.name = a.as_tensor().name;
-    return o;
+    break;
   case tag::as_sym_int:
-    if (!a.as_sym_int().is_as_name())
-      break;
-    o.form = io_form::sym_int;
-    o.name = a.as_sym_int().as_name();
-    return o;
+    known = read_symbol(a.as_sym_int(), io_form::sym_int, o);
+    break;
   case tag::as_sym_float:
-    if (!a.as_sym_float().is_as_name())
-      break;
-    o.form = io_form::sym_float;
-    o.name = a.as_sym_float().as_name();
-    return o;
+    known = read_symbol(a.as_sym_float(), io_form::sym_float, o);
+    break;
   case tag::as_sym_bool:
-    if (!a.as_sym_bool().is_as_name())
-      break;
-    o.form = io_form::sym_bool;
-    o.name = a.as_sym_bool().as_name();
-    return o;
+    known = read_symbol(a.as_sym_bool(), io_form::sym_bool, o);
+    break;
   case tag::as_custom_obj:
     o.form = io_form::custom_object;
     o.name = a.as_custom_obj().name;
     o.class_name = a.as_custom_obj().class_fqn;
-    return o;
-  case tag::as_none:
-    o.form = io_form::constant;
-    return o;
-  case tag::as_int:
-    o.form = io_form::constant;
-    o.value = a.as_int();
-    return o;
-  case tag::as_bool:
-    o.form = io_form::constant;
-    o.value = a.as_bool();
-    return o;
-  case tag::as_float:
-    o.form = io_form::constant;
-    o.value = a.as_float();
-    return o;
-  case tag::as_string:
-    o.form = io_form::constant;
-    o.value = a.as_string();
-    return o;
-  default:
     break;
+  default:
+    o.form = io_form::constant;
+    known = read_literal(a, o.value);
   }
+  if (known)
+    return o;
   fail(error_kind::archive,
        "an input or output of the signature has the form '" + std::string(a.tag_name()) +
            "', which no signature holds",
@@ -121,25 +132,8 @@ inline input_spec spec_of(const pt2::input_spec& s, std::string_view place) {
     const auto& c = s.constant_input();
     o.arg.form = io_form::constant;
     o.arg.name = c.name;
-    using value = pt2::constant_value::tag;
-    switch (c.value.which()) {
-    case value::as_none:
+    if (read_literal(c.value, o.arg.value))
       return o;
-    case value::as_int:
-      o.arg.value = c.value.as_int();
-      return o;
-    case value::as_float:
-      o.arg.value = c.value.as_float();
-      return o;
-    case value::as_string:
-      o.arg.value = c.value.as_string();
-      return o;
-    case value::as_bool:
-      o.arg.value = c.value.as_bool();
-      return o;
-    default:
-      break;
-    }
     fail(error_kind::archive,
          "the constant input '" + c.name + "' has the unknown form '" + std::string(c.value.tag_name()) + "'",
          std::string(place), "update espalier");
@@ -198,9 +192,9 @@ inline output_spec spec_of(const pt2::output_spec& s, std::string_view place) {
 } // namespace detail
 
 /// The graph and the interface of what an archive says. Throws `error` (archive) when it contradicts itself:
-/// a value used before it is computed, two values of one name, a signature that does not fit the graph. About
-/// 1 us a node.
-inline graph_and_info from_archive(const pt2::exported_program& p, std::string place = "model.json") {
+/// a value used before it is computed, two values of one name, a signature that does not fit the graph.
+template <class = when_used>
+graph_and_info from_archive(const pt2::exported_program& p, std::string place = "model.json") {
   graph_and_info out;
   const auto& m = p.graph_module;
   detail::target_cache targets;
@@ -226,8 +220,8 @@ inline graph_and_info from_archive(const pt2::exported_program& p, std::string p
         s.inputs.push_back(detail::io_of(a, where));
       for (const auto& a : e.signature->outputs)
         s.outputs.push_back(detail::io_of(a, where));
-      s.in_spec = parse_tree_spec(e.signature->in_spec);
-      s.out_spec = parse_tree_spec(e.signature->out_spec);
+      s.in_spec = parse_tree_spec(e.signature->in_spec, where + ": in_spec");
+      s.out_spec = parse_tree_spec(e.signature->out_spec, where + ": out_spec");
       s.forward_arg_names = e.signature->forward_arg_names;
       entry.signature = std::move(s);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// JSON as the .pt2 format uses it. Boost.JSON would serve, but it costs a second to include and 2.4 s with
-// its sources in the header (nothing may be linked), where these two cost 0.1 s; and its document tree would
-// stand between the text and the schema's structs, which are read straight from it.
+// JSON as the .pt2 format uses it. Boost.JSON would serve, but without a library to link its sources come
+// with the header, into every translation unit; and its document tree would be built only to be read once,
+// where the structs of the schema are read straight from the text.
 #pragma once
 
 #include <espalier/archive/json_reader.hpp>

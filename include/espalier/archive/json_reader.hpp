@@ -430,6 +430,8 @@ private:
   [[noreturn]] ESPALIER_COLD void fail_at(const char* at, std::string cause) const {
     std::string path;
     print_path(top_, path);
+    if (path.size() > 400) // deep nesting: what encloses it, and what is nearest
+      path = path.substr(0, 200) + " ... " + path.substr(path.size() - 150);
     std::string where(place_);
     if (!path.empty())
       where += ": " + path;

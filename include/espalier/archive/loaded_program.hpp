@@ -35,7 +35,8 @@ struct loaded_archive {
 };
 
 /// The programs of an archive that has been read.
-inline loaded_archive open_programs(pt2::archive a, const std::string& place) {
+template <class = when_used>
+loaded_archive open_programs(pt2::archive a, const std::string& place) {
   loaded_archive out;
   for (auto& m : a.models) {
     loaded_program p;
@@ -52,9 +53,11 @@ inline loaded_archive open_programs(pt2::archive a, const std::string& place) {
   out.rest = std::move(a);
   return out;
 }
-/// All programs of a file, which stays mapped while any weight is in use.
-inline loaded_archive load_programs(const std::string& path) {
-  return open_programs(pt2::read_archive(path), path);
+/// All programs of a file, which stays mapped while any weight is in use. With `verify::structure` no weight
+/// is touched before it is used or written.
+template <class = when_used>
+loaded_archive load_programs(const std::string& path, pt2::verify how = pt2::verify::everything) {
+  return open_programs(pt2::read_archive(path, how), path);
 }
 
 namespace detail {
@@ -76,13 +79,16 @@ auto pick_program(Programs& programs, std::string_view name, const std::string& 
 } // namespace detail
 
 /// One program of a file; `name` may be left out when there is only one.
-inline loaded_program load_program(const std::string& path, std::string_view name = {}) {
-  auto all = load_programs(path);
+template <class = when_used>
+loaded_program load_program(const std::string& path, std::string_view name = {},
+                            pt2::verify how = pt2::verify::everything) {
+  auto all = load_programs(path, how);
   return std::move(*detail::pick_program(all.programs, name, path));
 }
 
 /// A program as a model of an archive. Values without a name are given one first.
-inline pt2::model to_model(loaded_program& p) {
+template <class = when_used>
+pt2::model to_model(loaded_program& p) {
   pt2::model m;
   m.name = p.name;
   m.program = to_archive(p.graph, p.info);
@@ -91,6 +97,7 @@ inline pt2::model to_model(loaded_program& p) {
     for (const auto& [fqn, x] : from) {
       pt2::payload y;
       y.bytes = x.bytes;
+      y.pending = x.pending;
       y.meta = pt2::from_json<pt2::payload_meta>(pt2::to_json(x.meta), fqn); // the structs only move
       to.add(fqn, std::move(y));
     }
@@ -104,12 +111,14 @@ inline pt2::model to_model(loaded_program& p) {
 }
 
 /// Writes a program; the file is replaced whole or not at all.
-inline void save_program(loaded_program& p, const std::string& path) {
+template <class = when_used>
+void save_program(loaded_program& p, const std::string& path) {
   pt2::archive a;
   a.models.push_back(to_model(p));
   pt2::write_archive(a, path);
 }
-inline void save_program(loaded_program& p, std::ostream& to) {
+template <class = when_used>
+void save_program(loaded_program& p, std::ostream& to) {
   pt2::archive a;
   a.models.push_back(to_model(p));
   pt2::write_archive(a, to);

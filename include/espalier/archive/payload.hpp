@@ -4,6 +4,7 @@
 // same record.
 #pragma once
 
+#include <espalier/archive/crc32.hpp>
 #include <espalier/archive/file.hpp>
 #include <espalier/archive/schema.hpp>
 
@@ -11,8 +12,18 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace espalier::pt2 {
+
+/// A checksum that a file gives for bytes which nobody has compared with it yet. It speaks of those bytes
+/// alone: of others that a payload is given later it says nothing.
+struct pending_checksum {
+  const std::byte* of = nullptr;
+  std::uint32_t crc = 0;
+
+  bool speaks_of(const shared_bytes& bytes) const noexcept { return of != nullptr && of == bytes.data(); }
+};
 
 /// One weight or constant. `meta.path_name` names the record in the archive: payloads of one name share one
 /// storage, and must have the same bytes. Left empty, the writer names it, one record for each distinct run
@@ -23,6 +34,8 @@ namespace espalier::pt2 {
 struct payload {
   payload_meta meta{};
   shared_bytes bytes{};
+  /// Set when the file was read with `verify::structure`: `verify_bytes` and writing compare.
+  pending_checksum pending{};
 };
 
 /// All weights, or all constants, of one model, by fully qualified name.
@@ -72,6 +85,24 @@ constexpr std::size_t element_size(scalar_type t) noexcept {
     break;
   }
   return 0;
+}
+
+namespace detail {
+[[noreturn]] ESPALIER_COLD inline void refuse_checksum(std::string place) {
+  fail(
+      error_kind::archive,
+      "the bytes do not have the checksum that the archive gives for them: the file is corrupt, or they were "
+      "changed in place",
+      std::move(place),
+      "get a fresh copy of the file, or export it again; after a change in place, reset payload::pending");
+}
+} // namespace detail
+
+/// Throws `error` (archive) if the payload's bytes are not those that its file was written with. Touches
+/// every byte; nothing to do when they were compared while reading.
+inline void verify_bytes(const payload& p, std::string_view fqn) {
+  if (p.pending.speaks_of(p.bytes) && espalier::detail::crc32(p.bytes.span()) != p.pending.crc)
+    detail::refuse_checksum("record '" + p.meta.path_name + "', tensor '" + std::string(fqn) + "'");
 }
 
 /// Throws unless the tensor that `p.meta` describes lies within `p.bytes`. `record` names its record in

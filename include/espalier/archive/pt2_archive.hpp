@@ -76,11 +76,12 @@ struct archive {
 /// How carefully an archive is read.
 enum class verify {
   everything, ///< the checksums of all records
-  structure,  ///< all but the bytes of weights and constants: these are not touched until they are used
+  structure,  ///< all but the bytes of weights and constants: these are not touched until they are used, and
+              ///< compared by `verify_payloads`, `verify_bytes` or when they are written
 };
 
 // These are templates only so that a program which includes this header and reads or writes nothing does not
-// compile the code for all of the schema (four seconds when optimised). Nobody names the parameter.
+// compile the code for all of the schema. Nobody names the parameter.
 
 /// Reads an archive of exported programs from a file, which is mapped and stays so while any weight is in
 /// use.
@@ -92,6 +93,17 @@ Archive read_archive(shared_bytes file, std::string place, verify how = verify::
 /// Reads one from a stream, to its end.
 template <class Archive = archive>
 Archive read_archive(std::istream& in, verify how = verify::everything);
+
+/// Compares the weights and constants with their checksums, for an archive that was read with
+/// `verify::structure`: throws `error` (archive) that names the first damaged record. Touches every byte.
+inline void verify_payloads(const archive& a) {
+  std::unordered_set<const std::byte*> done; // tied weights are one record
+  for (auto& m : a.models)
+    for (auto* table : {&m.weights, &m.constants})
+      for (auto& [fqn, p] : *table)
+        if (done.insert(p.bytes.data()).second)
+          verify_bytes(p, fqn);
+}
 
 /// Writes an archive. The bytes are the same from run to run.
 template <class Archive>
@@ -201,8 +213,7 @@ private:
     m.name = std::string(name);
     auto where = zip_.place() + ": " + std::string(local(e.name));
     auto text = take(e);
-    check_schema_version(text.text(), where);
-    m.program = from_json<exported_program>(text.text(), where);
+    m.program = read_program(text.text(), where);
     m.weights = read_payloads(weights_folder, name, "_weights_config.json");
     m.constants = read_payloads(constants_folder, name, "_constants_config.json");
     if (auto* samples = find(samples_folder, name, ".pt"))
@@ -210,25 +221,36 @@ private:
     return m;
   }
 
-  // Looked for first: a newer schema must be named as such, not as a missing member.
-  static void check_schema_version(std::string_view text, const std::string& where) {
-    json::reader r(text, where);
-    for (json::object o(r); o.next();) {
-      if (o.key() != "schema_version") {
-        r.raw();
-        continue;
-      }
-      schema_version v;
-      read_json(r, v);
-      if (v.major != schema_major)
-        fail(error_kind::archive,
-             "the program follows version " + std::to_string(v.major) + "." + std::to_string(v.minor) +
-                 " of the schema, and version " + std::to_string(schema_major) + " is known",
-             where,
-             v.major > schema_major ? "read it with a newer espalier, or export it with PyTorch 2.15"
-                                    : "export it again with PyTorch 2.15");
-      return;
+  // A newer schema must be named as such, whatever else of it is not understood.
+  static exported_program read_program(std::string_view text, const std::string& where) {
+    exported_program p;
+    try {
+      p = from_json<exported_program>(text, where);
+    } catch (const error&) {
+      check_schema_version(find_schema_version(text, where), where);
+      throw;
     }
+    check_schema_version(p.schema_version, where);
+    return p;
+  }
+  static schema_version find_schema_version(std::string_view text, const std::string& where) {
+    schema_version v;
+    json::reader r(text, where);
+    for (json::object o(r); o.next();)
+      if (o.key() == "schema_version")
+        read_json(r, v);
+      else
+        r.raw();
+    return v;
+  }
+  static void check_schema_version(const schema_version& v, const std::string& where) {
+    if (v.major != schema_major)
+      fail(error_kind::archive,
+           "the program follows version " + std::to_string(v.major) + "." + std::to_string(v.minor) +
+               " of the schema, and version " + std::to_string(schema_major) + " is known",
+           where,
+           v.major > schema_major ? "read it with a newer espalier, or export it with PyTorch 2.15"
+                                  : "export it again with PyTorch 2.15");
   }
 
   payload_table read_payloads(std::string_view folder, std::string_view name, std::string_view suffix) {
@@ -246,6 +268,8 @@ private:
       bool check = how_ == verify::everything && !used_.contains(record.name);
       auto& p = t.add(std::move(fqn), {});
       p.bytes = take(record, check);
+      if (how_ == verify::structure)
+        p.pending = {p.bytes.data(), record.crc};
       p.meta = std::move(meta);
       check_extent(p, t.entries.entries.back().key, zip_.place() + ": " + std::string(local(record.name)));
     }
@@ -281,8 +305,10 @@ public:
   void write(output& to) const {
     zip::writer z(to);
     std::uint64_t contents = 0;
-    for (auto& [name, bytes] : records_) {
+    for (auto& [name, bytes, pending] : records_) {
       std::uint32_t crc = z.add(a_.root + '/' + name, bytes.span());
+      if (pending.speaks_of(bytes) && pending.crc != crc)
+        refuse_checksum("record '" + name + "', which is about to be written");
       contents = mix(contents, name, crc);
     }
     z.add(a_.root + '/' + std::string(id_record), identify(contents));
@@ -293,10 +319,11 @@ private:
   struct record {
     std::string name;
     shared_bytes bytes;
+    pending_checksum pending; // damage must not be given a right checksum
   };
 
-  void add(std::string_view name, shared_bytes bytes) {
-    records_.push_back({std::string(name), std::move(bytes)});
+  void add(std::string_view name, shared_bytes bytes, pending_checksum pending = {}) {
+    records_.push_back({std::string(name), std::move(bytes), pending});
   }
 
   // Forty digits that depend on the contents alone.
@@ -334,7 +361,8 @@ private:
       fail(error_kind::usage, "a model has no name", {}, "name it; \"model\" is what Python uses");
     add_payloads(m.weights, weights_folder, "weight_", m.name + "_weights_config.json");
     add_payloads(m.constants, constants_folder, "tensor_", m.name + "_constants_config.json");
-    add(std::string(models_folder) + m.name + ".json", shared_bytes::own(to_json(m.program)));
+    add(std::string(models_folder) + m.name + ".json",
+        shared_bytes::own(to_json(m.program, 1024 * m.program.graph_module.graph.nodes.size())));
     add(std::string(samples_folder) + m.name + ".pt", m.sample_inputs);
   }
 
@@ -349,7 +377,7 @@ private:
       std::string full = std::string(folder) + name;
       check_extent(p, fqn, full);
       if (added_.insert(full).second)
-        add(full, p.bytes);
+        add(full, p.bytes, p.pending);
       w.key(fqn);
       w.begin_object();
       payload_meta::for_each_field(p.meta, [&](std::string_view field, auto& value) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // How the structs of the archive describe themselves: each names its members once, and reading, writing and
 // printing are written once over that description. A member template that calls a visitor with each field is
-// all this takes, so that the fifty structs of the schema stay cheap to include (0.3 s; docs/archive.md).
+// all this takes, so that the fifty structs of the schema stay cheap to include.
 #pragma once
 
 #include <espalier/support/error.hpp>
@@ -149,7 +149,8 @@ struct mover {
 
 } // namespace espalier::pt2
 
-// The preprocessor's "for each", by re-scanning: up to 256 items.
+// The preprocessor's "for each", by re-scanning: up to 85 items. Every use is scanned as often as that many
+// items would need.
 #define ESPALIER_PP_PARENS ()
 #define ESPALIER_PP_EXPAND(...)                                                                              \
   ESPALIER_PP_EXPAND3(ESPALIER_PP_EXPAND3(ESPALIER_PP_EXPAND3(ESPALIER_PP_EXPAND3(__VA_ARGS__))))
@@ -166,10 +167,12 @@ struct mover {
 #define ESPALIER_PT2_VISIT_FIELD(field) visitor(std::string_view(#field), self.field);
 
 #define ESPALIER_PT2_FIELD_NAME(field) #field,
+#define ESPALIER_PT2_FIELD_POINTER(field) , &Self::field
 
 /// Inside a struct, after its members: names those that the file knows. As in a Python dataclass, the first
 /// `required_count` must be present when read, the others have defaults. The struct gets the member `extra`,
-/// which carries what the file knew and we do not.
+/// which carries what the file knew and we do not. `for_each_field(x, visitor)` calls `visitor(name, field)`;
+/// `apply_to_members<type>(f)` calls `f(std::type_identity<type>(), &type::field...)` (archive/hana.hpp).
 #define ESPALIER_PT2_STRUCT(type, required_count, ...)                                                       \
   ::espalier::pt2::extra_fields extra{};                                                                     \
   using espalier_pt2_struct = type;                                                                          \
@@ -180,6 +183,10 @@ struct mover {
   template <class Self, class Visitor>                                                                       \
   static constexpr void for_each_field(Self& self, Visitor&& visitor) {                                      \
     ESPALIER_PP_EACH(ESPALIER_PT2_VISIT_FIELD, __VA_ARGS__)                                                  \
+  }                                                                                                          \
+  template <class Self, class F>                                                                             \
+  static constexpr auto apply_to_members(F f) {                                                              \
+    return f(std::type_identity<Self>() ESPALIER_PP_EACH(ESPALIER_PT2_FIELD_POINTER, __VA_ARGS__));          \
   }                                                                                                          \
   static_assert(required_count <= sizeof member_names / sizeof member_names[0],                              \
                 "ESPALIER_PT2_STRUCT requires at least as many fields as are required; correct the count")
@@ -213,8 +220,8 @@ struct mover {
 /// A tagged union, written in JSON as an object of one member: `ESPALIER_PT2_UNION(sym_int, (as_expr,
 /// sym_expr), (as_int, std::int64_t));` gives `enum class sym_int::tag`, `which()`, `is_as_int()`, `as_int()`
 /// (throws when another alternative is held), `make<sym_int::tag::as_int>(4)` and `visit`. A tag that the
-/// schema does not know is kept as JSON text: `tag::unknown`, `unknown()`. A real union and a switch: the
-/// std::variant of `argument`'s 31 alternatives costs three times as much to compile.
+/// schema does not know is kept as JSON text: `tag::unknown`, `unknown()`. A real union and a switch:
+/// a std::variant of `argument`'s 31 alternatives is instantiated over and over by every visit.
 #define ESPALIER_PT2_UNION(self_type, ...)                                                                   \
   class self_type {                                                                                          \
   public:                                                                                                    \

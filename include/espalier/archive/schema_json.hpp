@@ -177,8 +177,11 @@ void read_json(json::reader& r, T& x) {
       x.push_back(r.boolean());
   } else if constexpr (detail::is_vector<T>) {
     x.clear();
-    for (json::array a(r); a.next();)
+    for (json::array a(r); a.next();) {
+      if (x.capacity() == 0)
+        x.reserve(4); // most are shapes and arguments
       read_json(r, x.emplace_back());
+    }
   } else if constexpr (detail::is_dict<T>) {
     detail::read_dict(r, x);
     detail::check_unique(r, x);
@@ -275,10 +278,11 @@ T from_json(std::string_view text, std::string_view place = "JSON text") {
   return x;
 }
 
-/// The JSON text of a struct.
+/// The JSON text of a struct. `expected_size` is how much is set aside for it at once.
 template <class T>
-std::string to_json(const T& x) {
+std::string to_json(const T& x, std::size_t expected_size = 0) {
   json::writer w;
+  w.reserve(expected_size);
   write_json(w, x);
   return std::move(w).text();
 }

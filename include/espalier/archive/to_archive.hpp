@@ -11,9 +11,12 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/signature/signature.hpp>
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -22,49 +25,53 @@ namespace espalier {
 
 namespace detail {
 
-inline pt2::argument literal_of(const constant_value& v) {
-  using a = pt2::argument;
+/// A literal as `pt2::argument` or `pt2::constant_value` holds it.
+template <class Union>
+Union literal_as(const constant_value& v) {
+  using tag = typename Union::tag;
   struct visitor {
-    a operator()(std::monostate) const { return a::make<a::tag::as_none>(true); }
-    a operator()(bool b) const { return a::make<a::tag::as_bool>(b); }
-    a operator()(std::int64_t i) const { return a::make<a::tag::as_int>(i); }
-    a operator()(double d) const { return a::make<a::tag::as_float>(d); }
-    a operator()(const std::string& s) const { return a::make<a::tag::as_string>(s); }
+    Union operator()(std::monostate) const { return Union::template make<tag::as_none>(true); }
+    Union operator()(bool b) const { return Union::template make<tag::as_bool>(b); }
+    Union operator()(std::int64_t i) const { return Union::template make<tag::as_int>(i); }
+    Union operator()(double d) const { return Union::template make<tag::as_float>(d); }
+    Union operator()(const std::string& s) const { return Union::template make<tag::as_string>(s); }
   };
   return std::visit(visitor{}, v);
 }
-inline pt2::constant_value constant_of(const constant_value& v) {
-  using c = pt2::constant_value;
-  struct visitor {
-    c operator()(std::monostate) const { return c::make<c::tag::as_none>(true); }
-    c operator()(bool b) const { return c::make<c::tag::as_bool>(b); }
-    c operator()(std::int64_t i) const { return c::make<c::tag::as_int>(i); }
-    c operator()(double d) const { return c::make<c::tag::as_float>(d); }
-    c operator()(const std::string& s) const { return c::make<c::tag::as_string>(s); }
-  };
-  return std::visit(visitor{}, v);
+/// A symbol by the name of its value.
+template <pt2::argument::tag Tag>
+pt2::argument symbol_as(const std::string& name) {
+  using form = pt2::argument::alternative<Tag>;
+  return pt2::argument::make<Tag>(form::template make<form::tag::as_name>(name));
+}
+/// A spec of one value by its name; for most kinds with the name of what it stands for, in the member
+/// `target`.
+template <class Union, typename Union::tag Tag, class Spec, class Target = std::nullptr_t>
+Union spec_as(const Spec& from, Target target = nullptr) {
+  typename Union::template alternative<Tag> x;
+  x.arg.name = from.arg.name;
+  if constexpr (!std::is_null_pointer_v<Target>)
+    x.*target = from.target;
+  return Union::template make<Tag>(std::move(x));
 }
 
 inline pt2::argument to_pt2(const io_argument& o) {
   using a = pt2::argument;
   switch (o.form) {
   case io_form::sym_int:
-    return a::make<a::tag::as_sym_int>(
-        pt2::sym_int_argument::make<pt2::sym_int_argument::tag::as_name>(o.name));
+    return symbol_as<a::tag::as_sym_int>(o.name);
   case io_form::sym_float:
-    return a::make<a::tag::as_sym_float>(
-        pt2::sym_float_argument::make<pt2::sym_float_argument::tag::as_name>(o.name));
+    return symbol_as<a::tag::as_sym_float>(o.name);
   case io_form::sym_bool:
-    return a::make<a::tag::as_sym_bool>(
-        pt2::sym_bool_argument::make<pt2::sym_bool_argument::tag::as_name>(o.name));
+    return symbol_as<a::tag::as_sym_bool>(o.name);
+  case io_form::constant:
+    return literal_as<a>(o.value);
   case io_form::custom_object: {
     pt2::custom_obj_argument c;
     c.name = o.name;
     c.class_fqn = o.class_name;
     return a::make<a::tag::as_custom_obj>(std::move(c));
   }
-  case io_form::constant:
-    return literal_of(o.value);
   case io_form::tensor:
   case io_form::token:
     break;
@@ -77,44 +84,29 @@ inline pt2::argument to_pt2(const io_argument& o) {
 inline pt2::input_spec to_pt2(const input_spec& s) {
   using u = pt2::input_spec;
   switch (s.kind) {
-  case input_kind::parameter: {
-    pt2::input_to_parameter_spec x;
-    x.arg.name = s.arg.name;
-    x.parameter_name = s.target;
-    return u::make<u::tag::parameter>(std::move(x));
-  }
+  case input_kind::parameter:
+    return spec_as<u, u::tag::parameter>(s, &pt2::input_to_parameter_spec::parameter_name);
   case input_kind::buffer: {
-    pt2::input_to_buffer_spec x;
-    x.arg.name = s.arg.name;
-    x.buffer_name = s.target;
-    x.persistent = s.persistent;
-    return u::make<u::tag::buffer>(std::move(x));
+    auto x = spec_as<u, u::tag::buffer>(s, &pt2::input_to_buffer_spec::buffer_name);
+    x.buffer().persistent = s.persistent;
+    return x;
   }
-  case input_kind::constant_tensor: {
-    pt2::input_to_tensor_constant_spec x;
-    x.arg.name = s.arg.name;
-    x.tensor_constant_name = s.target;
-    return u::make<u::tag::tensor_constant>(std::move(x));
-  }
+  case input_kind::constant_tensor:
+    return spec_as<u, u::tag::tensor_constant>(s, &pt2::input_to_tensor_constant_spec::tensor_constant_name);
   case input_kind::custom_obj: {
-    pt2::input_to_custom_obj_spec x;
-    x.arg.name = s.arg.name;
-    x.arg.class_fqn = s.arg.class_name;
-    x.custom_obj_name = s.target;
-    return u::make<u::tag::custom_obj>(std::move(x));
+    auto x = spec_as<u, u::tag::custom_obj>(s, &pt2::input_to_custom_obj_spec::custom_obj_name);
+    x.custom_obj().arg.class_fqn = s.arg.class_name;
+    return x;
   }
-  case input_kind::token: {
-    pt2::input_token_spec x;
-    x.arg.name = s.arg.name;
-    return u::make<u::tag::token>(std::move(x));
-  }
+  case input_kind::token:
+    return spec_as<u, u::tag::token>(s);
   case input_kind::user_input:
     break;
   }
   if (s.arg.form == io_form::constant && !s.arg.name.empty()) {
     pt2::input_to_constant_input_spec x;
     x.name = s.arg.name;
-    x.value = constant_of(s.arg.value);
+    x.value = literal_as<pt2::constant_value>(s.arg.value);
     return u::make<u::tag::constant_input>(std::move(x));
   }
   pt2::user_input_spec x;
@@ -125,46 +117,20 @@ inline pt2::input_spec to_pt2(const input_spec& s) {
 inline pt2::output_spec to_pt2(const output_spec& s) {
   using u = pt2::output_spec;
   switch (s.kind) {
-  case output_kind::loss_output: {
-    pt2::loss_output_spec x;
-    x.arg.name = s.arg.name;
-    return u::make<u::tag::loss_output>(std::move(x));
-  }
-  case output_kind::buffer_mutation: {
-    pt2::buffer_mutation_spec x;
-    x.arg.name = s.arg.name;
-    x.buffer_name = s.target;
-    return u::make<u::tag::buffer_mutation>(std::move(x));
-  }
-  case output_kind::parameter_mutation: {
-    pt2::parameter_mutation_spec x;
-    x.arg.name = s.arg.name;
-    x.parameter_name = s.target;
-    return u::make<u::tag::parameter_mutation>(std::move(x));
-  }
-  case output_kind::gradient_to_parameter: {
-    pt2::gradient_to_parameter_spec x;
-    x.arg.name = s.arg.name;
-    x.parameter_name = s.target;
-    return u::make<u::tag::gradient_to_parameter>(std::move(x));
-  }
-  case output_kind::gradient_to_user_input: {
-    pt2::gradient_to_user_input_spec x;
-    x.arg.name = s.arg.name;
-    x.user_input_name = s.target;
-    return u::make<u::tag::gradient_to_user_input>(std::move(x));
-  }
-  case output_kind::user_input_mutation: {
-    pt2::user_input_mutation_spec x;
-    x.arg.name = s.arg.name;
-    x.user_input_name = s.target;
-    return u::make<u::tag::user_input_mutation>(std::move(x));
-  }
-  case output_kind::token: {
-    pt2::output_token_spec x;
-    x.arg.name = s.arg.name;
-    return u::make<u::tag::token>(std::move(x));
-  }
+  case output_kind::loss_output:
+    return spec_as<u, u::tag::loss_output>(s);
+  case output_kind::buffer_mutation:
+    return spec_as<u, u::tag::buffer_mutation>(s, &pt2::buffer_mutation_spec::buffer_name);
+  case output_kind::parameter_mutation:
+    return spec_as<u, u::tag::parameter_mutation>(s, &pt2::parameter_mutation_spec::parameter_name);
+  case output_kind::gradient_to_parameter:
+    return spec_as<u, u::tag::gradient_to_parameter>(s, &pt2::gradient_to_parameter_spec::parameter_name);
+  case output_kind::gradient_to_user_input:
+    return spec_as<u, u::tag::gradient_to_user_input>(s, &pt2::gradient_to_user_input_spec::user_input_name);
+  case output_kind::user_input_mutation:
+    return spec_as<u, u::tag::user_input_mutation>(s, &pt2::user_input_mutation_spec::user_input_name);
+  case output_kind::token:
+    return spec_as<u, u::tag::token>(s);
   case output_kind::user_output:
     break;
   }
@@ -242,8 +208,9 @@ inline bool every_node_named(const graph_storage& g) {
 } // namespace detail
 
 /// What an archive says of a program. Values without a name get their canonical ones first (hence not
-/// `const`). Throws `error` (unsupported) for what archives cannot hold. About 1 us a node.
-inline pt2::exported_program to_archive(graph_storage& graph, const program_info& info) {
+/// `const`). Throws `error` (unsupported) for what archives cannot hold.
+template <class = when_used>
+pt2::exported_program to_archive(graph_storage& graph, const program_info& info) {
   if (!detail::every_node_named(graph))
     detail::assign_archive_names(graph);
   pt2::exported_program p;
@@ -252,7 +219,7 @@ inline pt2::exported_program to_archive(graph_storage& graph, const program_info
   for (std::size_t i = 0; i != info.signature.inputs.size(); ++i) {
     const auto& s = info.signature.inputs[i];
     if (s.arg.form == io_form::constant)
-      literals[i] = detail::literal_of(s.arg.value);
+      literals[i] = detail::literal_as<pt2::argument>(s.arg.value);
     m.signature.input_specs.push_back(detail::to_pt2(s));
   }
   for (const auto& s : info.signature.outputs)
@@ -294,7 +261,8 @@ inline pt2::exported_program to_archive(graph_storage& graph, const program_info
 }
 
 /// The same for a graph that must not change: it is copied when something in it has no name.
-inline pt2::exported_program to_archive(const graph_storage& graph, const program_info& info) {
+template <class = when_used>
+pt2::exported_program to_archive(const graph_storage& graph, const program_info& info) {
   if (detail::every_node_named(graph))
     return to_archive(const_cast<graph_storage&>(graph), info); // which then changes nothing
   graph_storage named = graph;

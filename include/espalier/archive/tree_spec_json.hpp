@@ -27,22 +27,28 @@ inline constexpr char raw_context_mark = '\x01';
 
 inline void read_tree_spec(json::reader& r, tree_spec& t) {
   bool leaf = false;
+  unsigned seen = 0;
   for (json::object o(r); o.next();) {
     if (o.key() == "type") {
+      seen |= 1;
       leaf = r.null();
       if (!leaf)
         r.string(t.type);
     } else if (o.key() == "context") {
+      seen |= 2;
       if (r.peek() == json::kind::string)
         r.string(t.context);
       else if (!r.null())
         t.context = raw_context_mark + std::string(r.raw());
     } else if (o.key() == "children_spec") {
+      seen |= 4;
       for (json::array a(r); a.next();)
         read_tree_spec(r, t.children.emplace_back());
     } else
       r.raw(); // a newer producer's
   }
+  if (seen != 7)
+    r.fail_here("a tree spec lacks its type, its context or its children");
   if (leaf && !t.children.empty())
     r.fail_here("a leaf of a tree spec has children");
 }
@@ -78,9 +84,10 @@ inline std::string to_json(const tree_spec& t) {
   return std::move(w).text();
 }
 
-/// The tree spec of such a text. Throws `error` (archive) when it is malformed or of another protocol.
-inline tree_spec parse_tree_spec(std::string_view text) {
-  json::reader r(text, "tree spec");
+/// The tree spec of such a text. Throws `error` (archive) when it is malformed or of another protocol;
+/// `place` names the text there.
+inline tree_spec parse_tree_spec(std::string_view text, std::string_view place = "tree spec") {
+  json::reader r(text, place);
   tree_spec t;
   std::size_t n = 0;
   for (json::array a(r); a.next(); ++n) {
@@ -89,7 +96,8 @@ inline tree_spec parse_tree_spec(std::string_view text) {
         fail(error_kind::archive,
              "the protocol is " + std::to_string(protocol) + ", but only " +
                  std::to_string(detail::tree_spec_protocol) + " is known",
-             "tree spec", "export the program with a torch that writes protocol 1, or update espalier");
+             std::string(place),
+             "export the program with a torch that writes protocol 1, or update espalier");
     } else if (n == 1)
       detail::read_tree_spec(r, t);
     else

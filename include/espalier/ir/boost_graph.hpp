@@ -231,6 +231,11 @@ inline std::size_t num_edges(const graph_storage& g) {
   return d;
 }
 
+/// Nodes and uses carry no properties that Boost.Graph's algorithms would copy.
+using no_properties = boost::static_property_map<boost::no_property>;
+inline no_properties get(boost::vertex_all_t, const graph_storage&) { return no_properties({}); }
+inline no_properties get(boost::edge_all_t, const graph_storage&) { return no_properties({}); }
+
 inline node_index_map get(boost::vertex_index_t, const graph_storage& g) { return node_index_map(g); }
 /// O(1) while nothing was erased, else linear: take the map instead of asking node by node.
 inline std::size_t get(boost::vertex_index_t, const graph_storage& g, node_id n) {
@@ -269,3 +274,22 @@ struct boost::property_map<espalier::graph<D>, boost::vertex_index_t> {
   using type = espalier::node_index_map;
   using const_type = espalier::node_index_map;
 };
+
+#define ESPALIER_BGL_NO_PROPERTIES(all, trait)                                                               \
+  template <>                                                                                                \
+  struct boost::property_map<espalier::graph_storage, boost::all> {                                          \
+    using type = espalier::no_properties;                                                                    \
+    using const_type = espalier::no_properties;                                                              \
+  };                                                                                                         \
+  template <class D>                                                                                         \
+  struct boost::property_map<espalier::graph<D>, boost::all>                                                 \
+      : boost::property_map<espalier::graph_storage, boost::all> {};                                         \
+  template <>                                                                                                \
+  struct boost::trait<espalier::graph_storage> {                                                             \
+    using type = boost::no_property;                                                                         \
+  };                                                                                                         \
+  template <class D>                                                                                         \
+  struct boost::trait<espalier::graph<D>> : boost::trait<espalier::graph_storage> {}
+ESPALIER_BGL_NO_PROPERTIES(vertex_all_t, vertex_property_type);
+ESPALIER_BGL_NO_PROPERTIES(edge_all_t, edge_property_type);
+#undef ESPALIER_BGL_NO_PROPERTIES

@@ -25,6 +25,17 @@ public:
   /// What `v` has become; invalid when its node has not been copied.
   value_id operator[](value_id v) const { return values_[v.index]; }
   void map(value_id from, value_id to) { values_[from.index] = to; }
+  /// Uses of `from` become a constant, which owns no text and no items.
+  void map(value_id from, const argument& constant) { constants_.push_back({from, constant}); }
+
+  /// A placeholder of the target that stands for a value of the source: its name and what is known of it.
+  void stand_in(value_id v) {
+    const value_id w =
+        to_.result(to_.placeholder(input_kind::user_input, std::string(from_.text(from_.value_name(v)))));
+    if (from_.meta_of(v).valid())
+      to_.set_meta(w, meta(from_.meta_of(v)));
+    map(v, w);
+  }
 
   node_id copy(node_id n) {
     graph_storage::copied_args args;
@@ -66,8 +77,14 @@ public:
 
 private:
   void rewrite(argument& a) {
-    if (a.form == arg_form::value)
-      a.val = values_[a.val.index];
+    if (a.form == arg_form::value) {
+      const value_id v = a.val;
+      a.val = values_[v.index];
+      if (!a.val.valid())
+        for (const auto& [from, constant] : constants_)
+          if (from == v)
+            a = constant;
+    }
     if (a.form == arg_form::subgraph)
       a.bits = subgraph(static_cast<std::uint32_t>(a.bits));
   }
@@ -98,6 +115,7 @@ private:
   const graph_storage& from_;
   graph_storage& to_;
   std::vector<value_id> values_;
+  std::vector<std::pair<value_id, argument>> constants_;
   side_table<meta_id, meta_id> metas_;
   side_table<origin_id, origin_id> origins_;
   std::vector<std::uint32_t> subgraphs_; // plus 1

@@ -48,6 +48,12 @@ constexpr std::string_view to_string(input_kind k) noexcept {
 
 class graph_storage;
 
+namespace detail { // ir/boost_graph.hpp
+template <class Cursor>
+class bgl_iterator;
+struct bgl_out_edges;
+} // namespace detail
+
 /// Sees every edit of a graph: indexes, journals and dirty sets hang on it. All hooks default to nothing. A
 /// listener belongs to the graph object it was set on; copies of the graph have none.
 class edit_listener {
@@ -70,6 +76,10 @@ struct insertion_point {
 
 class graph_storage {
 public:
+  /// Some algorithms of Boost.Graph ask the class rather than `graph_traits`. Complete with
+  /// ir/boost_graph.hpp.
+  using out_edge_iterator = detail::bgl_iterator<detail::bgl_out_edges>;
+
   // ---- reading
   // ------------------------------------------------------------------------------------------------
   /// Nodes alive.

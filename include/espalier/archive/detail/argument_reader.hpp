@@ -51,7 +51,8 @@ inline op_id target_op(const std::string& t) {
 }
 
 /// The part of a graph's reader that knows arguments.
-class argument_reader : protected meta_reader {
+template <class = when_used>
+class argument_reader : protected meta_reader<> {
 protected:
   using meta_reader::meta_reader;
   ~argument_reader() = default;

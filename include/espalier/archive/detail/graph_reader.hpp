@@ -48,11 +48,12 @@ struct text_memo {
 };
 
 /// Reads one graph of a file.
-class graph_reader final : argument_reader {
+template <class = when_used>
+class graph_reader final : argument_reader<> {
 public:
   graph_reader(graph_storage& g, const pt2::graph& src, target_cache& targets, expression_cache& expressions,
                std::string place)
-      : argument_reader(g, expressions, std::move(place)), src_(src), targets_(targets) {}
+      : argument_reader<>(g, expressions, std::move(place)), src_(src), targets_(targets) {}
 
   /// `inputs` are the input specs of the top graph; null for a subgraph.
   void read(const std::vector<pt2::input_spec>* inputs) {
@@ -80,6 +81,13 @@ private:
 
   /// The name and meta of an input or result; false for None and for literals.
   bool describe(const pt2::argument& a, std::string_view& name, meta_id& m) {
+    const bool value = look_up(a, name, m);
+    if (value && name.empty())
+      refuse_nameless();
+    return value;
+  }
+  [[noreturn]] ESPALIER_COLD void refuse_nameless() const { refuse("a value has an empty name"); }
+  bool look_up(const pt2::argument& a, std::string_view& name, meta_id& m) {
     using tag = pt2::argument::tag;
     switch (a.which()) {
     case tag::as_tensor:
@@ -213,6 +221,8 @@ private:
       return last_target_->second;
     auto it = targets_.find(std::string_view(t));
     if (it == targets_.end()) {
+      if (t.empty())
+        refuse("a node has an empty target");
       target_info i;
       i.op = target_op(t);
       i.schema = schema_of(i.op);
@@ -358,6 +368,8 @@ private:
   };
   void result(const pt2::tensor_argument& x) {
     pending_result r;
+    if (x.name.empty())
+      refuse_nameless();
     r.name = x.name;
     if (auto* t = tensors_.find(x.name))
       r.meta = tensor(*t, x.name);

@@ -28,10 +28,11 @@ namespace espalier::detail {
 /// Targets as text, made once for each operator.
 using target_texts = std::unordered_map<std::uint32_t, std::string>;
 
-class graph_writer : meta_writer {
+template <class = when_used>
+class graph_writer : meta_writer<> {
 public:
   graph_writer(const graph_storage& g, pt2::graph& out, target_texts& targets)
-      : meta_writer(g, out), targets_(targets) {
+      : meta_writer<>(g, out), targets_(targets) {
     key_args_ = g.find_string(note::args);
     key_tags_ = g.find_string(note::tags);
     key_results_ = g.find_string(note::results);

@@ -39,6 +39,7 @@ struct lookup {
 };
 
 /// The part of a graph's reader that knows values.
+template <class = when_used>
 class meta_reader {
 protected:
   meta_reader(graph_storage& g, expression_cache& expressions, std::string place)

@@ -35,6 +35,7 @@ inline std::string_view next_item(std::string_view& list, char separator = ',') 
 }
 
 /// The part of a graph's writer that knows values.
+template <class = when_used>
 class meta_writer {
 protected:
   meta_writer(const graph_storage& g, pt2::graph& out) : g_(g), out_(out) { read_graph_notes(); }

@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: BSL-1.0
+// Regions of a graph as graphs of their own: `extract_subgraph` moves a set of nodes behind one call of a
+// higher-order operator, `inline_subgraph` puts such a call's graph back in its place, `copy_subgraph` leaves
+// the graph as it is. Splitting, outlining and inlining are made of these. What may move is decided once, by
+// `border_of`: along data edges and, for what is not pure, along the program order.
+#pragma once
+
+#include <espalier/ir/clone.hpp>
+#include <espalier/ir/storage.hpp>
+#include <espalier/ir/view.hpp>
+#include <espalier/schema/op_id.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+/// A set of nodes that can become one node, and the values that cross its border.
+struct subgraph_border {
+  std::vector<node_id> nodes;     ///< in program order, each once
+  std::vector<node_id> followers; ///< other nodes between the first and the last that depend on them
+  std::vector<value_id> inputs;   ///< used inside, computed outside; in the order of their first use
+  std::vector<value_id> outputs;  ///< computed inside, used outside; in program order
+};
+
+namespace detail {
+
+inline std::string quoted_name(const graph_storage& g, node_id n) {
+  const node v(g, n);
+  const std::string name(v.name());
+  return name.empty() ? "node " + std::to_string(n.index) : "'" + name + "'";
+}
+
+/// Finds a set's border; holds what that takes.
+class border_finder {
+public:
+  border_finder(const graph_storage& g, std::span<const node_id> chosen) : g_(g), role_(g.node_capacity()) {
+    if (chosen.empty())
+      fail(error_kind::usage, "no nodes were given", "extract_subgraph", "name at least one");
+    for (const node_id n : chosen) {
+      if (!g.alive(n))
+        fail(error_kind::usage, "node " + std::to_string(n.index) + " is not in the graph",
+             "extract_subgraph", "take ids from this graph, after its last edit");
+      if (g.kind(n) != node_kind::call_function && g.kind(n) != node_kind::call_higher_order)
+        fail(error_kind::usage,
+             quoted_name(g, n) + " is a node of kind " + std::string(to_string(g.kind(n))) +
+                 ", which belongs to its graph",
+             "extract_subgraph", "choose calls only: what they take from outside becomes inputs");
+      if (role_[n.index] == role::chosen)
+        continue;
+      role_[n.index] = role::chosen;
+      first_ = !first_.valid() || g.is_before(n, first_) ? n : first_;
+      last_ = !last_.valid() || g.is_before(last_, n) ? n : last_;
+    }
+  }
+
+  subgraph_border find() {
+    for (node_id n = first_;; n = g_.next(n)) {
+      visit(n);
+      if (n == last_)
+        break;
+    }
+    for (const node_id n : border_.nodes)
+      for (std::size_t i = 0; i != g_.num_results(n); ++i)
+        if (used_outside(g_.result(n, i)))
+          border_.outputs.push_back(g_.result(n, i));
+    return std::move(border_);
+  }
+
+private:
+  enum class role : std::uint8_t { other, chosen, follower };
+
+  void visit(node_id n) {
+    const bool chosen = role_[n.index] == role::chosen;
+    for (const auto& x : g_.slots(n)) {
+      if (!x.is_use())
+        continue;
+      const value_id v{x.w0};
+      const node_id def = g_.def(v);
+      if (chosen && role_[def.index] == role::follower)
+        refuse_cycle(def, n);
+      if (chosen && role_[def.index] != role::chosen)
+        add_input(v);
+      if (!chosen && role_[def.index] != role::other)
+        role_[n.index] = role::follower;
+    }
+    check_order(n);
+    if (chosen)
+      border_.nodes.push_back(n);
+    else if (role_[n.index] == role::follower)
+      border_.followers.push_back(n);
+  }
+
+  // How much an operator minds its place: not at all, with respect to others of the kind (random numbers,
+  // running statistics, assertions), with respect to all.
+  static std::size_t mind(const graph_storage& g, node_id n) {
+    if (!node(g, n).is_call())
+      return 0;
+    const op_flags f = flags_of(g.op(n));
+    if (f.mutates || f.higher_order || !f.known_schema)
+      return 2;
+    const std::string_view name = name_of(g.op(n));
+    const bool statistics = name.find("batch_norm") != name.npos || name.find("instance_norm") != name.npos;
+    return f.pure() && !statistics ? 0 : 1;
+  }
+  // All chosen nodes come to stand together, those that depend on them behind, all others before. None may
+  // notice changing places with an earlier one.
+  void check_order(node_id n) {
+    const role mine = role_[n.index];
+    const std::size_t level = mind(g_, n);
+    const auto passes = [&](role earlier) {
+      for (std::size_t other = 0; other != 3; ++other)
+        if (const node_id blame = seen_[static_cast<std::size_t>(earlier)][other];
+            blame.valid() && level + other >= 2)
+          fail(error_kind::verification,
+               quoted_name(g_, blame) + " and " + quoted_name(g_, n) +
+                   " would change places, and one of them changes or depends on more than its results",
+               "extract_subgraph",
+               "choose the nodes between them too, or lower to a functional dialect first");
+    };
+    if (mine == role::other)
+      passes(role::chosen);
+    if (mine != role::follower)
+      passes(role::follower);
+    seen_[static_cast<std::size_t>(mine)][level] = n;
+  }
+
+  void add_input(value_id v) {
+    if (is_input_.size() < g_.value_capacity())
+      is_input_.resize(g_.value_capacity());
+    if (is_input_[v.index])
+      return;
+    is_input_[v.index] = true;
+    border_.inputs.push_back(v);
+  }
+  bool used_outside(value_id v) const {
+    for (slot_id s = g_.first_use(v); s.valid(); s = g_.next_use(s))
+      if (role_[g_.user(s).index] != role::chosen)
+        return true;
+    return false;
+  }
+
+  // Tells the way from the set through `last` back to `into`.
+  [[noreturn]] void refuse_cycle(node_id last, node_id into) const {
+    std::string path = quoted_name(g_, into);
+    for (node_id n = last; n.valid();) {
+      path = quoted_name(g_, n) + " -> " + path;
+      if (role_[n.index] == role::chosen)
+        break;
+      node_id before;
+      for (const auto& x : g_.slots(n))
+        if (x.is_use() && role_[g_.def(value_id{x.w0}).index] != role::other)
+          before = g_.def(value_id{x.w0});
+      n = before;
+    }
+    fail(error_kind::verification, "as one node, the chosen nodes would depend on themselves: " + path,
+         "extract_subgraph",
+         "choose the nodes between, such as " + quoted_name(g_, last) + ", as well, or leave out " +
+             quoted_name(g_, into));
+  }
+
+  const graph_storage& g_;
+  std::vector<role> role_;     // by node
+  std::vector<bool> is_input_; // by value
+  node_id seen_[3][3];         // by role and by how much it minds: the latest
+  node_id first_, last_;
+  subgraph_border border_;
+};
+
+} // namespace detail
+
+/// The border of a set of calls, given in any order. Throws `error`: usage for what is no call of this graph;
+/// verification when the set is not convex (a way leads out of it and back in; the message tells the way), or
+/// when gathering it would move a node that is not pure past another. Linear.
+inline subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
+  return detail::border_finder(g, nodes).find();
+}
+
+/// The set as a graph of its own: a placeholder for each input, named as the value it stands for; the nodes;
+/// the outputs. Names, metas, origins and subgraphs come along.
+inline graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border) {
+  graph_storage out;
+  out.reserve(border.nodes.size() + border.inputs.size() + 1, border.nodes.size() * 4);
+  detail::node_copier copier(g, out);
+  for (const value_id v : border.inputs)
+    copier.stand_in(v);
+  for (const node_id n : border.nodes)
+    copier.copy(n);
+  std::vector<argument> results;
+  for (const value_id v : border.outputs) {
+    argument a;
+    a.form = arg_form::value;
+    a.val = copier[v];
+    results.push_back(a);
+  }
+  out.set_name(out.output(results), "output");
+  return out;
+}
+
+/// How `extract_subgraph` calls what it extracted.
+struct extract_options {
+  std::string name = {}; ///< the subgraph's; empty: `subgraph_N`
+};
+
+/// Moves a set of calls into a subgraph and puts one call of `higher_order::invoke_subgraph` in their place:
+/// its arguments are the subgraph, its name, and the border's inputs, its results the border's outputs, under
+/// their old names. The call stands where the last of them stood; those that depend on the set and stood
+/// between follow it. Throws as `border_of`, before anything has changed. Returns the call. Linear.
+inline node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes,
+                                const extract_options& options = {}) {
+  const subgraph_border border = border_of(g, nodes);
+  const auto find_name = [&] {
+    for (std::size_t i = g.num_subgraphs();; ++i) {
+      std::string name = "subgraph_" + std::to_string(i);
+      bool taken = false;
+      for (std::size_t k = 0; k != g.num_subgraphs() && !taken; ++k)
+        taken = g.text(g.subgraph_name(k)) == name;
+      if (!taken)
+        return name;
+    }
+  };
+  const std::string name = options.name.empty() ? find_name() : options.name;
+  const std::uint32_t index = g.add_subgraph(name, copy_subgraph(g, border));
+
+  std::vector<argument> args{argument::of_subgraph(index), argument(std::string_view(name))};
+  for (const value_id v : border.inputs)
+    args.push_back(argument(value(g, v)));
+  const node_id last = border.nodes.back(), behind = g.next(last);
+  const insertion_point before = g.current_insertion_point();
+  g.set_insertion_point({behind});
+  // as Python writes a call whose graph gives a tuple: its results one by one, the call under a name of its
+  // own
+  const node_id call = g.call(*find_op("higher_order::invoke_subgraph"), args, border.outputs.size(), false,
+                              node_kind::call_higher_order);
+  std::string call_name = "invoke_subgraph";
+  for (std::size_t i = 1; g.find_string(call_name).valid(); ++i)
+    call_name = "invoke_subgraph_" + std::to_string(i);
+  g.set_name(call, call_name);
+  g.set_origin(call, g.origin_of(last));
+  for (const node_id n : border.followers)
+    g.move_before(n, behind);
+  for (std::size_t i = 0; i != border.outputs.size(); ++i) {
+    const value_id old = border.outputs[i], now = g.result(call, i);
+    g.set_meta(now, g.meta_of(old));
+    if (g.value_name(old).valid())
+      g.set_value_name(now, std::string(g.text(g.value_name(old))));
+    g.replace_all_uses(old, now);
+  }
+  for (auto n = border.nodes.rbegin(); n != border.nodes.rend(); ++n)
+    g.erase(*n);
+  g.set_insertion_point({before.before.valid() && !g.alive(before.before) ? call : before.before});
+  return call;
+}
+
+/// Replaces a call by the nodes of `body`, whose placeholders become `operands`, in their order. What used
+/// the call's results uses the values that `body` puts out, under the results' names; other names are kept
+/// where they are free. Throws `error` (verification), before anything has changed, when operands and
+/// placeholders, or results and outputs, do not match in number, when an operand is text or a list, or when a
+/// used result is no value in `body`. Linear.
+inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
+                            std::span<const argument> operands) {
+  const auto refuse = [&](std::string cause, std::string cure) {
+    fail(error_kind::verification, std::move(cause), "inline_subgraph, " + detail::quoted_name(g, call),
+         std::move(cure));
+  };
+  const auto inputs = placeholders(body);
+  const node_id output = body.output_node();
+  const std::size_t outputs = output.valid() ? body.num_args(output) : 0;
+  if (inputs.size() != operands.size())
+    refuse("the subgraph has " + std::to_string(inputs.size()) + " placeholders, but " +
+               std::to_string(operands.size()) + " operands are given",
+           "give one for each placeholder");
+  if (outputs != g.num_results(call))
+    refuse("the subgraph puts out " + std::to_string(outputs) + " values, but the call has " +
+               std::to_string(g.num_results(call)) + " results",
+           "correct the call, or the subgraph");
+  for (const argument& a : operands)
+    if (a.count != 0 || !a.text.empty())
+      refuse("an operand is text or a list, which a placeholder does not stand for",
+             "pass the list's elements one by one");
+  const auto result_of = [&](std::size_t i) { return arg_view(body, output, body.arg_slot(output, i)); };
+  for (std::size_t i = 0; i != outputs; ++i) {
+    if (!g.has_uses(g.result(call, i)))
+      continue;
+    const auto out = result_of(i);
+    bool known = out.is_value();
+    for (std::size_t k = 0; known && k != inputs.size(); ++k)
+      known = inputs[k].result() != out.as_value() || operands[k].form == arg_form::value;
+    if (!known)
+      refuse("result " + std::to_string(i) + " is used, but is a constant in the subgraph",
+             "replace its uses by the constant first");
+  }
+
+  std::vector<bool> taken; // names of the graph around, by string
+  const auto take = [&](str_id s) {
+    if (!s.valid())
+      return;
+    if (taken.size() <= s.index)
+      taken.resize(s.index + s.index / 2 + 16);
+    taken[s.index] = true;
+  };
+  const auto is_taken = [&](str_id s) { return s.valid() && s.index < taken.size() && taken[s.index]; };
+  for (node_id n = g.first(); n.valid(); n = g.next(n)) {
+    if (n != call)
+      take(g.node_name(n));
+    for (std::size_t i = 0; i != g.num_results(n); ++i)
+      take(g.value_name(g.result(n, i)));
+  }
+
+  detail::node_copier copier(body, g);
+  for (std::size_t i = 0; i != inputs.size(); ++i)
+    if (const value_id v = inputs[i].result().id(); operands[i].form == arg_form::value)
+      copier.map(v, operands[i].val);
+    else
+      copier.map(v, operands[i]);
+  const insertion_point before = g.current_insertion_point();
+  g.set_insertion_point({call});
+  constexpr std::size_t none = ~std::size_t{0};
+  std::vector<std::size_t> output_of(body.value_capacity(),
+                                     none); // the first that puts a value of the body out
+  for (std::size_t i = outputs; i-- > 0;)
+    if (const auto out = result_of(i); out.is_value())
+      output_of[out.as_value().id().index] = i;
+  std::vector<bool> inner; // values that came with the body, by value
+  for (node_id n = body.first(); n.valid(); n = body.next(n)) {
+    if (body.kind(n) == node_kind::placeholder || body.kind(n) == node_kind::output)
+      continue;
+    const node_id m = copier.copy(n);
+    const bool one = g.num_results(m) == 1 && !g.returns_list(m); // its name is its result's
+    bool clash = !one && is_taken(g.node_name(m));
+    inner.resize(g.value_capacity());
+    for (std::size_t i = 0; i != g.num_results(m); ++i) {
+      const str_id name = g.value_name(g.result(m, i));
+      const std::size_t out = output_of[body.result(n, i).index];
+      clash = clash || (is_taken(name) && (out == none || g.value_name(g.result(call, out)) != name));
+      inner[g.result(m, i).index] = true;
+    }
+    if (clash)
+      g.clear_name(m);
+  }
+  for (std::size_t i = 0; i != outputs; ++i) {
+    const value_id old = g.result(call, i);
+    const auto out = result_of(i);
+    const value_id now = out.is_value() ? copier[out.as_value().id()] : value_id{};
+    if (!now.valid())
+      continue;
+    const std::string name(g.text(g.value_name(old)));
+    g.replace_all_uses(old, now);
+    if (name.empty() || now.index >= inner.size() || !inner[now.index])
+      continue; // an operand, or named by an earlier output
+    inner[now.index] = false;
+    const node_id def = g.def(now);
+    if (g.num_results(def) == 1 && !g.returns_list(def))
+      g.set_name(def, name);
+    else
+      g.set_value_name(now, name);
+  }
+  const node_id next = g.next(call);
+  g.erase(call);
+  g.set_insertion_point({before.before == call ? next : before.before});
+}
+
+/// Replaces a call of `higher_order::invoke_subgraph`, as `extract_subgraph` and Python's exporter make it,
+/// by its subgraph's nodes. The subgraph stays with the graph, since other calls may name it; `compacted`
+/// drops those that none names. Throws as above, and `error` (usage) for other nodes.
+inline void inline_subgraph(graph_storage& g, node_id call) {
+  if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order ||
+      g.op(call) != find_op("higher_order::invoke_subgraph"))
+    fail(error_kind::usage, "only calls of higher_order::invoke_subgraph say how to inline them",
+         "inline_subgraph",
+         "for another operator, give the subgraph and the operands: inline_subgraph(graph, call, body, "
+         "operands)");
+  graph_storage::copied_args args;
+  g.copy_args(call, args);
+  if (args.top.size() < 2 || args.top[0].form != arg_form::subgraph ||
+      static_cast<std::size_t>(args.top[0].bits) >= g.num_subgraphs())
+    fail(error_kind::verification, "its first argument is no subgraph of this graph",
+         "inline_subgraph, " + detail::quoted_name(g, call), "run the verifier on the graph");
+  // a copy: nodes that take graphs add theirs to the ones among which the body is
+  const graph_storage body = g.subgraph(static_cast<std::size_t>(args.top[0].bits));
+  inline_subgraph(g, call, body, std::span<const argument>(args.top).subspan(2));
+}
+
+} // namespace espalier
