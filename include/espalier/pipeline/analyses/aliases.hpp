@@ -33,6 +33,8 @@ public:
   /// The value shares memory with an output of the graph.
   bool escapes(value_id v) { return marks_[root(v.index)] & escape_bit; }
   void join(value_id a, value_id b) { unite(a.index, b.index); }
+  /// The index of the value that stands for all of its class.
+  std::uint32_t class_of(value_id v) noexcept { return root(v.index); }
 
 private:
   static constexpr std::uint8_t written_bit = 1, escape_bit = 2;
