@@ -18,6 +18,10 @@ constexpr scalar_type promote(scalar_type a, scalar_type b) {
   if (b == t::undefined)
     return a;
   if (is_complex(a) || is_complex(b)) {
+    if (a == t::bc32 || b == t::bc32) {
+      const t o = a == t::bc32 ? b : a;
+      return o == t::bf16 || is_integral(o, true) ? t::bc32 : o == t::f64 || o == t::c128 ? t::c128 : t::c64;
+    }
     const auto rank = [](t x) { // of the real part: 2 half, 4 float, 8 double
       switch (x) {
       case t::c32:
@@ -61,6 +65,23 @@ constexpr scalar_type promote(scalar_type a, scalar_type b) {
              : t::i64; // u8 with i8; wider unsigned types promote with signed ones to i64 or not at all
 }
 
+/// The complex dtype whose parts are `t`s.
+constexpr scalar_type to_complex(scalar_type t) {
+  return t == scalar_type::f64    ? scalar_type::c128
+         : t == scalar_type::f16  ? scalar_type::c32
+         : t == scalar_type::bf16 ? scalar_type::bc32
+         : is_complex(t)          ? t
+                                  : scalar_type::c64;
+}
+/// The dtype of a complex dtype's parts; others are their own.
+constexpr scalar_type to_real(scalar_type t) {
+  return t == scalar_type::c128   ? scalar_type::f64
+         : t == scalar_type::c64  ? scalar_type::f32
+         : t == scalar_type::c32  ? scalar_type::f16
+         : t == scalar_type::bc32 ? scalar_type::bf16
+                                  : t;
+}
+
 /// Collects operands and gives their common dtype: tensors with dimensions go before those without, which go
 /// before numbers, unless the lower category is of a higher kind (a float number lifts an integer tensor).
 class result_type {
@@ -93,21 +114,15 @@ public:
   constexpr scalar_type get() const { return combine(dims_, combine(zero_, number_)); }
 
 private:
-  static constexpr int kind(scalar_type t) {
-    return t == scalar_type::undefined ? -1
-           : is_complex(t)             ? 3
-           : is_floating(t)            ? 2
-           : t == scalar_type::b8      ? 0
-                                       : 1;
-  }
+  // A category counts only where it lifts the one above it to a higher kind.
   static constexpr scalar_type combine(scalar_type high, scalar_type low) {
-    if (high == scalar_type::undefined)
-      return low;
-    if (low == scalar_type::undefined)
-      return high;
-    if (kind(low) == 3 && kind(high) == 2)
+    if (high == scalar_type::undefined || low == scalar_type::undefined)
       return promote(high, low);
-    return kind(low) > kind(high) ? promote(high, low) : high;
+    if (is_complex(high))
+      return high;
+    if (is_floating(high))
+      return is_complex(low) ? to_complex(high) : high;
+    return high == scalar_type::b8 || is_floating(low) || is_complex(low) ? promote(high, low) : high;
   }
   scalar_type dims_ = scalar_type::undefined, zero_ = scalar_type::undefined,
               number_ = scalar_type::undefined;

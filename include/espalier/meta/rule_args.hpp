@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/meta/tensor_meta.hpp>
+#include <espalier/schema/default_value.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
 
@@ -120,50 +121,44 @@ public:
     return out;
   }
   constexpr sym_int integer(std::size_t n) const {
+    const auto i = optional_integer(n);
+    if (!i)
+      wrong(n, "an integer");
+    return *i;
+  }
+  /// The integer, or nothing for None (also as a default).
+  constexpr std::optional<sym_int> optional_integer(std::size_t n) const {
     if (raw(n).form == meta_form::integer || raw(n).form == meta_form::boolean)
       return raw(n).i;
-    const auto text = default_text(n);
-    if (text.empty() || text == "None")
-      wrong(n, "an integer");
-    return parse_int(text);
-  }
-  constexpr std::optional<sym_int> optional_integer(std::size_t n) const {
-    if (raw(n).form == meta_form::integer)
-      return raw(n).i;
-    const auto text = default_text(n);
-    if (raw(n).form == meta_form::none || text.empty() || text == "None")
+    if (raw(n).form != meta_form::absent)
       return std::nullopt;
-    return parse_int(text);
+    const auto d = dflt(n);
+    if (d.kind == default_kind::integer)
+      return sym_int(d.integer);
+    if (d.kind == default_kind::boolean)
+      return sym_int(d.boolean ? 1 : 0);
+    return std::nullopt;
   }
   constexpr bool boolean(std::size_t n) const {
     if (raw(n).form == meta_form::boolean || raw(n).form == meta_form::integer)
       return raw(n).i.int_or(0) != 0;
-    return default_text(n) == "True";
+    return raw(n).form == meta_form::absent && dflt(n).kind == default_kind::boolean && dflt(n).boolean;
   }
-  /// A list of integers, or one integer as a list of one.
+  /// A list of integers, or one integer as a list of one. Empty for None.
   constexpr sym_ints ints(std::size_t n) const {
     sym_ints out;
     const auto& a = raw(n);
     if (a.form == meta_form::list) {
       for (std::size_t k = 0; k != a.count; ++k)
         out.push_back(a.items[k].i);
-      return out;
-    }
-    if (a.form == meta_form::integer) {
+    } else if (a.form == meta_form::integer) {
       out.push_back(a.i);
-      return out;
-    }
-    auto text = default_text(n);
-    if (text.empty() || text == "None" || text[0] != '[')
-      return out;
-    for (std::size_t p = 1; p < text.size();) {
-      if ((text[p] >= '0' && text[p] <= '9') || text[p] == '-') {
-        out.push_back(parse_int(text.substr(p)));
-        while (p < text.size() && text[p] != ',' && text[p] != ']')
-          ++p;
-      } else {
-        ++p;
-      }
+    } else if (a.form == meta_form::absent) {
+      const auto d = dflt(n);
+      if (d.kind == default_kind::integer)
+        out.push_back(d.integer);
+      for (auto& x : d.items)
+        out.push_back(x.integer);
     }
     return out;
   }
@@ -178,11 +173,18 @@ public:
   constexpr std::optional<scalar_type> dtype(std::size_t n) const {
     if (raw(n).form == meta_form::dtype || raw(n).form == meta_form::integer)
       return static_cast<scalar_type>(raw(n).i.as_int());
+    if (raw(n).form == meta_form::absent)
+      if (const auto d = dflt(n); d.kind == default_kind::integer || d.kind == default_kind::word)
+        return d.kind == default_kind::integer ? static_cast<scalar_type>(d.integer) : dtype_of_word(d.text);
     return std::nullopt;
   }
   constexpr std::optional<espalier::memory_format> format(std::size_t n) const {
     if (raw(n).form == meta_form::memory_format || raw(n).form == meta_form::integer)
       return static_cast<espalier::memory_format>(raw(n).i.as_int());
+    if (raw(n).form == meta_form::absent)
+      if (const auto d = dflt(n); d.kind == default_kind::integer || d.kind == default_kind::word)
+        return d.kind == default_kind::integer ? static_cast<espalier::memory_format>(d.integer)
+                                               : parse_memory_format(d.text);
     return std::nullopt;
   }
   constexpr std::optional<device> dev(std::size_t n) const {
@@ -190,7 +192,9 @@ public:
       return raw(n).dev;
     return std::nullopt;
   }
-  constexpr std::string_view string(std::size_t n) const { return raw(n).text; }
+  constexpr std::string_view string(std::size_t n) const {
+    return raw(n).form == meta_form::absent ? dflt(n).text : raw(n).text;
+  }
 
   /// Throws: the shapes given do not fit the operator.
   [[noreturn]] void refuse(std::string cause, std::string cure = "check the shapes of the arguments") const {
@@ -199,20 +203,12 @@ public:
 
 private:
   static constexpr meta_arg nothing{};
-  constexpr std::string_view default_text(std::size_t n) const noexcept {
-    return schema_ && n < schema_->args.size() ? schema_->args[n].default_text : std::string_view{};
+  constexpr default_value dflt(std::size_t n) const noexcept {
+    return schema_ && n < schema_->args.size() ? parse_default(schema_->args[n]) : default_value{};
   }
-  static constexpr std::int64_t parse_int(std::string_view s) {
-    if (s.starts_with("contiguous_format"))
-      return 0;
-    bool negative = false;
-    std::size_t p = 0;
-    if (p < s.size() && s[p] == '-')
-      negative = true, ++p;
-    std::int64_t v = 0;
-    for (; p < s.size() && s[p] >= '0' && s[p] <= '9'; ++p)
-      v = v * 10 + (s[p] - '0');
-    return negative ? -v : v;
+  /// `long`, as schemas spell a dtype.
+  static constexpr std::optional<scalar_type> dtype_of_word(std::string_view s) {
+    return s == "long" ? scalar_type::i64 : s == "float" ? scalar_type::f32 : parse_scalar_type(s);
   }
   [[noreturn]] void wrong(std::size_t n, const char* what) const {
     refuse("argument " +
@@ -237,6 +233,20 @@ constexpr std::size_t wrap_dim(const sym_int& dim, std::size_t ndim, const rule_
     a.refuse("dimension " + std::to_string(d) + " is out of range for a tensor of " + std::to_string(ndim) +
              " dimensions");
   return static_cast<std::size_t>(d < 0 ? d + n : d);
+}
+
+/// `wrap_dim`, of a tensor that must have dimensions.
+constexpr std::size_t wrap_own_dim(const sym_int& dim, std::size_t ndim, const rule_args& a) {
+  if (ndim == 0)
+    a.refuse("the tensor has no dimensions", "pass a tensor with dimensions");
+  return wrap_dim(dim, ndim, a);
+}
+/// The sizes, none of them a negative constant. Throws when one is.
+constexpr sym_ints checked_sizes(sym_ints sizes, const rule_args& a) {
+  for (auto& s : sizes)
+    if (s.is_int() && s.as_int() < 0)
+      a.refuse("a size is negative: " + std::to_string(s.as_int()), "pass sizes of at least 0");
+  return sizes;
 }
 
 } // namespace espalier

@@ -11,6 +11,11 @@
 
 namespace espalier {
 
+namespace shape_rules::detail {
+/// A flag for each dimension.
+using dim_set = inline_vector<bool, 8>;
+} // namespace shape_rules::detail
+
 /// Whether two sizes are the same; a symbolic question is guarded.
 constexpr bool same_size(const sym_int& a, const sym_int& b) { return a == b || guard(sym_eq(a, b)); }
 constexpr bool is_one(const sym_int& a) { return a.is_int() && a.as_int() == 1; }
@@ -34,12 +39,20 @@ constexpr sym_ints broadcast(const sym_ints& a, const sym_ints& b, const rule_ar
   return out;
 }
 
+/// Whether a size is the constant 0: the tensor has no elements.
+constexpr bool has_no_elements(const sym_ints& sizes) {
+  for (auto& s : sizes)
+    if (s.is_int() && s.as_int() == 0)
+      return true;
+  return false;
+}
+
 /// Dense in row-major order (`is_contiguous()`), dimensions of size 1 not counting.
 constexpr bool is_contiguous(const tensor_meta& m) {
+  if (has_no_elements(m.sizes))
+    return true;
   sym_int run = 1;
   for (std::size_t i = m.dim(); i-- > 0;) {
-    if (m.sizes[i].is_int() && m.sizes[i].as_int() == 0)
-      return true;
     if (is_one(m.sizes[i]))
       continue;
     if (!(m.strides[i] == run))
@@ -48,13 +61,14 @@ constexpr bool is_contiguous(const tensor_meta& m) {
   }
   return true;
 }
-/// Strides of a dense tensor whose dimensions lie in `order`, innermost first.
+/// Strides of a dense tensor whose dimensions lie in `order`, innermost first. A dimension of size 0 makes
+/// those outside of it 0, as in ATen's channels-last tensors and TensorIterator.
 constexpr sym_ints strides_in_order(const sym_ints& sizes, const inline_vector<std::size_t, 5>& order) {
   sym_ints s(sizes.size());
   sym_int run = 1;
   for (std::size_t d : order) {
     s[d] = run;
-    run = run * (sizes[d].is_int() && sizes[d].as_int() == 0 ? sym_int(1) : sizes[d]);
+    run = detail::size_product(run, sizes[d]);
   }
   return s;
 }
@@ -116,6 +130,12 @@ constexpr bool suggests_channels_last(const tensor_meta& m) {
   }
   return true;
 }
+/// The memory format that the strides look like (`suggest_memory_format`).
+constexpr memory_format suggested_format(const tensor_meta& m) {
+  return !suggests_channels_last(m) ? memory_format::contiguous
+         : m.dim() == 5             ? memory_format::channels_last_3d
+                                    : memory_format::channels_last;
+}
 /// Every element has its own place and no place is unused.
 constexpr bool is_dense(const tensor_meta& m) {
   if (is_contiguous(m))
@@ -146,37 +166,13 @@ constexpr sym_ints strides_for(const sym_ints& sizes, memory_format f) {
              : contiguous_strides(sizes);
 }
 
-/// The strides TensorIterator gives to a new output of `sizes`, from its tensor operands
-/// (ATen/TensorIterator.cpp: fast_set_up, reorder_dimensions).
-constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tensor_meta* const> operands) {
-  bool same_shape = true, contiguous = true, channels_last = true, same_strides = true;
-  const tensor_meta* first = nullptr;
-  for (auto* m : operands) {
-    same_shape = same_shape && m->sizes == sizes;
-    contiguous = contiguous && is_contiguous(*m);
-    channels_last = channels_last && is_channels_last(*m);
-    if (!first)
-      first = m;
-    else
-      same_strides = same_strides && m->strides == first->strides;
-  }
-  if (!first || (same_shape && contiguous))
-    return contiguous_strides(sizes);
-  if (same_shape && channels_last)
-    return channels_last_strides(sizes);
-  if (same_shape && same_strides && is_dense(*first))
-    return first->strides;
-
+namespace detail {
+/// The order of dimensions, innermost first, that TensorIterator goes through operands with these strides in
+/// (broadcast dimensions have stride 0 and don't count).
+constexpr inline_vector<std::size_t, 5> iteration_order(const sym_ints& sizes,
+                                                        std::span<const sym_ints> strides) {
   const std::size_t n = sizes.size();
-  std::vector<sym_ints> strides;
-  for (auto* m : operands) {
-    sym_ints s(n);
-    const std::size_t lead = n - m->dim();
-    for (std::size_t i = 0; i != m->dim(); ++i)
-      s[lead + i] = is_one(m->sizes[i]) && !is_one(sizes[lead + i]) ? sym_int(0) : m->strides[i];
-    strides.push_back(std::move(s));
-  }
-  inline_vector<std::size_t, 5> perm; // innermost first
+  inline_vector<std::size_t, 5> perm;
   for (std::size_t i = n; i-- > 0;)
     perm.push_back(i);
   const auto should_swap = [&](std::size_t d0, std::size_t d1) {
@@ -209,7 +205,54 @@ constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tenso
       }
     }
   }
-  return strides_in_order(sizes, perm);
+  return perm;
+}
+} // namespace detail
+
+/// Dense strides that lie in the order of others (`infer_dense_strides`).
+constexpr sym_ints dense_strides_like(const sym_ints& sizes, const sym_ints& strides) {
+  sym_ints s(sizes.size());
+  sym_int run = 1;
+  for (std::size_t d : detail::iteration_order(sizes, {&strides, 1})) {
+    s[d] = run;
+    if (!(sizes[d].is_int() && sizes[d].as_int() == 0))
+      run = detail::size_product(run, sizes[d]);
+  }
+  return s;
+}
+
+/// The strides TensorIterator gives to a new output of `sizes`, from its tensor operands
+/// (ATen/TensorIterator.cpp: fast_set_up, reorder_dimensions). Operands that the iterator casts first must
+/// come cast: a cast changes the strides of a tensor that isn't dense.
+constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tensor_meta* const> operands) {
+  bool same_shape = true, contiguous = true, channels_last = true, same_strides = true;
+  for (auto* m : operands) {
+    same_shape = same_shape && m->sizes == sizes;
+    contiguous = contiguous && is_contiguous(*m);
+    channels_last = channels_last && m->dim() == 4 && is_channels_last(*m);
+    same_strides = same_strides && m->strides == operands.front()->strides;
+  }
+  if (operands.empty() || (same_shape && contiguous))
+    return contiguous_strides(sizes);
+  if (same_shape && channels_last)
+    return channels_last_strides(sizes);
+  if (same_shape && same_strides && is_dense(*operands.front()))
+    return operands.front()->strides;
+
+  const std::size_t n = sizes.size();
+  std::vector<sym_ints> strides;
+  for (auto* m : operands) {
+    sym_ints s(n);
+    const std::size_t lead = n - m->dim();
+    for (std::size_t i = 0; i != m->dim(); ++i)
+      s[lead + i] = is_one(m->sizes[i]) && !is_one(sizes[lead + i]) ? sym_int(0) : m->strides[i];
+    strides.push_back(std::move(s));
+  }
+  const auto order = detail::iteration_order(sizes, strides);
+  bool row_major = true;
+  for (std::size_t i = 0; i != n; ++i)
+    row_major = row_major && order[i] == n - 1 - i;
+  return row_major ? contiguous_strides(sizes) : strides_in_order(sizes, order);
 }
 
 /// A new tensor of `sizes` and `dtype` in the memory order of its operands.
@@ -231,8 +274,8 @@ constexpr tensor_meta like(const tensor_meta& m, scalar_type t, memory_format f 
   out.lay = m.lay;
   out.sizes = m.sizes;
   if (f == memory_format::preserve) {
-    const tensor_meta* one[] = {&m};
-    out.strides = is_dense(m) ? m.strides : iterator_strides(m.sizes, one);
+    out.strides = is_dense(m) ? m.strides
+                              : strides_in_order(m.sizes, detail::iteration_order(m.sizes, {&m.strides, 1}));
   } else {
     out.strides = strides_for(m.sizes, f);
   }

@@ -37,6 +37,8 @@ enum class scalar_type : std::int8_t {
   u16 = 27,
   u32 = 28,
   u64 = 29,
+  f8e8m0fnu = 44,
+  bc32 = 46, ///< complex, of two bfloat16
   undefined = -1,
 };
 
@@ -71,6 +73,8 @@ inline constexpr scalar_type_row scalar_type_rows[] = {
     {scalar_type::u16, "u16", "uint16", 2},
     {scalar_type::u32, "u32", "uint32", 4},
     {scalar_type::u64, "u64", "uint64", 8},
+    {scalar_type::f8e8m0fnu, "f8e8m0fnu", "float8_e8m0fnu", 1},
+    {scalar_type::bc32, "bc32", "bcomplex32", 4},
 };
 } // namespace detail
 
@@ -103,7 +107,7 @@ constexpr std::size_t element_size(scalar_type t) noexcept {
   return 0;
 }
 constexpr bool is_complex(scalar_type t) noexcept {
-  return t == scalar_type::c32 || t == scalar_type::c64 || t == scalar_type::c128;
+  return t == scalar_type::c32 || t == scalar_type::c64 || t == scalar_type::c128 || t == scalar_type::bc32;
 }
 constexpr bool is_floating(scalar_type t) noexcept {
   switch (t) {
@@ -115,6 +119,7 @@ constexpr bool is_floating(scalar_type t) noexcept {
   case scalar_type::f8e4m3fn:
   case scalar_type::f8e5m2fnuz:
   case scalar_type::f8e4m3fnuz:
+  case scalar_type::f8e8m0fnu:
     return true;
   default:
     return false;
@@ -170,10 +175,21 @@ inline constexpr std::string_view device_names[] = {
     "metal", "xpu",  "mps",    "meta",   "hpu",    "ve",    "lazy", "ipu",  "mtia", "privateuseone"};
 } // namespace detail
 
-/// Python's names, without `torch.`.
-constexpr std::string_view to_string(layout l) noexcept { return detail::layout_names[static_cast<int>(l)]; }
+namespace detail {
+/// The name at a number that may come from a file, or `unknown`.
+template <std::size_t N>
+constexpr std::string_view name_at(const std::string_view (&names)[N], int i) noexcept {
+  return i >= 0 && static_cast<std::size_t>(i) < N ? names[i] : std::string_view("unknown");
+}
+} // namespace detail
+
+/// Python's names, without `torch.`; `unknown` for a number that is no layout.
+constexpr std::string_view to_string(layout l) noexcept {
+  return detail::name_at(detail::layout_names, static_cast<int>(l));
+}
+/// Python's names, without `torch.`; `unknown` for a number that is no memory format.
 constexpr std::string_view to_string(memory_format f) noexcept {
-  return detail::memory_format_names[static_cast<int>(f)];
+  return detail::name_at(detail::memory_format_names, static_cast<int>(f));
 }
 constexpr std::optional<layout> parse_layout(std::string_view s) noexcept {
   for (std::size_t i = 0; i != std::size(detail::layout_names); ++i)
@@ -196,9 +212,9 @@ struct device {
 };
 inline constexpr device cpu_device{0, -1};
 
-/// `cpu`, `cuda:0`.
+/// `cpu`, `cuda:0`; `unknown` for a number that is no device type.
 inline std::string to_string(device d) {
-  std::string s(detail::device_names[d.type]);
+  std::string s(detail::name_at(detail::device_names, d.type));
   if (d.index >= 0)
     s += ':' + std::to_string(int(d.index));
   return s;

@@ -8,44 +8,24 @@
 namespace espalier::shape_rules {
 namespace detail {
 
-/// A dense row-major result with the dimensions in `dims` reduced (all when empty).
+/// A dense row-major result with the dimensions in `dims` reduced (all when empty), whatever the input's
+/// strides.
 constexpr tensor_meta reduced(const rule_args& a, const tensor_meta& m, const sym_ints& dims, bool keep,
                               scalar_type t) {
-  std::vector<bool> drop(m.dim(), dims.empty());
+  dim_set drop(m.dim(), dims.empty());
   for (auto& d : dims)
     if (m.dim())
       drop[wrap_dim(d, m.dim(), a)] = true;
     else
       wrap_dim(d, 0, a);
-  // TensorIterator lays the kept dimensions out in the input's order
-  sym_ints sizes, all(m.dim());
-  for (std::size_t i = 0; i != m.dim(); ++i)
-    all[i] = drop[i] ? sym_int(1) : m.sizes[i];
-  inline_vector<std::size_t, 5> order;
-  for (std::size_t i = m.dim(); i-- > 0;)
-    order.push_back(i);
-  bool known = true;
-  for (auto& s : m.strides)
-    known = known && s.is_int();
-  if (known)
-    for (std::size_t i = 1; i < order.size(); ++i)
-      for (std::size_t k = i; k > 0; --k) {
-        const auto x = m.strides[order[k]].as_int(), y = m.strides[order[k - 1]].as_int();
-        if (x == 0 || y == 0 || x >= y || drop[order[k]] != drop[order[k - 1]])
-          break;
-        std::swap(order[k], order[k - 1]);
-      }
-  (void)order;
   tensor_meta out;
   out.dtype = t;
   out.dev = m.dev;
-  if (keep) {
-    out.sizes = all;
-  } else {
-    for (std::size_t i = 0; i != m.dim(); ++i)
-      if (!drop[i])
-        out.sizes.push_back(m.sizes[i]);
-  }
+  for (std::size_t i = 0; i != m.dim(); ++i)
+    if (!drop[i])
+      out.sizes.push_back(m.sizes[i]);
+    else if (keep)
+      out.sizes.push_back(1);
   out.strides = contiguous_strides(out.sizes);
   return out;
 }
@@ -75,7 +55,7 @@ constexpr rule_result mean_dim(const rule_args& a) {
 constexpr rule_result reduce_all(const rule_args& a) {
   return detail::reduced(a, a.tensor(0), {}, false, a.tensor(0).dtype);
 }
-/// `amax(self, dim, keepdim)`, `logsumexp`.
+/// `amax(self, dim, keepdim)`.
 constexpr rule_result reduce_dims(const rule_args& a) {
   return detail::reduced(a, a.tensor(0), a.ints(1), a.boolean(2), a.tensor(0).dtype);
 }
@@ -88,6 +68,13 @@ constexpr rule_result bool_all(const rule_args& a) {
 constexpr rule_result bool_dim(const rule_args& a) {
   return detail::reduced(a, a.tensor(0), a.ints(1), a.boolean(2),
                          a.tensor(0).dtype == scalar_type::u8 ? scalar_type::u8 : scalar_type::b8);
+}
+/// `any.dims(self, dim, keepdim)`: an empty list of dimensions reduces none, a missing one all.
+constexpr rule_result bool_dims(const rule_args& a) {
+  const auto& m = a.tensor(0);
+  if (a.present(1) && a.ints(1).empty())
+    return make_meta(m.dtype == scalar_type::u8 ? scalar_type::u8 : scalar_type::b8, m.sizes, m.dev);
+  return bool_dim(a);
 }
 /// `max.dim`, `min.dim`, `median.dim`, `mode`, `kthvalue` (with its k first): values and indices. `Dim` is
 /// where the dimension stands.
@@ -106,30 +93,38 @@ constexpr rule_result arg_reduce(const rule_args& a) {
     dims.push_back(a.integer(1));
   return detail::reduced(a, a.tensor(0), dims, a.boolean(2) && a.present(1), scalar_type::i64);
 }
-/// `var(self, unbiased)`, `std`.
+/// `var(self, unbiased)`, `std`: real, also of complex numbers.
 constexpr rule_result var_all(const rule_args& a) {
-  return detail::reduced(a, a.tensor(0), {}, false, a.tensor(0).dtype);
+  return detail::reduced(a, a.tensor(0), {}, false, to_real(a.tensor(0).dtype));
 }
-/// `var.dim(self, dim, unbiased, keepdim)`.
+/// `var.dim(self, dim, unbiased, keepdim)`, `var.correction(self, dim, *, correction, keepdim)`.
 constexpr rule_result var_dim(const rule_args& a) {
-  return detail::reduced(a, a.tensor(0), a.ints(1), a.boolean(3), a.tensor(0).dtype);
+  return detail::reduced(a, a.tensor(0), a.ints(1), a.boolean(3), to_real(a.tensor(0).dtype));
 }
-/// `var.correction(self, dim, *, correction, keepdim)`.
-constexpr rule_result var_correction(const rule_args& a) { return var_dim(a); }
 /// `norm.ScalarOpt_dim(self, p, dim, keepdim)`.
 constexpr rule_result norm_dim(const rule_args& a) {
-  return detail::reduced(a, a.tensor(0), a.ints(2), a.boolean(3), a.tensor(0).dtype);
+  return detail::reduced(a, a.tensor(0), a.ints(2), a.boolean(3), to_real(a.tensor(0).dtype));
 }
-/// `cumsum(self, dim, dtype)`, `cumprod`.
+/// `logsumexp(self, dim, keepdim)`: integers become floating.
+constexpr rule_result logsumexp(const rule_args& a) {
+  return detail::reduced(a, a.tensor(0), a.ints(1), a.boolean(2), to_floating(a.tensor(0).dtype));
+}
+/// `norm.Scalar(self, p)`.
+constexpr rule_result norm_all(const rule_args& a) {
+  return detail::reduced(a, a.tensor(0), {}, false, to_real(a.tensor(0).dtype));
+}
+/// `cumsum(self, dim, dtype)`, `cumprod`, `logcumsumexp(self, dim)`: dense.
 constexpr rule_result scan(const rule_args& a) {
   const auto& m = a.tensor(0);
   wrap_dim(a.integer(1), m.dim(), a);
-  return like(m, a.dtype(2).value_or(detail::sum_type(m.dtype)));
+  return make_meta(a.dtype(2).value_or(detail::sum_type(m.dtype)), m.sizes, m.dev);
 }
-/// `cummax`, `cummin`.
+/// `cummax(self, dim)`, `cummin`: dense values and indices.
 constexpr rule_result scan_with_indices(const rule_args& a) {
-  rule_result r(like(a.tensor(0), a.tensor(0).dtype));
-  r.push(like(a.tensor(0), scalar_type::i64));
+  const auto& m = a.tensor(0);
+  wrap_dim(a.integer(1), m.dim(), a);
+  rule_result r(make_meta(m.dtype, m.sizes, m.dev));
+  r.push(make_meta(scalar_type::i64, m.sizes, m.dev));
   return r;
 }
 /// `softmax.int(self, dim, dtype)`, `log_softmax.int`.
@@ -138,26 +133,11 @@ constexpr rule_result softmax(const rule_args& a) {
   wrap_dim(a.integer(1), m.dim(), a);
   return make_meta(a.dtype(2).value_or(m.dtype), m.sizes, m.dev);
 }
-/// `_softmax(self, dim, half_to_float)`: a dense input keeps its order in memory.
+/// `_softmax(self, dim, half_to_float)`.
 constexpr rule_result softmax_kernel(const rule_args& a) {
   const auto& m = a.tensor(0);
   wrap_dim(a.integer(1), m.dim(), a);
-  auto out = like(m, a.boolean(2) ? scalar_type::f32 : m.dtype,
-                  suggests_channels_last(m) ? memory_format::channels_last : memory_format::contiguous);
-  return out;
-}
-/// `diff(self, n, dim, prepend, append)`.
-constexpr rule_result diff(const rule_args& a) {
-  auto m = a.tensor(0);
-  const auto d = wrap_dim(a.integer(2), m.dim(), a);
-  sym_int size = m.sizes[d];
-  if (auto* p = a.optional_tensor(3))
-    size = size + p->sizes[d];
-  if (auto* p = a.optional_tensor(4))
-    size = size + p->sizes[d];
-  const sym_int left = size - a.integer(1);
-  m.sizes[d] = left.is_int() && left.as_int() < 0 ? sym_int(0) : left;
-  return make_meta(m.dtype, m.sizes, m.dev);
+  return make_meta(a.boolean(2) ? scalar_type::f32 : m.dtype, m.sizes, m.dev);
 }
 
 } // namespace espalier::shape_rules

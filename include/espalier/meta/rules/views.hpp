@@ -2,6 +2,7 @@
 // Views: the same elements under other sizes and strides, exactly those that ATen gives.
 #pragma once
 
+#include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
 
 #include <optional>
@@ -26,6 +27,8 @@ constexpr sym_ints infer_sizes(const rule_args& a, const sym_int& numel, sym_int
         a.refuse("only one size may be -1");
       hole = i;
     } else {
+      if (sizes[i].is_int() && sizes[i].as_int() < 0)
+        a.refuse("a size is negative: " + std::to_string(sizes[i].as_int()), "-1 alone stands for a size");
       rest = rest * sizes[i];
     }
   }
@@ -45,11 +48,18 @@ constexpr sym_ints infer_sizes(const rule_args& a, const sym_int& numel, sym_int
 /// The strides of a view under new sizes, or nothing when only a copy can have them (ATen/TensorUtils.cpp:
 /// computeStride).
 constexpr std::optional<sym_ints> view_strides(const tensor_meta& m, const sym_ints& sizes) {
-  if (is_contiguous(m))
-    return contiguous_strides(sizes);
-  sym_ints out(sizes.size());
+  if (has_no_elements(m.sizes))
+    return m.sizes == sizes ? m.strides : contiguous_strides(sizes);
   if (m.dim() == 0)
     return sym_ints(sizes.size(), 1);
+  bool symbolic = false;
+  for (auto& s : m.sizes)
+    symbolic = symbolic || s.is_symbolic();
+  for (auto& s : sizes)
+    symbolic = symbolic || s.is_symbolic();
+  if (symbolic && is_contiguous(m))
+    return contiguous_strides(sizes); // without a question to the symbols
+  sym_ints out(sizes.size());
   std::ptrdiff_t v = static_cast<std::ptrdiff_t>(sizes.size()) - 1;
   sym_int base = m.strides.back(), tensor_numel = 1, view_numel = 1;
   for (std::size_t d = m.dim(); d-- > 0;) {
@@ -109,7 +119,8 @@ constexpr rule_result view(const rule_args& a) {
     a.refuse("the tensor's strides allow no view of that shape", "call reshape, or contiguous first");
   return detail::view_of(m, std::move(sizes), std::move(*strides));
 }
-constexpr rule_result unsafe_view(const rule_args& a) {
+/// `view_copy(self, size)`: dense.
+constexpr rule_result view_copy(const rule_args& a) {
   const auto& m = a.tensor(0);
   return make_meta(m.dtype, detail::infer_sizes(a, m.numel(), a.ints(1)), m.dev);
 }
@@ -144,10 +155,15 @@ constexpr rule_result flatten(const rule_args& a) {
   }
   return detail::reshaped(m, std::move(sizes));
 }
+/// `ravel(self)`: a dense row, of the tensor's own memory if that is row-major.
+constexpr rule_result ravel(const rule_args& a) {
+  const auto& m = a.tensor(0);
+  return detail::reshaped(is_contiguous(m) ? m : make_meta(m.dtype, m.sizes, m.dev), {m.numel()});
+}
 /// `unflatten.int(self, dim, sizes)`.
 constexpr rule_result unflatten(const rule_args& a) {
   const auto& m = a.tensor(0);
-  const auto d = wrap_dim(a.integer(1), m.dim(), a);
+  const auto d = wrap_own_dim(a.integer(1), m.dim(), a);
   const auto inner = detail::infer_sizes(a, m.sizes[d], a.ints(2));
   sym_ints sizes;
   for (std::size_t i = 0; i != m.dim(); ++i) {
@@ -166,7 +182,7 @@ constexpr rule_result permute(const rule_args& a) {
   if (dims.size() != m.dim())
     a.refuse("permute needs " + std::to_string(m.dim()) + " dimensions, not " + std::to_string(dims.size()));
   sym_ints sizes, strides;
-  std::vector<bool> seen(m.dim());
+  detail::dim_set seen(m.dim());
   for (auto& x : dims) {
     const auto d = wrap_dim(x, m.dim(), a);
     if (seen[d])
@@ -187,7 +203,7 @@ constexpr rule_result transpose(const rule_args& a) {
   std::swap(m.strides[x], m.strides[y]);
   return m;
 }
-/// `t(self)`, `numpy_T`.
+/// `t(self)`.
 constexpr rule_result t(const rule_args& a) {
   auto m = a.tensor(0);
   if (m.dim() > 2)
@@ -198,11 +214,22 @@ constexpr rule_result t(const rule_args& a) {
   }
   return m;
 }
-/// `mT`, `mH` of real tensors, `adjoint`.
+/// `numpy_T(self)`: all dimensions in reverse.
+constexpr rule_result reversed(const rule_args& a) {
+  auto m = a.tensor(0);
+  for (std::size_t i = 0; i < m.dim() / 2; ++i) {
+    std::swap(m.sizes[i], m.sizes[m.dim() - 1 - i]);
+    std::swap(m.strides[i], m.strides[m.dim() - 1 - i]);
+  }
+  return m;
+}
+/// `mT`, `adjoint`; a tensor without dimensions is its own.
 constexpr rule_result transpose_last(const rule_args& a) {
   auto m = a.tensor(0);
+  if (m.dim() == 0)
+    return m;
   if (m.dim() < 2)
-    a.refuse("at least two dimensions are needed");
+    a.refuse("at least two dimensions are needed", "unsqueeze the tensor first");
   std::swap(m.sizes[m.dim() - 1], m.sizes[m.dim() - 2]);
   std::swap(m.strides[m.dim() - 1], m.strides[m.dim() - 2]);
   return m;
@@ -213,10 +240,14 @@ constexpr rule_result movedim(const rule_args& a) {
   const auto from = a.ints(1), to = a.ints(2);
   const std::size_t n = m.dim();
   std::vector<std::ptrdiff_t> source_at(n, -1);
-  std::vector<bool> moved(n);
-  for (std::size_t i = 0; i != from.size(); ++i) {
-    const auto s = wrap_dim(from[i], n, a);
-    source_at[wrap_dim(to[i], n, a)] = static_cast<std::ptrdiff_t>(s);
+  detail::dim_set moved(n);
+  if (from.size() != to.size())
+    a.refuse("as many destinations are needed as sources");
+  for (std::size_t i = 0; i != from.size() && n != 0; ++i) {
+    const auto s = wrap_dim(from[i], n, a), d = wrap_dim(to[i], n, a);
+    if (moved[s] || source_at[d] >= 0)
+      a.refuse("a dimension is moved twice");
+    source_at[d] = static_cast<std::ptrdiff_t>(s);
     moved[s] = true;
   }
   sym_ints sizes, strides;
@@ -245,7 +276,7 @@ constexpr rule_result unsqueeze(const rule_args& a) {
   return m;
 }
 namespace detail {
-constexpr tensor_meta squeezed(const tensor_meta& m, const std::vector<bool>& candidates) {
+constexpr tensor_meta squeezed(const tensor_meta& m, const dim_set& candidates) {
   sym_ints sizes, strides;
   for (std::size_t i = 0; i != m.dim(); ++i)
     if (!candidates[i] || !guard(sym_eq(m.sizes[i], 1))) {
@@ -256,63 +287,58 @@ constexpr tensor_meta squeezed(const tensor_meta& m, const std::vector<bool>& ca
 }
 } // namespace detail
 constexpr rule_result squeeze(const rule_args& a) {
-  return detail::squeezed(a.tensor(0), std::vector<bool>(a.tensor(0).dim(), true));
+  return detail::squeezed(a.tensor(0), detail::dim_set(a.tensor(0).dim(), true));
 }
 /// `squeeze.dim(self, dim)`, `squeeze.dims(self, dims)`.
 constexpr rule_result squeeze_dims(const rule_args& a) {
   const auto& m = a.tensor(0);
-  std::vector<bool> c(m.dim());
+  detail::dim_set c(m.dim());
   for (auto& x : a.ints(1))
     if (const auto d = wrap_dim(x, m.dim(), a); d < m.dim())
       c[d] = true;
   return detail::squeezed(m, c);
 }
-/// `expand(self, size)`: new or repeated dimensions have stride 0.
-constexpr rule_result expand(const rule_args& a) {
-  const auto& m = a.tensor(0);
-  auto sizes = a.ints(1);
+namespace detail {
+/// The strides that ATen gives to `m` expanded to `sizes`, which it broadcasts to: 0 for a dimension that
+/// repeats; a new dimension of size 1 gets the stride that it would have.
+constexpr tensor_meta expanded(const tensor_meta& m, const sym_ints& sizes) {
+  sym_ints strides(sizes.size()); // all 0 for a tensor without dimensions
+  const std::size_t lead = sizes.size() - m.dim();
+  for (std::size_t i = m.dim() ? sizes.size() : 0; i-- > 0;)
+    if (i >= lead)
+      strides[i] = is_one(m.sizes[i - lead]) && !is_one(sizes[i]) ? sym_int(0) : m.strides[i - lead];
+    else if (is_one(sizes[i]))
+      strides[i] = i + 1 < sizes.size() ? sizes[i + 1] * strides[i + 1] : sym_int(1);
+  return view_of(m, sizes, std::move(strides));
+}
+constexpr tensor_meta expanded(const rule_args& a, const tensor_meta& m, sym_ints sizes) {
   if (sizes.size() < m.dim())
     a.refuse("expand gives fewer sizes (" + std::to_string(sizes.size()) +
              ") than the tensor has dimensions (" + std::to_string(m.dim()) + ")");
-  sym_ints strides(sizes.size());
   const std::size_t lead = sizes.size() - m.dim();
-  for (std::size_t i = sizes.size(); i-- > 0;) {
-    if (i < lead) {
-      // a new dimension: ATen gives it the stride that it would have, and a repeated one 0
-      strides[i] = is_one(sizes[i]) && i + 1 < sizes.size() ? sizes[i + 1] * strides[i + 1]
-                   : is_one(sizes[i])                       ? sym_int(1)
-                                                            : sym_int(0);
-      continue;
-    }
+  for (std::size_t i = lead; i != sizes.size(); ++i) {
     const sym_int own = m.sizes[i - lead];
-    strides[i] = m.strides[i - lead];
     if (sizes[i].is_int() && sizes[i].as_int() == -1)
       sizes[i] = own;
-    else if (!(sizes[i] == own)) {
-      if (is_one(own))
-        strides[i] = 0;
-      else if (!same_size(own, sizes[i]))
-        a.refuse("a dimension of size " + std::to_string(own.int_or(-1)) + " does not expand to " +
-                     std::to_string(sizes[i].int_or(-1)),
-                 "only dimensions of size 1 expand");
-    }
+    else if (!is_one(own) && !same_size(own, sizes[i]))
+      a.refuse("a dimension of size " + std::to_string(own.int_or(-1)) + " does not expand to " +
+                   std::to_string(sizes[i].int_or(-1)),
+               "only dimensions of size 1 expand");
   }
-  return detail::view_of(m, std::move(sizes), std::move(strides));
+  sizes = checked_sizes(std::move(sizes), a);
+  return expanded(m, sizes);
 }
+} // namespace detail
+/// `expand(self, size)`.
+constexpr rule_result expand(const rule_args& a) { return detail::expanded(a, a.tensor(0), a.ints(1)); }
+/// `expand_as(self, other)`.
 constexpr rule_result expand_as(const rule_args& a) {
-  const auto &m = a.tensor(0), &o = a.tensor(1);
-  std::vector<meta_arg> items;
-  for (auto& s : o.sizes)
-    items.push_back(meta_arg(s));
-  const meta_arg args[] = {meta_arg(m), meta_arg(std::span<const meta_arg>(items))};
-  return expand(rule_args(a.op(), nullptr, args));
+  return detail::expanded(a, a.tensor(0), a.tensor(1).sizes);
 }
 /// `select.int(self, dim, index)`.
 constexpr rule_result select(const rule_args& a) {
   auto m = a.tensor(0);
-  if (m.dim() == 0)
-    a.refuse("a tensor without dimensions has no element to select");
-  const auto d = wrap_dim(a.integer(1), m.dim(), a);
+  const auto d = wrap_own_dim(a.integer(1), m.dim(), a);
   sym_int i = a.integer(2);
   if (statically_known(sym_ge(i, m.sizes[d])) || statically_known(sym_lt(i, -m.sizes[d])))
     a.refuse("index " + std::to_string(i.int_or(-1)) + " is out of range for a dimension of size " +
@@ -327,9 +353,7 @@ constexpr rule_result select(const rule_args& a) {
 /// `slice.Tensor(self, dim, start, end, step)`.
 constexpr rule_result slice(const rule_args& a) {
   auto m = a.tensor(0);
-  if (m.dim() == 0)
-    a.refuse("a tensor without dimensions cannot be sliced");
-  const auto d = wrap_dim(a.integer(1), m.dim(), a);
+  const auto d = wrap_own_dim(a.integer(1), m.dim(), a);
   const sym_int step = a.integer(4), size = m.sizes[d];
   if (step.is_int() && step.as_int() <= 0)
     a.refuse("a slice's step must be positive");
@@ -345,11 +369,12 @@ constexpr rule_result slice(const rule_args& a) {
 /// `narrow(self, dim, start, length)`.
 constexpr rule_result narrow(const rule_args& a) {
   auto m = a.tensor(0);
-  const auto d = wrap_dim(a.integer(1), m.dim(), a);
+  const auto d = wrap_own_dim(a.integer(1), m.dim(), a);
   sym_int start = a.integer(2);
   if (start.is_int() && start.as_int() < 0)
     start = start + m.sizes[d];
-  if (statically_known(sym_gt(start + a.integer(3), m.sizes[d])))
+  if (statically_known(sym_lt(start, 0)) || statically_known(sym_lt(a.integer(3), 0)) ||
+      statically_known(sym_gt(start + a.integer(3), m.sizes[d])))
     a.refuse("narrow reaches past the end of the dimension");
   m.storage_offset = m.storage_offset + start * m.strides[d];
   m.sizes[d] = a.integer(3);
@@ -358,20 +383,32 @@ constexpr rule_result narrow(const rule_args& a) {
 /// `as_strided(self, size, stride, storage_offset)`.
 constexpr rule_result as_strided(const rule_args& a) {
   auto m = a.tensor(0);
-  m.sizes = a.ints(1);
+  m.sizes = checked_sizes(a.ints(1), a);
   m.strides = a.ints(2);
+  if (m.sizes.size() != m.strides.size())
+    a.refuse("as many strides are needed as sizes");
   if (auto o = a.optional_integer(3))
     m.storage_offset = *o;
   return m;
 }
-/// `unfold(self, dimension, size, step)`.
+/// `unfold(self, dimension, size, step)`: a tensor without dimensions is a row of one element.
 constexpr rule_result unfold(const rule_args& a) {
   auto m = a.tensor(0);
   const auto d = wrap_dim(a.integer(1), m.dim(), a);
-  const sym_int old = m.sizes[d], stride = m.strides[d];
-  m.sizes[d] = floordiv(old - a.integer(2), a.integer(3)) + 1;
-  m.strides[d] = stride * a.integer(3);
-  m.sizes.push_back(a.integer(2));
+  const auto size = a.integer(2), step = a.integer(3);
+  const bool scalar = m.dim() == 0;
+  const sym_int old = scalar ? sym_int(1) : m.sizes[d], stride = scalar ? sym_int(1) : m.strides[d];
+  if (statically_known(sym_gt(size, old)) || statically_known(sym_lt(size, 0)) ||
+      statically_known(sym_le(step, 0)))
+    a.refuse("windows of " + std::to_string(size.int_or(-1)) + " at a step of " +
+                 std::to_string(step.int_or(-1)) + " do not fit a dimension of " +
+                 std::to_string(old.int_or(-1)),
+             "make the window no larger than the dimension, and the step positive");
+  if (!scalar) {
+    m.sizes[d] = floordiv(old - size, step) + 1;
+    m.strides[d] = stride * step;
+  }
+  m.sizes.push_back(size);
   m.strides.push_back(stride);
   return m;
 }
@@ -379,6 +416,8 @@ constexpr rule_result unfold(const rule_args& a) {
 constexpr rule_result diagonal(const rule_args& a) {
   auto m = a.tensor(0);
   const auto d1 = wrap_dim(a.integer(2), m.dim(), a), d2 = wrap_dim(a.integer(3), m.dim(), a);
+  if (d1 == d2 || m.dim() < 2)
+    a.refuse("a diagonal needs two different dimensions");
   const auto offset = a.integer(1).as_int();
   sym_int size =
       offset >= 0 ? sym_min(m.sizes[d1], m.sizes[d2] - offset) : sym_min(m.sizes[d1] + offset, m.sizes[d2]);
@@ -428,14 +467,14 @@ constexpr sym_ints equal_pieces(const sym_int& size, const sym_int& piece) {
 /// `split.Tensor(self, split_size, dim)`.
 constexpr rule_result split(const rule_args& a) {
   const auto& m = a.tensor(0);
-  const auto d = wrap_dim(a.integer(2), m.dim(), a);
+  const auto d = wrap_own_dim(a.integer(2), m.dim(), a);
   return detail::pieces(a, d, detail::equal_pieces(m.sizes[d], a.integer(1)));
 }
 /// `split_with_sizes(self, split_sizes, dim)`, `split.sizes`.
 constexpr rule_result split_with_sizes(const rule_args& a) {
   const auto& m = a.tensor(0);
-  const auto d = wrap_dim(a.integer(2), m.dim(), a);
-  const auto lengths = a.ints(1);
+  const auto d = wrap_own_dim(a.integer(2), m.dim(), a);
+  const auto lengths = checked_sizes(a.ints(1), a);
   sym_int sum = 0;
   for (auto& n : lengths)
     sum = sum + n;
@@ -444,18 +483,21 @@ constexpr rule_result split_with_sizes(const rule_args& a) {
              std::to_string(m.sizes[d].int_or(-1)));
   return detail::pieces(a, d, lengths);
 }
-/// `chunk(self, chunks, dim)`.
+/// `chunk(self, chunks, dim)`: at most that many pieces; exactly that many of a dimension without elements.
 constexpr rule_result chunk(const rule_args& a) {
   const auto& m = a.tensor(0);
-  const auto d = wrap_dim(a.integer(2), m.dim(), a);
-  return detail::pieces(a, d, detail::equal_pieces(m.sizes[d], ceildiv(m.sizes[d], a.integer(1))));
+  const auto d = wrap_own_dim(a.integer(2), m.dim(), a);
+  const auto chunks = a.integer(1);
+  if (chunks.is_int() && chunks.as_int() <= 0)
+    a.refuse("chunk needs at least one chunk, not " + std::to_string(chunks.as_int()));
+  if (m.sizes[d].is_int() && m.sizes[d].as_int() == 0)
+    return detail::pieces(a, d, sym_ints(static_cast<std::size_t>(chunks.as_int()), 0));
+  return detail::pieces(a, d, detail::equal_pieces(m.sizes[d], ceildiv(m.sizes[d], chunks)));
 }
 /// `unbind.int(self, dim)`.
 constexpr rule_result unbind(const rule_args& a) {
   const auto& m = a.tensor(0);
-  if (m.dim() == 0)
-    a.refuse("a tensor without dimensions cannot be unbound");
-  const auto d = wrap_dim(a.integer(1), m.dim(), a);
+  const auto d = wrap_own_dim(a.integer(1), m.dim(), a);
   rule_result r;
   r.list = true;
   for (std::int64_t i = 0; i != m.sizes[d].as_int(); ++i) {
@@ -470,9 +512,9 @@ constexpr rule_result unbind(const rule_args& a) {
 /// `view_as_real`, `view_as_complex`.
 constexpr rule_result view_as_real(const rule_args& a) {
   auto m = a.tensor(0);
-  m.dtype = m.dtype == scalar_type::c128  ? scalar_type::f64
-            : m.dtype == scalar_type::c64 ? scalar_type::f32
-                                          : scalar_type::f16;
+  if (!is_complex(m.dtype))
+    a.refuse("the tensor is not complex", "pass a complex tensor");
+  m.dtype = to_real(m.dtype);
   for (auto& s : m.strides)
     s = s * 2;
   m.storage_offset = m.storage_offset * 2;
@@ -482,9 +524,9 @@ constexpr rule_result view_as_real(const rule_args& a) {
 }
 constexpr rule_result view_as_complex(const rule_args& a) {
   auto m = a.tensor(0);
-  m.dtype = m.dtype == scalar_type::f64   ? scalar_type::c128
-            : m.dtype == scalar_type::f32 ? scalar_type::c64
-                                          : scalar_type::c32;
+  if (m.dim() == 0 || !same_size(m.sizes.back(), 2))
+    a.refuse("the last dimension does not hold the two parts of complex numbers", "make its size 2");
+  m.dtype = to_complex(m.dtype);
   m.sizes.pop_back();
   m.strides.pop_back();
   for (auto& s : m.strides)
@@ -492,5 +534,25 @@ constexpr rule_result view_as_complex(const rule_args& a) {
   m.storage_offset = floordiv(m.storage_offset, 2);
   return m;
 }
+
+namespace detail {
+/// One of the two parts of a complex tensor; a real tensor is its own real part.
+constexpr tensor_meta part(const rule_args& a, bool imaginary) {
+  auto m = a.tensor(0);
+  if (!is_complex(m.dtype)) {
+    if (imaginary)
+      a.refuse("a real tensor has no imaginary part", "pass a complex tensor");
+    return m;
+  }
+  m.dtype = to_real(m.dtype);
+  for (auto& s : m.strides)
+    s = s * 2;
+  m.storage_offset = m.storage_offset * 2 + (imaginary ? 1 : 0);
+  return m;
+}
+} // namespace detail
+/// `real(self)`, `imag(self)`: views of a complex tensor's parts.
+constexpr rule_result real(const rule_args& a) { return detail::part(a, false); }
+constexpr rule_result imag(const rule_args& a) { return detail::part(a, true); }
 
 } // namespace espalier::shape_rules
