@@ -106,6 +106,19 @@ TEST_CASE("a tensor written by raw pointer is a constant, with its values") {
   CHECK(torch::equal(program(x), x * torch::tensor({1.f, 2.f, 3.f})));
 }
 
+TEST_CASE("a literal that the program writes to starts anew in each run") {
+  const auto f = [](at::Tensor t) {
+    auto sum = torch::tensor({1.f, 2.f, 3.f});
+    auto view = sum.slice(0, 1);
+    view.add_(t.slice(0, 1));
+    return sum * 2;
+  };
+  const auto x = torch::randn({3});
+  auto program = export_function(f, x);
+  for (int run = 0; run != 2; ++run)
+    CHECK(torch::equal(program(x), f(x)));
+}
+
 TEST_CASE("a captured tensor is a lifted constant, and is reported") {
   es::trace_report report;
   const auto x = torch::randn({3}), c = torch::randn({3});

@@ -47,13 +47,18 @@ struct tree_leaf {
 class leaf_reader {
 public:
   explicit leaf_reader(std::span<const c10::IValue> leaves) noexcept : leaves_(leaves) {}
+  /// Throws `error` (usage) when there is none left.
   const c10::IValue& take() {
+    const c10::IValue& v = peek();
+    ++at_;
+    return v;
+  }
+  const c10::IValue& peek() const {
     if (at_ == leaves_.size())
       fail(error_kind::usage, "fewer leaves than the type needs", "pytree",
            "pass as many values as the tree spec has leaves");
-    return leaves_[at_++];
+    return leaves_[at_];
   }
-  const c10::IValue& peek() const { return leaves_[at_]; }
   bool done() const noexcept { return at_ == leaves_.size(); }
 
 private:

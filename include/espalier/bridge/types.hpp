@@ -46,6 +46,8 @@ static_assert(static_cast<int>(scalar_type::f8e4m3fnuz) ==
 static_assert(static_cast<int>(scalar_type::u16) == static_cast<int>(c10::ScalarType::UInt16));
 static_assert(static_cast<int>(scalar_type::u32) == static_cast<int>(c10::ScalarType::UInt32));
 static_assert(static_cast<int>(scalar_type::u64) == static_cast<int>(c10::ScalarType::UInt64));
+static_assert(static_cast<int>(scalar_type::f8e8m0fnu) == static_cast<int>(c10::ScalarType::Float8_e8m0fnu));
+static_assert(static_cast<int>(scalar_type::bc32) == static_cast<int>(c10::ScalarType::BComplex32));
 
 static_assert(static_cast<int>(layout::strided) == static_cast<int>(c10::Layout::Strided));
 static_assert(static_cast<int>(layout::sparse) == static_cast<int>(c10::Layout::Sparse));
@@ -63,9 +65,13 @@ static_assert(static_cast<int>(memory_format::channels_last) ==
 static_assert(static_cast<int>(memory_format::channels_last_3d) ==
               static_cast<int>(c10::MemoryFormat::ChannelsLast3d));
 
-/// To c10 and back. Casts: the numbers agree.
-constexpr c10::ScalarType to_c10(scalar_type t) noexcept { return static_cast<c10::ScalarType>(t); }
-constexpr scalar_type from_c10(c10::ScalarType t) noexcept { return static_cast<scalar_type>(t); }
+/// To c10 and back. Casts: the numbers agree, but for `undefined`.
+constexpr c10::ScalarType to_c10(scalar_type t) noexcept {
+  return t == scalar_type::undefined ? c10::ScalarType::Undefined : static_cast<c10::ScalarType>(t);
+}
+constexpr scalar_type from_c10(c10::ScalarType t) noexcept {
+  return t == c10::ScalarType::Undefined ? scalar_type::undefined : static_cast<scalar_type>(t);
+}
 constexpr c10::Layout to_c10(layout l) noexcept { return static_cast<c10::Layout>(l); }
 constexpr layout from_c10(c10::Layout l) noexcept { return static_cast<layout>(l); }
 constexpr c10::MemoryFormat to_c10(memory_format f) noexcept { return static_cast<c10::MemoryFormat>(f); }

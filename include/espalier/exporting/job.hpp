@@ -36,11 +36,6 @@ struct model_state {
   bool persistent = true;
 };
 
-/// A module of the hierarchy: its path from the root ("" for the root) and its type.
-struct module_entry {
-  std::string fqn, type;
-};
-
 /// What the stages know that does not depend on the model's C++ type.
 struct export_job_data {
   export_options options;
@@ -50,7 +45,7 @@ struct export_job_data {
   tree_spec in_spec;
   // given by bind_state
   std::vector<model_state> state;
-  std::vector<module_entry> modules;
+  std::vector<traced_module> modules;
   // given by record
   trace_result traced;
   std::vector<c10::IValue> flat_outputs;

@@ -5,12 +5,12 @@
 #pragma once
 
 #include <espalier/trace/fake_engine.hpp>
+#include <espalier/trace/fake_factory.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/op_info.hpp>
-
-#include <ATen/core/LegacyTypeDispatch.h>
-#include <ATen/core/grad_mode.h>
+#include <espalier/trace/substitution.hpp>
+#include <espalier/trace/tensor_literal.hpp>
 
 #include <cstddef>
 #include <utility>
@@ -26,15 +26,9 @@ public:
     op_info& info = ops_.find(op);
     const std::size_t n = info.args.size();
     bool any_fake = false, any_real = false;
-    const auto look = [&](const c10::IValue& v) {
-      if (v.isTensor() && v.toTensor().defined())
-        (is_fake(v.toTensor()) ? any_fake : any_real) = true;
-    };
     for (const c10::IValue& v : torch::jit::last(stack, n)) {
-      look(v);
-      if (v.isList())
-        for (const c10::IValue& e : v.toListRef())
-          look(e);
+      any_fake = any_fake || any_tensor(v, is_fake);
+      any_real = any_real || any_tensor(v, [](const at::Tensor& t) { return !is_fake(t); });
     }
     if (!any_fake && (any_real || inside_tensor_literal() || info.special == special_op::silent)) {
       c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);
@@ -50,7 +44,7 @@ public:
     const std::vector<c10::IValue> given(stack.end() - static_cast<std::ptrdiff_t>(n), stack.end());
     std::vector<c10::IValue> args = given;
     for (auto& v : args)
-      substitute(v);
+      substitute_tensors(v, [&](const at::Tensor& t) { return fake_like(t); });
     torch::jit::drop(stack, n);
     served_by by{};
     fake_results results = engine_.serve(op, info, args, keys, by, depth_);
@@ -59,6 +53,10 @@ public:
       const op_result& declared = info.results[k];
       if (declared.is_write && declared.alias_of >= 0) {
         const auto which = static_cast<std::size_t>(declared.alias_of);
+        if (given[which].isTensor() && !is_fake(given[which].toTensor()))
+          fail(error_kind::trace,
+               c10::toString(op.operator_name()) + " writes a tensor without data into one that has data",
+               "fake_construction", "make both under the guard, or both before it");
         if (auto* f = fake_of(given[which].toTensor());
             f && !r.metas.empty() && !(r.metas[0].sizes == f->meta().sizes)) {
           r.metas[0].requires_grad = f->meta().requires_grad;
@@ -70,49 +68,20 @@ public:
       } else if (r.is_list) {
         c10::List<at::Tensor> items;
         for (auto& m : r.metas)
-          items.push_back(make_fake(std::move(m)));
+          items.push_back(fakes_.result(std::move(m)));
         stack.emplace_back(std::move(items));
       } else {
-        stack.emplace_back(r.metas.empty() ? at::Tensor() : make_fake(std::move(r.metas[0])));
+        stack.emplace_back(r.metas.empty() ? at::Tensor() : fakes_.result(std::move(r.metas[0])));
       }
     }
   }
 
 private:
-  /// `torch::tensor` builds its tensor below autograd, but not below in-place tracking: nobody else does.
-  static bool inside_tensor_literal() {
-    return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutogradCPU) &&
-           !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::ADInplaceOrView);
-  }
-  static at::Tensor fake_like(const at::Tensor& t) { return is_fake(t) ? t : make_fake(meta_of(t)); }
-  static void substitute(c10::IValue& v) {
-    if (v.isTensor()) {
-      if (v.toTensor().defined())
-        v = fake_like(v.toTensor());
-    } else if (v.isTensorList()) {
-      c10::List<at::Tensor> items;
-      for (const at::Tensor& t : v.toTensorList().vec())
-        items.push_back(fake_like(t));
-      v = std::move(items);
-    } else if (v.isList()) {
-      bool any = false;
-      for (const c10::IValue& e : v.toListRef())
-        any = any || e.isTensor();
-      if (!any)
-        return;
-      c10::List<std::optional<at::Tensor>> items;
-      for (const c10::IValue& e : v.toListRef()) {
-        if (e.isTensor() && e.toTensor().defined())
-          items.push_back(fake_like(e.toTensor()));
-        else
-          items.push_back(std::nullopt);
-      }
-      v = std::move(items);
-    }
-  }
+  at::Tensor fake_like(const at::Tensor& t) { return is_fake(t) ? t : fakes_.result(meta_of(t)); }
 
   op_info_front ops_;
   fake_engine engine_;
+  fake_factory fakes_;
   int depth_ = 0;
 };
 

@@ -2,9 +2,8 @@
 // Tensors without data. A fake has the device, dtype, sizes and strides of the tensor it stands for, the
 // dispatch keys of its device, and the interceptor's key, so that no kernel ever meets it: every operator on
 // it comes to us, on any thread. What it stands for in a graph is kept in the object, not in a table by
-// address, so that shallow copies
-// (`.data()`, factories of the C++ frontend, saved variables) stand for the same thing and addresses may be
-// reused.
+// address, so that shallow copies (`.data()`, factories of the C++ frontend, saved variables) stand for the
+// same thing and addresses may be reused.
 #pragma once
 
 #include <espalier/bridge/types.hpp>
@@ -17,10 +16,9 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/Storage.h>
 #include <c10/core/TensorImpl.h>
-
 #include <c10/core/TensorOptions.h>
-#include <cstdint>
 
+#include <cstdint>
 #include <typeinfo>
 #include <utility>
 
@@ -31,6 +29,9 @@ struct fake_identity {
   std::uint64_t owner = 0;  ///< the trace it belongs to; 0 for one made under `fake_construction`
   value_id value{};         ///< the value of that trace's graph
   std::uint32_t memory = 0; ///< fakes with equal memory numbers share storage: views, detached copies
+  /// Fakes with equal history numbers share their autograd history: a view and its base, but not a detached
+  /// copy.
+  std::uint32_t history = 0;
 };
 
 /// The TensorImpl of a fake.
@@ -140,7 +141,7 @@ inline bool is_fake(const at::Tensor& t) noexcept { return fake_of(t) != nullptr
 
 namespace detail {
 
-/// A fake tensor that does not require gradients (autograd data is the caller's to add).
+/// A fake without autograd data: what `fake_factory` starts from.
 inline at::Tensor make_fake(tensor_meta m, fake_identity who = {}) {
   return at::detail::make_tensor<fake_tensor_impl>(std::move(m), who);
 }

@@ -35,6 +35,14 @@ inline void track_gradient(const at::Tensor& t) {
   const auto nr = node->add_input_metadata(t);
   torch::autograd::impl::set_gradient_edge(t, torch::autograd::Edge(std::move(node), nr));
 }
+/// Makes a fake forget its history, as `detach_` does.
+inline void untrack_gradient(const at::Tensor& t) {
+  if (auto* meta = torch::autograd::impl::get_autograd_meta(t)) {
+    meta->set_requires_grad(false, t.unsafeGetTensorImpl());
+    meta->grad_fn_.reset();
+    meta->output_nr_ = 0;
+  }
+}
 /// The name of the gradient function of a custom autograd function's result; empty when it has none.
 inline std::string foreign_gradient_of(const at::Tensor& t) {
   const auto& f = t.grad_fn();

@@ -18,9 +18,12 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
+#include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace espalier {
 
@@ -33,6 +36,10 @@ public:
   virtual ~intercept_mode() = default;
   /// Serves a call: consumes the arguments on the stack and leaves the results. `keys` are those of the call.
   virtual void call(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack& stack) = 0;
+  /// The user names a part of the program (`es::scope`): a name, or a `const torch::nn::Module*`.
+  virtual void enter_scope(std::string_view) {}
+  virtual void enter_scope(const void*) {}
+  virtual void leave_scope() {}
 };
 
 namespace detail {
@@ -68,6 +75,20 @@ inline constexpr const char* interceptor_operator = "espalier::_interceptor";
 
 inline void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack);
 
+/// Where the holder of the key registered it, as the dispatcher tells: `FILE:LINE`, or nothing.
+inline std::string holder_of_key() {
+  const auto op = c10::Dispatcher::singleton().findSchema({"aten::add", "Tensor"});
+  if (!op)
+    return {};
+  const std::string table = op->dumpComputedTable();
+  const std::string row = std::string(c10::toString(interceptor_key)) + ": registered at ";
+  const auto from = table.find(row);
+  if (from == table.npos)
+    return {};
+  const auto text = from + row.size();
+  return table.substr(text, table.find(' ', text) - text);
+}
+
 /// Holds the registrations for the life of the process.
 class ESPALIER_SHARED interceptor_registration {
 public:
@@ -75,12 +96,23 @@ public:
     static interceptor_registration r;
     return r;
   }
-  /// Empty when the hook is in place; else why not.
-  const std::string& problem() const noexcept { return problem_; }
+  /// Empty when the hook is in place; else why not. Tries again as long as it is not: the other holder may
+  /// have gone.
+  std::string problem() {
+    if (in_place_.load(std::memory_order_acquire))
+      return {};
+    std::lock_guard lock(mutex_);
+    if (in_place_.load(std::memory_order_relaxed))
+      return {};
+    std::string why = put_in_place();
+    in_place_.store(why.empty(), std::memory_order_release);
+    return why;
+  }
   intercept_mode*& slot() const noexcept { return abi_.slot(); }
 
 private:
-  interceptor_registration() {
+  interceptor_registration() = default;
+  std::string put_in_place() {
     auto& dispatcher = c10::Dispatcher::singleton();
     if (!dispatcher.hasBackendFallbackForDispatchKey(interceptor_key)) {
       fragment_.emplace(torch::Library::FRAGMENT, "espalier", std::nullopt, __FILE__, __LINE__);
@@ -90,24 +122,26 @@ private:
       });
       fallback_.emplace(torch::Library::IMPL, "_", interceptor_key, __FILE__, __LINE__);
       fallback_->fallback(torch::CppFunction::makeFromBoxedFunction<&intercept>());
-      return;
+      return {};
     }
     const auto op = dispatcher.findSchema({interceptor_operator, ""});
     if (!op) {
-      problem_ = std::string("dispatch key ") + c10::toString(interceptor_key) +
-                 " already has a fallback of another library (torchdistX uses it)";
-      return;
+      const std::string holder = holder_of_key();
+      return std::string("dispatch key ") + c10::toString(interceptor_key) +
+             " already has a fallback of another library (" +
+             (holder.empty() ? "torchdistX uses it" : "registered at " + holder) + ")";
     }
     const auto* theirs = reinterpret_cast<const interceptor_abi*>(
         static_cast<std::intptr_t>(op->typed<std::int64_t()>().call()));
     if (theirs->version != interceptor_abi_version)
-      problem_ = "another version of espalier in this process has registered its interceptor";
-    else
-      abi_ = *theirs;
+      return "another version of espalier in this process has registered its interceptor";
+    abi_ = *theirs;
+    return {};
   }
   interceptor_abi abi_{interceptor_abi_version, &own_mode_slot};
   std::optional<torch::Library> fragment_, fallback_;
-  std::string problem_;
+  std::atomic<bool> in_place_{false};
+  std::mutex mutex_;
 };
 
 /// The mode of this thread. Valid once the interceptor is in place.
@@ -141,7 +175,7 @@ inline void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, t
 /// key. The first call walks all operators (about 2 ms) and must not run while another thread dispatches for
 /// the first time.
 inline void ensure_interceptor() {
-  if (const auto& problem = detail::interceptor_registration::instance().problem(); !problem.empty())
+  if (const std::string problem = detail::interceptor_registration::instance().problem(); !problem.empty())
     fail(error_kind::trace, "tracing is not available: " + problem, "dispatch key registration",
          "load espalier without that library, or with one version of espalier only");
 }

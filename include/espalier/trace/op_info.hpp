@@ -39,7 +39,7 @@ struct op_result {
 };
 
 /// Names of operators that are treated one by one.
-enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_value };
+enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_value, transform };
 
 struct op_info {
   op_id id{};
@@ -52,7 +52,9 @@ struct op_info {
   bool mutates = false;
   bool data_dependent = false; ///< a number or a shape depends on data
   bool differentiable = true;  ///< a floating-point result tracks gradients when an argument does
+  bool cuts_gradients = false; ///< its result is its argument without its history (`detach`, `detach_`)
   bool composite_implicit = false, composite_explicit = false, meta_kernel = false;
+  bool builds_literal = false; ///< `torch::tensor` calls it to build its tensor
   special_op special = special_op::none;
   const void* rule = nullptr; ///< the shape rule, when there is one (see trace/fake_engine.hpp)
   bool rule_looked_up = false;
@@ -65,6 +67,8 @@ inline special_op special_of(std::string_view name) noexcept {
     return special_op::item;
   if (name == "aten::empty")
     return special_op::empty;
+  if (name == "aten::_add_batch_dim" || name == "aten::_remove_batch_dim")
+    return special_op::transform;
   if (name.starts_with("profiler::"))
     return special_op::silent;
   if (name == "aten::to" || name == "aten::detach" || name == "aten::lift_fresh")
@@ -74,10 +78,9 @@ inline special_op special_of(std::string_view name) noexcept {
 
 /// Whether gradients end at the operator though its results are floating point: copies of shape without
 /// content.
-inline bool cuts_gradients(std::string_view name, std::string_view overload) noexcept {
+inline bool ends_gradients(std::string_view name) noexcept {
   return name == "aten::detach" || name == "aten::detach_" || name.ends_with("_like") ||
-         name.starts_with("aten::new_") || overload.ends_with("out") || name == "aten::sgn_" ||
-         name == "aten::bernoulli";
+         name.starts_with("aten::new_") || name == "aten::sgn_" || name == "aten::bernoulli";
 }
 
 inline op_info make_op_info(const c10::OperatorHandle& op) {
@@ -85,7 +88,6 @@ inline op_info make_op_info(const c10::OperatorHandle& op) {
   op_info i;
   const std::string qualified = c10::toString(op.operator_name());
   const std::string& name = op.operator_name().name;
-  const std::string& overload = op.operator_name().overload_name;
   if (const auto known = find_op(qualified))
     i.id = *known;
   else {
@@ -136,12 +138,15 @@ inline op_info make_op_info(const c10::OperatorHandle& op) {
     i.results.push_back(x);
   }
   i.data_dependent = op.hasTag(at::Tag::data_dependent_output) || op.hasTag(at::Tag::dynamic_output_shape);
-  i.differentiable = !cuts_gradients(name, overload);
+  i.differentiable = !ends_gradients(name);
+  i.cuts_gradients = name == "aten::detach" || name == "aten::detach_";
   i.composite_implicit = op.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd);
   i.composite_explicit = op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||
                          op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutogradNonFunctional);
   i.meta_kernel = op.hasKernelForDispatchKey(c10::DispatchKey::Meta);
   i.special = special_of(name);
+  i.builds_literal = name == "aten::empty" || name == "aten::scalar_tensor" || name == "aten::select" ||
+                     name == "aten::fill_" || name == "aten::to";
   return i;
 }
 

@@ -34,16 +34,15 @@ enum class note_kind : std::uint8_t {
   raw_write,         ///< a tensor that was filled by raw pointer became a constant
   constant_mutated,  ///< the program changes a lifted constant: it carries state from run to run
   custom_backward,   ///< a custom autograd function: its forward is recorded, its backward is not
-  gradient_mode,     ///< gradients were switched on or off inside the traced call
   requires_grad_set, ///< requires_grad_() on a tensor computed inside the traced call
   equality_assumed,  ///< equal() of two different tensors was taken as false
   generator_dropped, ///< an explicit random generator is not part of the program
   unused_input,      ///< reserved for exporters
 };
 constexpr std::string_view to_string(note_kind k) noexcept {
-  constexpr std::string_view names[] = {"lifted constant",  "raw write",         "constant mutated",
-                                        "custom backward",  "gradient mode",     "requires_grad_ set",
-                                        "equality assumed", "generator dropped", "unused input"};
+  constexpr std::string_view names[] = {"lifted constant",   "raw write",          "constant mutated",
+                                        "custom backward",   "requires_grad_ set", "equality assumed",
+                                        "generator dropped", "unused input"};
   return names[static_cast<int>(k)];
 }
 

@@ -11,7 +11,10 @@
 #include <ATen/core/Tensor.h>
 #include <c10/core/TensorImpl.h>
 
+#include <cstddef>
+#include <cstdint>
 #include <span>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -46,6 +49,42 @@ public:
 private:
   static bool spoilt(const at::Tensor& t) { return t.key_set().has(interceptor_key); }
   std::vector<std::pair<at::Tensor, c10::intrusive_ptr<c10::TensorImpl>>> kept_;
+};
+
+/// Notices raw writes (`data_ptr`, accessors) to parameters, buffers and inputs, which no operator tells of:
+/// it compares checksums of their memory. For strict traces: it reads all of the model's weights.
+class memory_witness {
+public:
+  explicit memory_witness(std::span<const traced_input> inputs) {
+    for (const auto& in : inputs)
+      if (in.real.defined() && !is_fake(in.real) && in.real.is_cpu() && in.real.has_storage())
+        seen_.push_back({in.real, in.target.empty() ? in.name : in.target, sum(in.real)});
+  }
+  /// Throws `error` (trace) when one has changed.
+  void check() const {
+    for (const auto& s : seen_)
+      if (sum(s.tensor) != s.before)
+        fail(error_kind::trace,
+             "the memory of '" + s.name +
+                 "' was written by raw pointer (data_ptr, accessor), which no graph can say",
+             "the traced call", "write with copy_ or another operator");
+  }
+
+private:
+  struct witnessed {
+    at::Tensor tensor;
+    std::string name;
+    std::uint64_t before;
+  };
+  static std::uint64_t sum(const at::Tensor& t) {
+    const auto& storage = t.storage();
+    const auto* bytes = static_cast<const unsigned char*>(storage.data());
+    std::uint64_t h = 0xcbf2'9ce4'8422'2325ull;
+    for (std::size_t i = 0; i != storage.nbytes(); ++i)
+      h = (h ^ bytes[i]) * 0x100'0000'01b3ull;
+    return h;
+  }
+  std::vector<witnessed> seen_;
 };
 
 } // namespace espalier::detail

@@ -9,7 +9,6 @@
 #include <ATen/core/Tensor.h>
 
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace espalier {
@@ -23,15 +22,21 @@ struct traced_input {
   std::string target; ///< the state's name
 };
 
+/// A module of the traced model: its path from the root ("" for the root itself), its type, and the object
+/// (`const torch::nn::Module*`), by which `es::scope(*this)` finds it.
+struct traced_module {
+  std::string path, type;
+  const void* object = nullptr;
+};
+
 /// What a trace may be told.
 struct trace_options {
   /// Record the user's C++ stack of each call (slow; needs symbols to be readable).
   bool stack_traces = false;
   /// Trace twice and compare.
   bool strict = false;
-  /// The module hierarchy: paths ("" for the root) and types. State belongs to the module of its name's
-  /// prefix.
-  std::vector<std::pair<std::string, std::string>> modules;
+  /// The module hierarchy. State belongs to the module of its name's prefix.
+  std::vector<traced_module> modules;
 };
 
 /// A tensor that was met and is no input: its value of that moment.

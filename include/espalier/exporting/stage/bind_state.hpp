@@ -31,7 +31,7 @@ torch::nn::Module* module_of(Model& m) {
 /// Depth first, in order of registration; every name of a shared module is listed.
 inline void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job,
                        std::vector<model_state>& buffers) {
-  job.modules.push_back({prefix, m.name()});
+  job.modules.push_back({prefix, m.name(), &m});
   const std::string dot = prefix.empty() ? "" : prefix + ".";
   for (auto& p : m.named_parameters(/*recurse=*/false))
     if (p.value().defined())

@@ -120,8 +120,8 @@ struct describe {
 
     for (auto& m : job.modules) {
       module_call_entry e;
-      e.fqn = m.fqn;
-      if (m.fqn.empty())
+      e.fqn = m.path;
+      if (m.path.empty())
         e.signature = module_call_signature{{}, {}, job.in_spec, job.out_spec, job.arg_names};
       job.info.module_calls.push_back(std::move(e));
     }

@@ -121,8 +121,7 @@ struct record {
     trace_options options;
     options.stack_traces = job.options.stack_traces;
     options.strict = job.options.strict;
-    for (auto& m : job.modules)
-      options.modules.push_back({m.fqn, m.type});
+    options.modules = job.modules;
     job.traced = trace(placeholders, body, options);
   }
 };

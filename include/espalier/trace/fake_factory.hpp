@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSL-1.0
+// The one place where a fake is made of a meta. What autograd must see of it goes with it: a leaf gathers
+// gradients, a computed tensor has a gradient function, a view shares memory and history with its base, so
+// that `requires_grad()`, `is_leaf()` and `grad_fn()` answer in the traced call as they do in eager mode.
+#pragma once
+
+#include <espalier/trace/fake_tensor.hpp>
+#include <espalier/trace/gradient_edge.hpp>
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <utility>
+
+namespace espalier::detail {
+
+class fake_factory {
+public:
+  /// `owner`: the trace whose values the fakes are; 0 for none.
+  explicit fake_factory(std::uint64_t owner = 0) noexcept : owner_(owner) {}
+
+  std::uint64_t owner() const noexcept { return owner_; }
+
+  /// An input or a parameter: it gathers gradients if `m.requires_grad`.
+  at::Tensor leaf(tensor_meta m, value_id v = {}) {
+    const bool grad = m.requires_grad;
+    at::Tensor t = make_fake(std::move(m), fresh(v));
+    if (grad)
+      t.set_requires_grad(true);
+    return t;
+  }
+  /// A computed tensor, with a gradient function if `m.requires_grad`. `base`: the fake that it is a view of.
+  /// `cut`: it is a view that autograd does not know as one (`detach`).
+  at::Tensor result(tensor_meta m, value_id v = {}, const fake_tensor_impl* base = nullptr,
+                    bool cut = false) {
+    fake_identity who = fresh(v);
+    if (base) {
+      who.memory = base->identity().memory;
+      if (!cut)
+        who.history = base->identity().history;
+    }
+    const bool grad = m.requires_grad;
+    at::Tensor t = make_fake(std::move(m), who);
+    if (grad)
+      track_gradient(t);
+    return t;
+  }
+  /// An identity with memory and history of its own.
+  fake_identity fresh(value_id v) noexcept {
+    ++count_;
+    return {owner_, v, count_, count_};
+  }
+
+private:
+  std::uint64_t owner_;
+  std::uint32_t count_ = 0;
+};
+
+} // namespace espalier::detail

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the tracing plugin, which the host opens at run time, offers: C functions, for the host finds them by
+// name.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <string>
+#include <vector>
+
+using tensor_function = at::Tensor (*)(const at::Tensor&);
+
+extern "C" {
+/// Two operators, of the plugin's code, in a scope that the plugin names.
+void plugin_compute(const at::Tensor& x, at::Tensor& out);
+/// Traces `f` with the plugin's copy of the tracer; gives the operators' names.
+void plugin_trace(tensor_function f, const at::Tensor& example, std::vector<std::string>& ops);
+/// The address of this thread's mode, as the plugin's copy of the headers finds it.
+void* plugin_mode_slot();
+}
