@@ -13,19 +13,21 @@ namespace detail {
 constexpr bool fused_attention_applies(const rule_args& a) {
   const auto &q = a.tensor(0), &k = a.tensor(1), &v = a.tensor(2);
   const auto* mask = a.optional_tensor(3);
-  if (q.dim() != 4 || k.dim() != 4 || v.dim() != 4 || !is_floating(q.dtype))
+  // three dimensions are a batch of one
+  if ((q.dim() != 4 && q.dim() != 3) || k.dim() != q.dim() || v.dim() != q.dim() || !is_floating(q.dtype))
     return false;
   if (a.raw(4).form == meta_form::floating && a.raw(4).d != 0)
     return false;
   if (mask && mask->requires_grad)
     return false;
-  if (!same_size(q.sizes[0], k.sizes[0]) || !same_size(q.sizes[0], v.sizes[0]))
+  const std::size_t head = q.dim() - 3;
+  if (head == 1 && (!same_size(q.sizes[0], k.sizes[0]) || !same_size(q.sizes[0], v.sizes[0])))
     return false;
-  if (!same_size(k.sizes[1], v.sizes[1]))
+  if (!same_size(k.sizes[head], v.sizes[head]))
     return false;
-  if (!a.boolean(7) && !same_size(q.sizes[1], k.sizes[1]))
+  if (!a.boolean(7) && !same_size(q.sizes[head], k.sizes[head]))
     return false;
-  if (!same_size(q.sizes[3], k.sizes[3]) || !same_size(q.sizes[3], v.sizes[3]))
+  if (!same_size(q.sizes.back(), k.sizes.back()) || !same_size(q.sizes.back(), v.sizes.back()))
     return false;
   for (const auto* m : {&q, &k, &v})
     if (!is_one(m->strides.back()) || has_no_elements(m->sizes))
