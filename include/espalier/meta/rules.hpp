@@ -118,7 +118,7 @@ inline constexpr rule_table aten_rules = [] {
   t.put<cummax, cummin>(r::scan_with_indices);
   t.put<softmax_int, log_softmax_int, _safe_softmax>(r::softmax);
   t.put<_softmax, _log_softmax>(r::softmax_kernel);
-  t.put<diff>(r::diff);
+  t.put<aten::diff>(r::diff);
   t.put<std_mean, var_mean>(r::var_mean_all);
   t.put<std_mean_dim, std_mean_correction, aten::var_mean_dim, var_mean_correction>(r::var_mean_dim);
   t.put<aten::aminmax>(r::aminmax);

@@ -16,3 +16,12 @@
 #define ESPALIER_SHARED
 #define ESPALIER_COLD
 #endif
+
+namespace espalier {
+
+/// The argument of a template that is one only so that a program which includes its header and does not call
+/// it does not compile it: `template <class = when_used> graph_and_info from_archive(...)`. The bodies of
+/// plain inline functions are compiled, with all that they instantiate, wherever the header is included.
+struct when_used;
+
+} // namespace espalier

@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: BSL-1.0
+"""What including Espalier costs: CPU seconds and peak memory of the compiler on a source that includes a header and
+nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h."""
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tools"))
+import find_torch  # noqa: E402
+
+TORCH = "torch/torch.h"
+
+
+SPECIAL = {"boost_graph.hpp", "hana.hpp"}  # in no umbrella: who includes them wants Boost.Graph or Boost.Hana
+
+
+def layer(*names):
+    """All headers of some layers (and what they include)."""
+    return [f"espalier/{n}/{h.name}" for n in names for h in sorted((ROOT / "include/espalier" / n).glob("*.hpp"))
+            if h.name not in SPECIAL]
+
+
+@dataclass
+class Unit:
+    """A translation unit to compile: `headers` included, or the file `source`."""
+    name: str
+    headers: tuple = ()
+    source: str = ""
+    torch: bool = False
+
+
+UNITS = (
+    Unit("compile ir + schema", tuple(layer("schema", "ir"))),
+    Unit("compile archive", tuple(layer("archive"))),
+    Unit("compile espalier/graph.hpp", ("espalier/graph.hpp",)),
+    Unit(f"compile {TORCH}", (TORCH,), torch=True),
+    Unit("compile espalier/espalier.hpp", ("espalier/espalier.hpp",), torch=True),
+    Unit("compile examples/readme.cpp", source="examples/readme.cpp", torch=True),
+)
+
+
+@dataclass
+class Target:
+    name: str
+    text: str
+    reached: object
+
+
+def over_torch(seconds):
+    return lambda row: row["ours"] <= row["peers"][TORCH] + seconds if TORCH in row["peers"] else None
+
+
+TARGETS = (
+    Target("compile ir + schema", "< 1 s", lambda row: row["ours"] < 1),
+    Target("compile espalier/graph.hpp", "< 2 s", lambda row: row["ours"] < 2),
+    Target("memory of compile espalier/graph.hpp", "< 300 MB", lambda row: row["ours"] < 300),
+    Target("compile espalier/espalier.hpp", f"{TORCH} + 3 s", over_torch(3)),
+)
+
+
+def compile_once(command):
+    """(CPU seconds, peak MB) of a command, its children included."""
+    with tempfile.TemporaryFile() as log:
+        child = subprocess.Popen(command, stdout=log, stderr=log)
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            log.seek(0)
+            raise RuntimeError(log.read().decode(errors="replace")[:800])
+    # ru_maxrss of the driver is the largest of itself and of the compiler proper, which it waits for
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def measure(quick, say):
+    compiler = os.environ.get("CXX", "g++").split()
+    compiler = [c for c in compiler if c != "ccache"] or ["g++"]
+    torch = find_torch.find()
+    rows, torch_row = [], {}
+    for unit in UNITS:
+        if unit.torch and not torch:
+            continue
+        if unit.source and not (ROOT / unit.source).is_file():
+            continue
+        flags = ["-std=c++20", "-O0", "-c", f"-I{ROOT / 'include'}"]
+        if unit.torch:
+            flags += [f"-isystem{Path(torch) / 'include'}", f"-isystem{Path(torch) / 'include/torch/csrc/api/include'}"]
+        say(unit.name)
+        with tempfile.TemporaryDirectory() as folder:
+            source = ROOT / unit.source if unit.source else Path(folder) / "unit.cpp"
+            if unit.headers:
+                source.write_text("".join(f"#include <{h}>\n" for h in unit.headers))
+            times, memory = [], []
+            try:
+                for _ in range(1 if quick else 3 if unit.torch else 5):
+                    t, m = compile_once([*compiler, *flags, str(source), "-o", str(Path(folder) / "unit.o")])
+                    times.append(t)
+                    memory.append(m)
+            except RuntimeError as e:
+                say(f"compile_time.py: {unit.name} does not compile; left out\n{e}")
+                continue
+        time, peak = sorted(times)[len(times) // 2], sorted(memory)[len(memory) // 2]
+        if unit.name.endswith(TORCH):
+            torch_row = {"s": time, "MB": peak}
+            continue
+        for unit_of, name, value in (("s", unit.name, time), ("MB", f"memory of {unit.name}", peak)):
+            rows.append({"bench": name, "size": "", "unit": unit_of, "ours": value, "peers": {}})
+    for r in rows:
+        if torch_row:
+            r["peers"] = {TORCH: torch_row[r["unit"]]}
+    return rows

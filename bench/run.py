@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Run the benchmarks and their peers, print one table (Markdown), write it as JSON.
+
+    run.py --programs build-release/bench --out build/bench/results.json [--only NAME]... [--quick]
+
+Times are medians of repetitions, CPU time of one thread, ours and the peers' in the same run. `ratio` is each
+peer's figure divided by ours: above 1, ours is faster. docs/benchmarks.md tells what each row is.
+"""
+import argparse
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import compile_time
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = Path(__file__).resolve().parent / "peers"
+FX, EXPORT, JIT, META, FAKE = "torch.fx", "torch.export", "torch::jit trace", "meta kernels", "FakeTensor"
+
+
+@dataclass
+class Group:
+    """One benchmark program. `rows` are patterns of its benchmarks' names; one that matches no row is a C++ peer:
+    `twins` says of which row, by replacing a prefix."""
+    program: str
+    unit: str
+    scale: float = 1.0  # from nanoseconds an item to the unit
+    rows: tuple = ()
+    twins: dict = field(default_factory=dict)  # {(prefix of the peer, prefix of the row): peer's name}
+    script: str = ""    # the Python peer
+    peer: str = ""      # and what it is called
+    peer_tells_total: bool = False  # of the whole model: both are divided by the operators of our graph
+
+
+GROUPS = {
+    "graph": Group("graph", "ns/node", rows=("graph_",), script="fx.py", peer=FX),
+    "passes": Group("passes", "ns/node", rows=("dce_", "cse_"), script="fx.py", peer=FX),
+    "tracing": Group("tracing", "ns/operator", rows=("export_program_", "record_"),
+                     twins={("jit_trace_", "export_program_"): JIT, ("jit_trace_", "record_"): JIT},
+                     script="torch_export.py", peer=EXPORT, peer_tells_total=True),
+    "archive": Group("archive", "us/node", 1e-3, rows=("save_", "load_"), script="torch_archive.py", peer=EXPORT),
+    "rules": Group("rules", "ns/call", rows=("rule_",), twins={("meta_kernel_", "rule_"): META},
+                   script="fake_tensor.py", peer=FAKE),
+    "compile": Group("", "s"),
+}
+
+
+# What is to reach: a row's pattern, what is compared, and the limit. `ours` is in the row's unit.
+@dataclass
+class Target:
+    row: str
+    text: str
+    reached: object  # function of a row
+
+
+def peer_ratio(name, least):
+    return lambda row: row["peers"][name] / row["ours"] >= least if name in row["peers"] else None
+
+
+TARGETS = [
+    Target(r"graph_iterate\b", "200 M nodes/s: 5 ns", lambda row: row["ours"] <= 5),
+    Target(r"graph_create\b", "10 M nodes/s: 100 ns", lambda row: row["ours"] <= 100),
+    Target(r"record_mlp\b", "4x the JIT tracer", peer_ratio(JIT, 4)),
+    Target(r"export_program_\w+\b", "300x Python", peer_ratio(EXPORT, 300)),
+    Target(r"(save|load)_mlp\b", "100x Python", peer_ratio(EXPORT, 100)),
+    Target(r"slope of export_program_mlp", "<= 1.05", lambda row: row["ours"] <= 1.05),
+    Target(r"flatness of graph_\w+", "<= 2", lambda row: row["ours"] <= 2),
+] + [Target(re.escape(r.name) + "$", r.text, r.reached) for r in compile_time.TARGETS]
+
+
+# --- measuring --------------------------------------------------------------------------------------------------------
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def run_program(path, quick):
+    """{benchmark: (nanoseconds an item, counters)}, medians."""
+    repetitions = "3" if quick else "7"
+    command = [str(path), "--benchmark_format=json", f"--benchmark_repetitions={repetitions}",
+               "--benchmark_report_aggregates_only=true", "--benchmark_min_time=" + ("0.02" if quick else "0.1")]
+    if quick:  # leave out what takes seconds
+        command.append("--benchmark_filter=-/(1000000|10000000)$")
+    text = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=single_threaded()).stdout
+    out = {}
+    for b in json.loads(text)["benchmarks"]:
+        if b.get("error_occurred"):
+            raise SystemExit(f"run.py: {path.name}: {b['name']}: {b['error_message']}")
+        if b.get("aggregate_name") == "median":
+            out[b["run_name"]] = (1e9 / b["items_per_second"], b)
+    return out
+
+
+def single_threaded():
+    return dict(os.environ, OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+
+
+def run_script(name, quick, folder):
+    command = [sys.executable, str(PEERS / name), *(["--quick"] if quick else []), *(["--folder", folder] if folder else [])]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=single_threaded())
+    if done.returncode != 0:
+        say(f"run.py: {name} failed; its peers are left out\n" + done.stderr.strip()[-800:])
+    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    return {(r["bench"], r["size"]): r["value"] for r in rows}
+
+
+def split_name(name):
+    bench, _, size = name.partition("/")
+    return bench, size
+
+
+def measure(group, programs, quick, scripts):
+    rows, items = {}, {}
+    path = programs / f"bench_{group.program}"
+    if not path.is_file():
+        say(f"run.py: there is no {path}: these rows are left out (LibTorch was not found when it was configured?)")
+        return []
+    say(f"run {path.name}")
+    found = run_program(path, quick)
+    for name, (ns, b) in found.items():
+        bench, size = split_name(name)
+        if bench.startswith(group.rows):
+            rows[bench, size] = row = {"bench": bench, "size": size, "unit": group.unit, "ours": ns * group.scale,
+                                       "peers": {}}
+            items[bench, size] = b.get("operators", 1)
+            if "bytes_per_node" in b:
+                row["bytes_per_node"] = b["bytes_per_node"]
+    for (theirs, ours), peer in group.twins.items():
+        for name, (ns, _) in found.items():
+            bench, size = split_name(name)
+            row = rows.get((ours + bench.removeprefix(theirs), size)) if bench.startswith(theirs) else None
+            if row:
+                row["peers"][peer] = ns * group.scale
+    if group.script:
+        if group.script not in scripts:
+            say(f"run peers/{group.script}")
+            with tempfile.TemporaryDirectory() as folder:
+                if group.program == "archive":
+                    subprocess.run([str(path), "--write", folder], check=True)
+                scripts[group.script] = run_script(group.script, quick, folder if group.program == "archive" else None)
+        for key, ns in scripts[group.script].items():
+            if key in rows:
+                rows[key]["peers"][group.peer] = ns * group.scale / (items[key] if group.peer_tells_total else 1)
+    return list(rows.values())
+
+
+# --- what follows from the rows ----------------------------------------------------------------------------------------
+
+def by_size(rows, bench):
+    return sorted((int(r["size"]), r["ours"]) for r in rows if r["bench"] == bench)
+
+
+def slope(points):
+    """Of log(time) over log(size), least squares; a point is (size, time an item)."""
+    x = [math.log(n) for n, _ in points]
+    y = [math.log(n * t) for n, t in points]
+    mx, my = sum(x) / len(x), sum(y) / len(y)
+    return sum((a - mx) * (b - my) for a, b in zip(x, y)) / sum((a - mx) ** 2 for a in x)
+
+
+def derived(rows):
+    out = []
+    for bench in ("export_program_mlp", "record_mlp"):
+        points = by_size(rows, bench)
+        if len(points) > 1:
+            peers = {}
+            for peer in (JIT, EXPORT):
+                p = [(int(r["size"]), r["peers"][peer]) for r in rows if r["bench"] == bench and peer in r["peers"]]
+                if len(p) > 1:
+                    peers[peer] = slope(p)
+            out.append({"bench": f"slope of {bench}", "size": f"{points[0][0]}..{points[-1][0]}", "unit": "log-log",
+                        "ours": slope(points), "peers": peers})
+    for bench in ("graph_create", "graph_iterate", "graph_operands", "graph_clone", "graph_erase"):
+        points = by_size(rows, bench)
+        if len(points) > 1:
+            times = [t for _, t in points]
+            out.append({"bench": f"flatness of {bench}", "size": f"{points[0][0]}..{points[-1][0]}", "unit": "max/min",
+                        "ours": max(times) / min(times), "peers": {}})
+    sizes = [(r["size"], r["bytes_per_node"]) for r in rows if r["bench"] == "graph_create"]
+    out += [{"bench": "graph memory", "size": s, "unit": "bytes/node", "ours": b, "peers": {}} for s, b in sizes]
+    for r in rows:
+        r.pop("bytes_per_node", None)
+    return out
+
+
+# --- showing ------------------------------------------------------------------------------------------------------------
+
+def number(x):
+    if x == 0:
+        return "0"
+    digits = max(0, 2 - math.floor(math.log10(abs(x))))
+    return f"{x:,.{digits}f}"
+
+
+def target_of(row):
+    """(text, True, False or None where the peer was not measured)"""
+    for t in TARGETS:
+        if re.match(t.row, row["bench"]):
+            return t.text, t.reached(row)
+    return "", None
+
+
+def table(rows):
+    head = ["bench", "size", "unit", "ours", "peers", "ratio", "target", "reached"]
+    lines = [head]
+    for r in rows:
+        text, reached = target_of(r)
+        compared = r["unit"] not in ("log-log", "max/min", "MB", "bytes/node")
+        lines.append([r["bench"], r["size"], r["unit"], number(r["ours"]),
+                      ", ".join(f"{k} {number(v)}" for k, v in r["peers"].items()),
+                      ", ".join(number(v / r["ours"]) + "x" for v in r["peers"].values()) if compared else "",
+                      text, {True: "yes", False: "NO", None: "" if not text else "not measured"}[reached]])
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    numeric = {3, 5}
+    out = ["| " + " | ".join(c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))) + " |"
+           for line in lines]
+    rule = ["-" * (w - 1) + ":" if i in numeric else "-" * w for i, w in enumerate(widths)]
+    out.insert(1, "| " + " | ".join(rule) + " |")
+    return "\n".join(out)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--programs", type=Path, default=ROOT / "build-release/bench", help="folder of the programs bench_NAME")
+    parser.add_argument("--out", type=Path, default=ROOT / "build/bench/results.json", help="the rows as JSON")
+    parser.add_argument("--only", action="append", choices=sorted(GROUPS), help="this group alone (may be repeated)")
+    parser.add_argument("--quick", action="store_true", help="small sizes and few repetitions: minutes become seconds")
+    args = parser.parse_args()
+
+    rows, scripts = [], {}
+    for name, group in GROUPS.items():
+        if args.only and name not in args.only:
+            continue
+        rows += compile_time.measure(args.quick, say) if name == "compile" else measure(group, args.programs, args.quick, scripts)
+    rows += derived(rows)
+    if not rows:
+        sys.exit("run.py: nothing was measured; build the programs first: ./dev bench")
+    print(table(rows))
+    missed = [r["bench"] for r in rows if target_of(r)[1] is False]
+    print(f"\n{len(rows)} rows; targets missed: {len(missed)}")
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(rows, indent=1) + "\n")
+    say(f"written: {args.out}")
+
+
+if __name__ == "__main__":
+    main()
