@@ -16,7 +16,10 @@
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <map>
+#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace es = espalier;
@@ -63,40 +66,84 @@ double gap(const std::vector<c10::IValue>& a, const std::vector<c10::IValue>& b)
   return worst;
 }
 
+/// A graph in a few lines: how often it calls what, its first two calls and its last one.
+void print_in_short(const es::graph_storage& g) {
+  std::map<std::string, int> count;
+  for (es::node n : es::nodes(g))
+    if (n.is_call())
+      ++count[std::string(es::name_of(n.op()))];
+  std::vector<std::pair<std::string, int>> often(count.begin(), count.end());
+  std::stable_sort(often.begin(), often.end(), [](auto& a, auto& b) { return a.second > b.second; });
+  std::printf("  %zu nodes:", g.num_nodes());
+  const char* comma = "";
+  for (std::size_t i = 0; i != std::min<std::size_t>(often.size(), 7); ++i, comma = ",")
+    std::printf("%s %d %s", comma, often[i].second, often[i].first.c_str());
+  std::puts(often.size() > 7 ? ", ..." : "");
+
+  std::vector<std::string> calls;
+  std::istringstream text(es::print_readable(g));
+  for (std::string line; std::getline(text, line);)
+    if (line.find(" = torch.ops.") != line.npos)
+      calls.push_back(line.substr(line.find_first_not_of(' ')));
+  const auto show_line = [](const std::string& line) {
+    std::printf("    %s\n", line.size() > 108 ? (line.substr(0, 105) + "...").c_str() : line.c_str());
+  };
+  for (std::size_t i = 0; i != std::min<std::size_t>(calls.size(), 2); ++i)
+    show_line(calls[i]);
+  if (calls.size() > 3)
+    std::printf("    ... %zu more ...\n", calls.size() - 3);
+  if (calls.size() > 2)
+    show_line(calls.back());
+}
+
+/// One step of the table: how long it took and what is to be said of it.
+void report(const char* step, double ms, const std::string& what) {
+  std::printf("  %-7s %8.1f ms   %s\n", step, ms, what.c_str());
+  std::fflush(stdout);
+}
+std::string gap_text(double g) {
+  char text[64];
+  std::snprintf(text, sizeof text, "largest gap to eager %.1e", g);
+  return text;
+}
+
 template <class Net, class... Inputs>
 bool show(const std::string& name, Net& net, const fs::path& folder, es::example_input<Inputs>... inputs) {
   net->eval();
-  std::printf("%-16s", name.c_str());
+  std::printf("%s\n", name.c_str());
   std::fflush(stdout);
 
   auto start = std::chrono::steady_clock::now();
   auto program = es::export_program(net, es::inputs(inputs...));
-  const double exported = milliseconds(start);
+  report("export", milliseconds(start), "training IR, as traced");
 
   const auto eager = leaves_of(net->forward(inputs.value...));
+  start = std::chrono::steady_clock::now();
   const auto ours = leaves_of(program(inputs.value...)); // a typed call: the result has forward's type
+  const double to_eager = gap(ours, eager);
+  report("run", milliseconds(start), gap_text(to_eager));
 
   // What Python would call it by: C++ spells linear as t + addmm.
-  es::apply<es::raise>(program);
+  start = std::chrono::steady_clock::now();
+  const auto done = es::apply<es::raise>(program);
+  report("raise", milliseconds(start), std::to_string(done.rewritten) + " calls in Python's spelling");
+  print_in_short(program.graph());
 
   const fs::path file = folder / (name + ".pt2");
   start = std::chrono::steady_clock::now();
   es::save(program, file);
-  const double saved = milliseconds(start);
+  report("save", milliseconds(start),
+         file.string() + ", " + std::to_string(fs::file_size(file) / 1024) + " KiB");
   write_values(folder / (name + ".inputs.pt"), {inputs.value...});
   write_values(folder / (name + ".outputs.pt"), eager);
+  std::ofstream(folder / (name + ".graph.txt")) << es::print_readable(program.graph());
 
   start = std::chrono::steady_clock::now();
   auto again = es::load<es::training_ir>(file);
   const double loaded = milliseconds(start);
-  const auto reloaded = again({inputs.value...});
-
-  const double g1 = gap(ours, eager), g2 = gap(reloaded, eager);
-  const bool good = g1 < 1e-5 && g2 < 1e-5;
-  std::printf(" %4zu nodes   export %7.1f ms   save %6.1f ms   load %6.1f ms   gap to eager %.1e, reloaded "
-              "%.1e   %s\n",
-              program.graph().num_nodes(), exported, saved, loaded, g1, g2, good ? "ok" : "WRONG");
-  std::ofstream(folder / (name + ".graph.txt")) << es::print_readable(program.graph());
+  const double reloaded = gap(again({inputs.value...}), eager);
+  const bool good = to_eager < 1e-5 && reloaded < 1e-5;
+  report("load", loaded, gap_text(reloaded) + (good ? "   ok" : "   WRONG"));
   return good;
 }
 

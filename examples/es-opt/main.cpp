@@ -11,6 +11,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace es = espalier;
@@ -26,9 +27,9 @@ constexpr const char* usage_text =
     "  --dot                print a Graphviz graph\n"
     "  --inspect            tell kind, producer, schema version, models and sizes without loading\n"
     "  --verify             verify after loading and after the passes\n"
-    "  --run [INPUTS.pt]    run the program on a list of tensors and numbers that torch.save wrote;\n"
-    "                       without a file, on the archive's sample inputs\n"
-    "  --save-outputs F.pt  write the outputs of --run as torch.save would\n"
+    "  --run [INPUTS.pt]    run the program on a list of tensors and numbers that torch.save wrote\n"
+    "                       (any file not named *.pt2); without it, on the archive's sample inputs\n"
+    "  --save-outputs F.pt  write the list of outputs of --run as torch.save would, without constants\n"
     "  --timing             tell how long each step took (stderr)\n"
     "  -o OUT.pt2           save the program\n"
     "  --help               this text\n"
@@ -73,7 +74,7 @@ options parse(int argc, char** argv) {
       o.timing = true;
     else if (a == "--run") {
       o.run = true;
-      if (i + 1 < argc && argv[i + 1][0] != '-' && std::string_view(argv[i + 1]).ends_with(".pt"))
+      if (i + 1 < argc && argv[i + 1][0] != '-' && !std::string_view(argv[i + 1]).ends_with(".pt2"))
         o.inputs = argv[++i];
     } else if (a == "--save-outputs")
       o.outputs = value(i, a);
@@ -87,10 +88,21 @@ options parse(int argc, char** argv) {
       refuse("a second input file: " + std::string(a), "give one file; its name comes first");
   }
   if (o.in.empty())
-    refuse("no input file");
+    refuse("no input file", "write es-opt IN.pt2; es-opt --help lists the options");
   if (!o.outputs.empty() && !o.run)
     refuse("--save-outputs without --run", "add --run");
   return o;
+}
+
+/// A message of several lines as one: what it says stays, the cure at its end too.
+std::string one_line(std::string_view text) {
+  std::string out;
+  for (char c : text)
+    if (c != '\n' && c != '\r')
+      out += c;
+    else if (!out.empty() && out.back() != ' ')
+      out += ' ';
+  return out;
 }
 
 class stopwatch {
@@ -110,7 +122,7 @@ private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
 };
 
-void run_pass(es::program_base& p, const std::string& name) {
+void run_pass(es::exported_program<es::torch_ir>& p, const std::string& name) {
   if (name == es::dce::name)
     es::apply<es::dce>(p);
   else if (name == es::cse::name)
@@ -126,7 +138,13 @@ std::vector<c10::IValue> read_inputs(const std::string& path) {
   if (!in)
     es::fail(es::error_kind::io, "cannot open the inputs", path, "check the path");
   const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
-  const c10::IValue list = es::torch_load(std::as_bytes(std::span(bytes)));
+  const c10::IValue list = [&] {
+    try {
+      return es::torch_load(std::as_bytes(std::span(bytes)));
+    } catch (const es::error& e) {
+      throw e.within(path);
+    }
+  }();
   if (!list.isList() && !list.isTuple())
     refuse(path + " holds a " + list.tagKind() + ", not a list", "write torch.save([tensor, ...], path)");
   if (list.isTuple())
@@ -134,10 +152,18 @@ std::vector<c10::IValue> read_inputs(const std::string& path) {
   return list.toList().vec();
 }
 
-void write_outputs(const std::string& path, const std::vector<c10::IValue>& outputs) {
+/// What was computed, as a list; like inputs, outputs that the signature records as constants are not in it.
+void write_outputs(const std::string& path, const es::graph_signature& signature,
+                   const std::vector<c10::IValue>& outputs) {
   c10::impl::GenericList list(c10::AnyType::get());
-  for (auto& v : outputs)
-    list.push_back(v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().detach()) : v);
+  std::size_t i = 0;
+  for (auto& spec : signature.outputs) {
+    if (spec.kind != es::output_kind::user_output && spec.kind != es::output_kind::loss_output)
+      continue;
+    const auto& v = outputs.at(i++);
+    if (spec.arg.form != es::io_form::constant)
+      list.push_back(v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().detach()) : v);
+  }
   const auto bytes = es::torch_save(list);
   std::ofstream out(path, std::ios::binary);
   out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
@@ -198,7 +224,7 @@ int main_with(const options& o) {
     for (auto& v : outputs)
       describe(v);
     if (!o.outputs.empty())
-      write_outputs(o.outputs, outputs);
+      write_outputs(o.outputs, std::as_const(program).signature(), outputs);
   }
   if (!o.out.empty()) {
     es::save(program, o.out);
@@ -217,10 +243,11 @@ int main(int argc, char** argv) try {
       return 0;
     }
   return main_with(parse(argc, argv));
+} catch (const es::error& e) {
+  std::cerr << "es-opt: " << one_line(e.what()) << '\n';
+  return 1;
 } catch (const std::exception& e) {
-  std::string line = e.what();
-  if (const auto end = line.find('\n'); end != line.npos)
-    line.resize(end);
-  std::cerr << "es-opt: " << line << '\n';
+  std::cerr << "es-opt: " << one_line(e.what())
+            << "; run es-opt --verify on the file to see whether it is sound\n";
   return 1;
 }

@@ -22,7 +22,11 @@ import torch
 from torch import nn
 from torch.export import Dim
 from torch.nn import functional as F
+from torch._higher_order_ops import print as print_operator, scan, while_loop
+from torch._higher_order_ops.map import map as map_operator
 from torch.utils import _pytree as pytree
+
+import operators  # noqa: F401: registers operators
 
 warnings.filterwarnings("ignore")
 BATCH = Dim("batch", min=2, max=32)
@@ -125,6 +129,64 @@ class SetGrad(nn.Module):
         with torch.no_grad():
             scale = self.linear(x).softmax(-1)
         return self.linear(x) * scale
+
+
+class NestedCond(nn.Module):
+    """A branch inside a branch, two operands, two results."""
+
+    def forward(self, x, y):
+        def inner(x, y):
+            return torch.cond(x.mean() > 1, lambda x, y: (x * 3, y.sin()), lambda x, y: (x - y, y + 1), (x, y))
+
+        return torch.cond(x.sum() > 0, inner, lambda x, y: (x * y, x.cos()), (x, y))
+
+
+class WhileLoop(nn.Module):
+    """Doubles until the sum is large; a further tensor is only read."""
+
+    def forward(self, x, limit):
+        def test(count, x):
+            return x.sum() < limit
+
+        def body(count, x):
+            return count + 1, x * 2
+
+        return while_loop(test, body, (torch.zeros((), dtype=torch.int64), x))
+
+
+class MapScan(nn.Module):
+    def forward(self, x, y):
+        rows = map_operator(lambda row, y: row.sin() * y, x, y)
+        last, sums = scan(lambda total, row: (total + row, total * row), torch.ones(3), x)
+        return rows, last, sums
+
+
+class Autocast(nn.Module):
+    """A region in bfloat16, and in it one that is not."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside, self.outside = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            y = self.inside(x)
+        return self.outside(y.float()), y
+
+
+class CustomOperator(nn.Module):
+    """An operator of a user's own, which writes to a view: functionalized by run_decompositions()."""
+
+    def forward(self, x):
+        y = x.clone()
+        total = torch.ops.espalier_corpus.shift_(y[0], x[1], times=2)
+        return y, total
+
+
+class Effects(nn.Module):
+    def forward(self, x):
+        print_operator("espalier's corpus prints {}", 1)
+        return x + 1
 
 
 class GPTBlock(nn.Module):
@@ -239,6 +301,20 @@ def make_models():
             more=[lambda: (r(2, 2), r(3, 2), r(4, 2)), lambda: (r(8, 2), r(9, 2), r(16, 2))], notes="derived dimensions",
         ),
         "set_grad": spec(SetGrad, lambda: (r(3, 5),), notes="a no_grad region"),
+        "nested_cond": spec(
+            NestedCond, lambda: (r(3, 4).abs(), r(3, 4)), dynamic=({0: BATCH}, {0: BATCH}),
+            more=[lambda: (r(4, 4).abs() + 2, r(4, 4)), lambda: (-r(2, 4).abs(), r(2, 4))],
+            notes="higher-order cond in a branch; each of the three ways is taken by one input set",
+        ),
+        "while_loop": spec(
+            WhileLoop, lambda: (r(3).abs() + 0.1, torch.tensor(50.0)), notes="higher-order while_loop",
+        ),
+        "map_scan": spec(MapScan, lambda: (r(5, 3), r(3)), notes="higher-order map and scan"),
+        "autocast": spec(Autocast, lambda: (r(2, 4),), notes="a region under autocast"),
+        "custom_operator": spec(
+            CustomOperator, lambda: (r(2, 4),), notes="an operator that PyTorch does not have; auto_functionalized_v2",
+        ),
+        "effects": spec(Effects, lambda: (r(3),), notes="higher-order print; with_effects when decomposed"),
         "gpt_block": spec(
             GPTBlock, lambda: (ids(50, 2, 7),), dynamic=({0: BATCH, 1: Dim("length", min=2, max=32)},),
             more=[lambda: (ids(50, 4, 12),), lambda: (ids(50, 2, 32),)],
@@ -337,8 +413,10 @@ def main():
     parser.add_argument("folder", type=pathlib.Path, help="where to make NAME/model.pt2 and its neighbours")
     parser.add_argument("names", nargs="*", help="only these models")
     parser.add_argument("--force", action="store_true", help="make anew what is up to date")
+    parser.add_argument("--stamp", type=pathlib.Path, help="a file to touch when all is made, for build systems")
     options = parser.parse_args()
-    stamp = hashlib.sha256(pathlib.Path(__file__).read_bytes() + torch.__version__.encode()).hexdigest()
+    stamp = hashlib.sha256(b"".join(
+        pathlib.Path(f).read_bytes() for f in (__file__, operators.__file__)) + torch.__version__.encode()).hexdigest()
     models = make_models()
     if unknown := set(options.names) - set(models):
         parser.error(f"no such model: {', '.join(sorted(unknown))}; there are {', '.join(models)}")
@@ -359,6 +437,8 @@ def main():
             continue
         meta.write_text(json.dumps({**facts, "stamp": stamp}, indent=1) + "\n")
         print(f"made {name}: {facts['nodes']} nodes in {time.perf_counter() - start:.1f} s", flush=True)
+    if options.stamp and not failed:
+        options.stamp.touch()
     return 1 if failed else 0
 
 

@@ -5,12 +5,27 @@
 
 #include <espalier/program/save_load.hpp>
 
+#include <ATen/ATen.h>
+#include <torch/library.h>
+
 #include <doctest/doctest.h>
 
+#include <cstdint>
 #include <sstream>
 #include <string>
 
 namespace es = espalier;
+
+// The operators of tests/corpus/operators.py.
+namespace {
+at::Tensor shift_(at::Tensor x, const at::Tensor& by, std::int64_t times) {
+  x.add_(by, times);
+  return x.sum();
+}
+} // namespace
+TORCH_LIBRARY(espalier_corpus, m) {
+  m.def("shift_(Tensor(a!) x, Tensor by, *, int times=1) -> Tensor", shift_);
+}
 
 namespace {
 es::exported_program<es::torch_ir> load(const corpus::fs::path& p) {

@@ -4,6 +4,7 @@ on flat lists of values, as inputs.pt and outputs.pt hold them; compare values."
 
 import json
 import logging
+import pathlib
 import sys
 import types
 import warnings
@@ -11,6 +12,9 @@ import zipfile
 
 import torch
 from torch.utils import _pytree as pytree
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "corpus"))
+import operators  # noqa: E402, F401: registers the operators of the project's own corpus
 
 warnings.filterwarnings("ignore")
 logging.getLogger("torch._export.serde.serialize").setLevel(logging.ERROR)

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Runs the checks that need Python's torch.export, over what the C++ tests and the demo left in the build folder."""
+"""Runs the checks that need Python's torch.export, over what the C++ programs leave in the build folder.
+
+usage: run_all.py [BUILD]   (default: build; the examples must have been built there)"""
 
 import pathlib
 import subprocess
@@ -8,31 +10,46 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
+sys.path.append(str(ROOT / "tests/corpus"))
+
+import find_corpus  # noqa: E402
 
 
 def main():
-    build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build")
-    steps = []
-    demo = build / "examples" / "demo"
-    steps.append(("the demo runs", [demo, build / "demo"]))
-    steps.append(("Python loads the demo's programs", [sys.executable, HERE / "check_demo.py", build / "demo"]))
-    steps.append(("the demo's programs are their Python twins", [sys.executable, HERE / "compare_twins.py", build / "demo"]))
-    subprocess.run([sys.executable, ROOT / "tests/corpus/make_corpus.py", build / "corpus"], check=True)
-    corpora = subprocess.run([sys.executable, ROOT / "tests/corpus/find_corpus.py"], capture_output=True, text=True, check=True).stdout
-    es_opt = build / "examples" / "es-opt"
-    for number, corpus in enumerate(p for p in corpora.split(":") if pathlib.Path(p).is_dir()):
+    build = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else "build").resolve()
+    examples, es_opt = build / "examples", build / "examples/es-opt"
+    failed = 0
+
+    def step(what, *command, quiet=False):
+        """Runs a command; `quiet` shows its output only when it fails, and says nothing when it does not."""
+        nonlocal failed
+        done = subprocess.run([str(c) for c in command], cwd=build, stdout=subprocess.PIPE if quiet else None,
+                              stderr=subprocess.STDOUT if quiet else None, text=True)
+        if done.returncode and quiet:
+            print(done.stdout, end="")
+        if done.returncode or what and not quiet:
+            print(f"{'FAIL' if done.returncode else 'ok  '} {what or ' '.join(str(c) for c in command)}", flush=True)
+        failed += done.returncode != 0
+        return done.returncode == 0
+
+    if step("the demo runs", examples / "demo", build / "demo"):
+        step("Python loads the demo's programs", sys.executable, HERE / "check_demo.py", build / "demo")
+        step("the demo's programs are their Python twins", sys.executable, HERE / "compare_twins.py", build / "demo")
+    if step("", examples / "readme", quiet=True):
+        print("ok   README's first screen runs", flush=True)
+    step("the documentation's code is code that was compiled", sys.executable, ROOT / "tools/docs.py")
+
+    step("", sys.executable, ROOT / "tests/corpus/make_corpus.py", build / "corpus")
+    for number, corpus in enumerate(p for p in find_corpus.folders(build) if p.is_dir()):
         out = build / "roundtrip" / str(number)
-        for model in sorted(pathlib.Path(corpus).glob("*/model*.pt2")):
+        for model in sorted(corpus.glob("*/model*.pt2")):
             target = out / model.parent.name / model.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            steps.append((None, [es_opt, model, "--verify", "-o", target]))
-        steps.append((f"es-opt's copies of {corpus} equal the originals", [sys.executable, HERE / "check_roundtrip.py", corpus, out]))
-    failed = 0
-    for what, command in steps:
-        ok = subprocess.run([str(c) for c in command], cwd=ROOT).returncode == 0
-        if what or not ok:
-            print(f"{'ok  ' if ok else 'FAIL'} {what or ' '.join(str(c) for c in command)}", flush=True)
-        failed += not ok
+            step("", es_opt, model, "--verify", "-o", target, quiet=True)
+        step(f"es-opt's copies of {corpus} are the originals", sys.executable, HERE / "check_roundtrip.py", corpus, out)
+        step("and give the originals' outputs", sys.executable, HERE / "check_outputs.py", corpus, out)
+    step("es-opt does what its options say", sys.executable, HERE / "check_es_opt.py", es_opt, build / "corpus")
+    print(f"{'FAIL' if failed else 'ok  '} Python's side: {failed} steps failed")
     return 1 if failed else 0
 
 

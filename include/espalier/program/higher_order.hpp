@@ -3,6 +3,7 @@
 // that run under a mode.
 #pragma once
 
+#include <espalier/program/functionalized.hpp>
 #include <espalier/program/interpreter.hpp>
 
 #include <ATen/Functions.h>
@@ -101,6 +102,39 @@ inline std::vector<c10::IValue> run_scan(higher_order_call& c) {
   return carried;
 }
 
+/// associative_scan(graph, xs, additional): the running combination of the slices, first with second and so
+/// on.
+inline std::vector<c10::IValue> run_associative_scan(higher_order_call& c) {
+  const auto xs = c.list(1);
+  const auto additional = c.args.size() > 2 ? c.list(2) : std::vector<c10::IValue>{};
+  if (xs.empty())
+    fail(error_kind::verification, "associative_scan has nothing to scan", "", "run verify on the program");
+  const auto slices = [&](std::int64_t i) {
+    std::vector<c10::IValue> out;
+    for (const auto& x : xs)
+      out.emplace_back(x.toTensor().select(0, i));
+    return out;
+  };
+  const auto n = xs[0].toTensor().size(0);
+  if (n == 0)
+    return xs;
+  auto running = slices(0);
+  std::vector<std::vector<at::Tensor>> rows(xs.size());
+  for (std::int64_t i = 0; i != n; ++i) {
+    if (i != 0) {
+      append(running, slices(i));
+      append(running, additional);
+      running = c.run_graph(0, std::move(running));
+    }
+    for (std::size_t k = 0; k != rows.size(); ++k)
+      rows[k].push_back(running.at(k).toTensor());
+  }
+  std::vector<c10::IValue> out;
+  for (const auto& r : rows)
+    out.emplace_back(at::stack(r));
+  return out;
+}
+
 /// wrap_with_set_grad_enabled(enabled, graph, operands...)
 inline std::vector<c10::IValue> run_with_grad_mode(higher_order_call& c) {
   const c10::AutoGradMode guard(truth_of(c.args[0]));
@@ -151,11 +185,21 @@ std::vector<c10::IValue> run_plain(higher_order_call& c) {
   return c.run_graph(0, rest(c, 1 + Skip));
 }
 
-inline std::vector<c10::IValue> run_higher_order(higher_order_call& c) {
-  using run = std::vector<c10::IValue> (*)(higher_order_call&);
+/// What to do about a higher-order operator that LibTorch alone cannot run.
+inline std::string higher_order_cure(std::string_view name) {
+  if (name.starts_with("triton_kernel"))
+    return "a Triton kernel is Python code compiled at run time: give the model an operator that C++ "
+           "registers, "
+           "or run the program in Python";
+  if (name.starts_with("flex_attention"))
+    return "call scaled_dot_product_attention in the model instead, or run the program in Python";
+  return "call run_decompositions() in Python before saving, which lowers some, or run the program in Python";
+}
+
+inline higher_order_run find_higher_order(std::string_view name) {
   struct row {
     std::string_view name;
-    run f;
+    higher_order_run run;
   };
   static constexpr row table[] = {
       {"cond", run_cond},
@@ -163,22 +207,24 @@ inline std::vector<c10::IValue> run_higher_order(higher_order_call& c) {
       {"map_impl", run_map},
       {"map", run_map},
       {"scan", run_scan},
+      {"associative_scan", run_associative_scan},
       {"wrap_with_set_grad_enabled", run_with_grad_mode},
       {"wrap_with_autocast", run_with_autocast},
       {"wrap", run_plain<0>},
-      {"strict_mode", run_plain<0>},
+      {"strict_mode", [](higher_order_call& c) { return c.run_graph(0, c.list(1)); }},
       {"tag_activation_checkpoint", run_plain<0>},
       {"wrap_activation_checkpoint", run_plain<0>},
       {"invoke_subgraph", run_plain<1>},
+      {"auto_functionalized", run_auto_functionalized},
+      {"auto_functionalized_v2", run_auto_functionalized_v2},
+      {"with_effects", run_with_effects},
+      {"call_torchbind", run_call_torchbind},
+      {"print", [](higher_order_call& c) { return run_print(arguments_of(c, 0)); }},
   };
-  auto name = name_of(c.at.op());
-  if (const auto colons = name.rfind("::"); colons != name.npos)
-    name.remove_prefix(colons + 2);
   for (const auto& r : table)
     if (r.name == name)
-      return r.f(c);
-  fail(error_kind::unsupported, "the higher-order operator '" + std::string(name) + "' cannot be run here",
-       "", "lower it first, or run the program in Python");
+      return r.run;
+  return nullptr;
 }
 
 } // namespace espalier::detail

@@ -27,6 +27,9 @@ struct run_options {
   std::function<void(node, std::span<const c10::IValue>)> on_node{};
   /// Values of symbols, by name, for arguments that are expressions no node computes.
   std::vector<std::pair<std::string, std::int64_t>> symbols{};
+  /// Gives the value of an attribute that the graph reads (`get_attr`). A program looks in its state and
+  /// constants when nothing is given here.
+  std::function<c10::IValue(std::string_view)> attribute{};
 };
 
 /// The interpreter of one graph, which must neither move nor change while it lives.
@@ -72,8 +75,6 @@ struct higher_order_call {
 };
 
 namespace detail {
-std::vector<c10::IValue> run_higher_order(higher_order_call& c); // program/higher_order.hpp
-
 inline error_kind kind_of_failure(std::string_view op) noexcept {
   return op.find("_assert") != op.npos || op.find("sym_constrain_range") != op.npos ? error_kind::constraint
                                                                                     : error_kind::unsupported;
@@ -111,6 +112,13 @@ public:
     for (std::size_t i = 0; i != inputs.size(); ++i)
       if (p.used(p.inputs[i]))
         values_[p.inputs[i]] = std::move(inputs[i]);
+    for (const auto& a : p.attributes) {
+      if (!o.attribute)
+        fail(error_kind::usage, "the graph reads the attribute '" + a.name + "', and nothing gives it",
+             "interpreter", "pass run_options::attribute, or run the graph as a program with its state");
+      if (p.used(a.value))
+        values_[a.value] = o.attribute(a.name);
+    }
     if (p.symbols.size()) {
       bound_.resize(p.symbols.size());
       for (const auto& [name, v] : o.symbols)
@@ -206,12 +214,10 @@ inline std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vec
         break;
       }
       case detail::step::call::higher_order: {
-        run_options inner;
-        inner.on_node = options.on_node;
-        inner.symbols = options.symbols;
+        run_options inner = options;
         state.export_symbols(inner);
         higher_order_call c{n, std::move(stack), p, inner};
-        stack = detail::run_higher_order(c);
+        stack = p.higher_order[s.target](c);
         break;
       }
       }

@@ -12,6 +12,7 @@
 #include <espalier/signature/signature.hpp>
 
 #include <ATen/core/grad_mode.h>
+#include <torch/csrc/jit/serialization/pickle.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -104,6 +105,10 @@ public:
     run_options run = options.run;
     auto symbols = options.check_inputs || inputs.size() != p->check.num_inputs() ? p->check.check(inputs)
                                                                                   : p->check.symbols(inputs);
+    if (!run.attribute)
+      run.attribute = [this](std::string_view name) {
+        return stored({source::place::state, 0, std::string(name), {}});
+      };
     run.symbols.insert(run.symbols.end(), std::make_move_iterator(symbols.begin()),
                        std::make_move_iterator(symbols.end()));
 
@@ -124,7 +129,7 @@ public:
         break;
       case output_kind::buffer_mutation:
       case output_kind::parameter_mutation:
-        write_back(stored({source::place::state, 0, spec.target}).toTensor(), results[i]);
+        write_back(stored({source::place::state, 0, spec.target, {}}).toTensor(), results[i]);
         break;
       case output_kind::user_input_mutation: {
         std::size_t at = 0;
@@ -145,6 +150,21 @@ public:
         break;
       }
     }
+    return out;
+  }
+
+  /// One value a placeholder of the graph, in order, for a call with these inputs: what an interpreter of the
+  /// graph alone takes.
+  std::vector<c10::IValue> placeholder_values(std::vector<c10::IValue> inputs) const {
+    const auto p = prepared_plan();
+    if (inputs.size() == p->check.num_free_inputs() && inputs.size() != p->check.num_inputs())
+      inputs = p->check.with_constants(std::move(inputs));
+    p->check.check(inputs);
+    std::vector<c10::IValue> out;
+    out.reserve(p->sources.size());
+    std::size_t next = 0;
+    for (const auto& s : p->sources)
+      out.push_back(s.from == source::place::user ? inputs[next++] : stored(s));
     return out;
   }
 
@@ -195,9 +215,10 @@ protected:
 private:
   /// Where a placeholder's value comes from.
   struct source {
-    enum class place : std::uint8_t { user, state, constant, nothing } from = place::user;
+    enum class place : std::uint8_t { user, state, constant, object, nothing } from = place::user;
     std::size_t hint = 0; ///< its position in the state dict when it was prepared
     std::string target{};
+    c10::IValue value{}; ///< of an object, opened when it was prepared
   };
   struct prepared {
     interpreter run;
@@ -244,9 +265,9 @@ private:
           x.hint = (x.from == source::place::state ? state_ : constants_).position(s.target);
           break;
         case input_kind::custom_obj:
-          fail(error_kind::unsupported,
-               "the program takes an object of class '" + s.arg.class_name + "', which cannot be opened here",
-               "input '" + s.arg.name + "'", "run it in Python");
+          x.from = source::place::object;
+          x.value = opened_object(s);
+          break;
         case input_kind::token:
           x.from = source::place::nothing;
           break;
@@ -267,9 +288,28 @@ private:
     });
   }
 
+  /// A custom object: LibTorch opens it when its class is registered in this process.
+  c10::IValue opened_object(const input_spec& s) const {
+    const auto* p = objects_.find(s.target);
+    if (!p)
+      fail(error_kind::verification, "the object '" + s.target + "' is missing", "input '" + s.arg.name + "'",
+           "save the program from Python again");
+    try {
+      const auto bytes = p->bytes.span();
+      return torch::jit::pickle_load_obj({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+    } catch (const std::exception& e) {
+      std::string why = e.what();
+      fail(error_kind::unsupported,
+           "the program takes an object of class '" + s.arg.class_name +
+               "', which LibTorch cannot open: " + why.substr(0, why.find('\n')),
+           "input '" + s.arg.name + "'",
+           "link or load the library that registers the class, or run the program in Python");
+    }
+  }
+
   c10::IValue stored(const source& s) const {
-    if (s.from == source::place::nothing)
-      return {};
+    if (s.from == source::place::nothing || s.from == source::place::object)
+      return s.value;
     for (const auto* dict : {&state_, &constants_}) {
       if (s.from == (dict == &state_ ? source::place::constant : source::place::state) && dict == &state_)
         continue;

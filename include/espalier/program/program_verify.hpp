@@ -16,6 +16,20 @@
 
 namespace espalier::detail {
 
+/// What the graphs read by name is there.
+inline void verify_attributes(const graph_storage& g, const state_dict& state, const state_dict& constants,
+                              std::vector<diagnostic>& out) {
+  for (node n : nodes(g))
+    if (n.kind() == node_kind::get_attr && n.num_args() == 1) {
+      const std::string name(n.arg(0).as_string());
+      if (!state.contains(name) && !constants.contains(name))
+        out.push_back({"node '" + std::string(n.name()) + "'", "the attribute '" + name + "' is nowhere",
+                       "add it: constants().set(name, tensor, false)", n.id()});
+    }
+  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+    verify_attributes(g.subgraph(i), state, constants, out);
+}
+
 inline void verify_signature(const graph_storage& g, const program_info& info, const state_dict& state,
                              const state_dict& constants, const pt2::payload_table& objects,
                              std::vector<diagnostic>& out) {
@@ -72,6 +86,8 @@ inline void verify_signature(const graph_storage& g, const program_info& info, c
         report(place, "the object '" + s.target + "' is missing", "save the program from Python again");
     }
   }
+
+  verify_attributes(g, state, constants, out);
 
   const node_id o = g.output_node();
   if (!o.valid()) {

@@ -9,6 +9,7 @@
 #include <espalier/archive/to_archive.hpp>
 #include <espalier/bridge/weights.hpp>
 #include <espalier/program/exported_program.hpp>
+#include <espalier/program/lift_attributes.hpp>
 #include <espalier/program/pickle.hpp>
 
 #include <cstddef>
@@ -149,7 +150,13 @@ inline shared_bytes pickle_examples(const example_inputs& x, const program_info&
 inline pt2::model to_model(const program_base& p, std::string_view verifier, const save_options& o) {
   pt2::model m;
   m.name = o.name;
-  m.program = to_archive(p.storage(), p.info());
+  if (reads_attributes(p.storage())) {
+    graph_storage g(p.storage());
+    program_info info(p.info());
+    lift_attributes(g, info, p.state_dict(), p.constants());
+    m.program = to_archive(g, info);
+  } else
+    m.program = to_archive(p.storage(), p.info());
   if (!verifier.empty()) {
     if (m.program.verifiers.empty())
       m.program.verifiers.emplace_back();
@@ -172,7 +179,8 @@ inline pt2::model to_model(const program_base& p, std::string_view verifier, con
 
 } // namespace detail
 
-/// Saves a program; Python's `torch.export.load` takes the file.
+/// Saves a program; Python's `torch.export.load` takes the file. Tensors that the graph reads by name become
+/// inputs in the file (`lift_attributes`).
 template <dialect D, class S>
 void save(const exported_program<D, S>& p, const std::string& path, const save_options& options = {}) {
   pt2::archive a;

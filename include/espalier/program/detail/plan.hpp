@@ -27,6 +27,10 @@
 #include <utility>
 #include <vector>
 
+namespace espalier {
+struct higher_order_call; // program/interpreter.hpp
+}
+
 namespace espalier::detail {
 
 /// `node 'add_3' (aten::add.Tensor)`, and the line of the user's program when the graph knows it.
@@ -48,6 +52,22 @@ inline std::string describe(node n) {
   }
   return s;
 }
+
+/// The operator in LibTorch's dispatcher, by our name of it: `aten::add.Tensor`.
+inline std::optional<c10::OperatorHandle> find_operator(std::string_view name) {
+  const auto colons = name.find("::");
+  const auto dot = name.find('.', colons == name.npos ? 0 : colons);
+  return c10::Dispatcher::singleton().findSchema(
+      {std::string(name.substr(0, dot)),
+       dot == name.npos ? std::string() : std::string(name.substr(dot + 1))});
+}
+
+// Of program/higher_order.hpp:
+using higher_order_run = std::vector<c10::IValue> (*)(higher_order_call&);
+/// What runs a higher-order operator, by its name without `higher_order::`; null when it cannot be run here.
+higher_order_run find_higher_order(std::string_view name);
+/// What to do about one that cannot.
+std::string higher_order_cure(std::string_view name);
 
 /// How elements of a list operand are typed when LibTorch wants one list type and not another.
 enum class element_kind : std::uint8_t {
@@ -237,6 +257,7 @@ struct plan {
   std::vector<c10::IValue> constants;
   std::vector<c10::OperatorHandle> handles;
   std::vector<builtin> builtins;
+  std::vector<higher_order_run> higher_order;
   variable_table symbols;
   std::vector<int_expr> expressions;
   /// A symbol that becomes known when a value does: the value itself, or one of its sizes.
@@ -246,11 +267,17 @@ struct plan {
   };
   std::vector<binding_site> binding_sites; // by value
   std::vector<std::uint32_t> inputs;       // values of the placeholders
+  /// A read of an attribute: a value that is looked up when a run starts.
+  struct attribute {
+    std::uint32_t value;
+    std::string name;
+  };
+  std::vector<attribute> attributes;
   std::uint32_t first_output = 0, num_outputs = 0;
   std::vector<std::unique_ptr<plan>> subplans;
 
   explicit plan(const graph_storage& g) : graph(&g) {
-    std::string missing;
+    std::string missing, cure;
     last_use_.assign(g.value_capacity(), false);
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       subplans.push_back(std::make_unique<plan>(g.subgraph(i)));
@@ -261,7 +288,7 @@ struct plan {
         break;
       case node_kind::call_function:
       case node_kind::call_higher_order:
-        add_call(n, missing);
+        add_call(n, missing, cure);
         break;
       case node_kind::output:
         first_output = static_cast<std::uint32_t>(operands.size());
@@ -269,7 +296,7 @@ struct plan {
         add_operands(n, nullptr);
         break;
       case node_kind::get_attr:
-        missing += (missing.empty() ? "" : ", ") + ("get_attr " + std::string(n.arg(0).as_string()));
+        attributes.push_back({n.result().id().index, std::string(n.arg(0).as_string())});
         break;
       case node_kind::erased:
         break;
@@ -277,13 +304,14 @@ struct plan {
     }
     if (!missing.empty())
       fail(error_kind::unsupported, "these operators cannot be run here: " + missing, "interpreter",
-           "load the library that registers them, or lower the program to ATen operators first");
+           cure.empty() ? "load the library that registers them, or lower the program to ATen operators first"
+                        : cure);
     mark_last_uses();
     add_binding_sites();
   }
 
 private:
-  void add_call(node n, std::string& missing) {
+  void add_call(node n, std::string& missing, std::string& cure) {
     step s;
     s.at = n.id();
     s.first_result = n.num_results() ? n.result(0).id().index : 0;
@@ -291,12 +319,24 @@ private:
     s.expand_lists = n.returns_list();
     s.first_operand = static_cast<std::uint32_t>(operands.size());
     const auto name = name_of(n.op());
-    const auto refuse = [&] {
-      if (missing.find(name) == missing.npos)
-        missing += (missing.empty() ? "" : ", ") + std::string(name);
+    const auto refuse = [&](std::string_view what) {
+      if (missing.find(what) == missing.npos)
+        missing += (missing.empty() ? "" : ", ") + std::string(what);
     };
     if (n.kind() == node_kind::call_higher_order) {
       s.how = step::call::higher_order;
+      const auto plain = name.substr(name.rfind(':') + 1);
+      const auto run = find_higher_order(plain);
+      if (!run) {
+        cure = higher_order_cure(plain);
+        return refuse(plain);
+      }
+      s.target = static_cast<std::uint32_t>(higher_order.size());
+      higher_order.push_back(run);
+      for (std::size_t i = 0; i != n.num_args(); ++i) // an operator that it calls
+        if (const auto a = n.arg(i); a.form() == arg_form::op && !flags_of(a.as_op()).higher_order &&
+                                     !find_operator(name_of(a.as_op())))
+          return refuse(name_of(a.as_op()));
       add_operands(n, nullptr);
     } else if (const auto b = find_builtin(name)) {
       s.how = step::call::builtin;
@@ -304,12 +344,9 @@ private:
       builtins.push_back(b);
       add_operands(n, nullptr);
     } else {
-      const auto dot = name.find('.', name.find("::") == name.npos ? 0 : name.find("::"));
-      const auto handle = c10::Dispatcher::singleton().findSchema(
-          {std::string(name.substr(0, dot)),
-           dot == name.npos ? std::string() : std::string(name.substr(dot + 1))});
+      const auto handle = find_operator(name);
       if (!handle)
-        return refuse();
+        return refuse(name);
       s.target = static_cast<std::uint32_t>(handles.size());
       handles.push_back(*handle);
       const auto& schema = handle->schema();

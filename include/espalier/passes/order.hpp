@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSL-1.0
+// What passes that reorder share: which nodes may move at all, and how a graph is put in a new order.
+#pragma once
+
+#include <espalier/ir/storage.hpp>
+#include <espalier/pipeline/analyses/aliases.hpp>
+#include <espalier/pipeline/analyses/effects.hpp>
+
+#include <cstddef>
+#include <vector>
+
+namespace espalier::detail {
+
+/// Whether a node touches no memory that somebody writes to: neither what it uses nor what it gives.
+inline bool touches_no_written(const graph_storage& g, node_id n, alias_classes& memory) {
+  if (!memory.any_written())
+    return true;
+  for (auto& x : g.slots(n))
+    if (x.is_use() && memory.written(value_id{x.w0}))
+      return false;
+  for (std::size_t i = 0; i != g.num_results(n); ++i)
+    if (memory.written(g.result(n, i)))
+      return false;
+  return true;
+}
+
+/// Whether a node may stand anywhere between what it uses and its users: it has no effects, draws no random
+/// numbers, and touches no memory that is written to. Placeholders and the output stay.
+inline bool may_move(const graph_storage& g, node_id n, call_classes& classes, alias_classes& memory) {
+  switch (g.kind(n)) {
+  case node_kind::get_attr:
+    return touches_no_written(g, n, memory);
+  case node_kind::call_function:
+  case node_kind::call_higher_order:
+    return is_pure(g, n, classes) && touches_no_written(g, n, memory);
+  default:
+    return false;
+  }
+}
+
+/// Puts all nodes of a graph in the order given, and tells how many had to move. Linear.
+inline std::size_t put_in_order(graph_storage& g, const std::vector<node_id>& order) {
+  std::size_t moved = 0;
+  node_id at = g.first();
+  for (node_id n : order)
+    if (n == at) {
+      at = g.next(n);
+    } else {
+      g.move_before(n, at);
+      ++moved;
+    }
+  return moved;
+}
+
+} // namespace espalier::detail

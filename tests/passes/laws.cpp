@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: BSL-1.0
+// The laws of passes on random programs: a pass changes nothing the second time, keeps the verifier content,
+// gives the same for the same, and says "changed" exactly when something changed; so do three in a row.
+#include "laws.hpp"
+#include "random_programs.hpp"
+
+#include <espalier/passes/canonicalize.hpp>
+#include <espalier/passes/convert_dtype.hpp>
+#include <espalier/passes/cse.hpp>
+#include <espalier/passes/dce.hpp>
+#include <espalier/passes/device_move.hpp>
+#include <espalier/passes/hoist.hpp>
+#include <espalier/passes/infer_shapes.hpp>
+#include <espalier/passes/lower_spellings.hpp>
+#include <espalier/passes/raise.hpp>
+#include <espalier/passes/remove_assertions.hpp>
+#include <espalier/passes/sink.hpp>
+#include <espalier/passes/sort.hpp>
+#include <espalier/passes/view_copy.hpp>
+#include <espalier/pipeline/any_pass.hpp>
+
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+namespace es = espalier;
+
+namespace {
+
+const std::vector<es::any_pass<>>& passes() {
+  static const std::vector<es::any_pass<>> all{es::dce{},   es::cse{},   es::canonicalize{},
+                                               es::raise{}, es::sort{},  es::remove_assertions{},
+                                               es::sink{},  es::hoist{}, es::copies_to_views{}};
+  return all;
+}
+laws::program_options some(std::size_t size) {
+  laws::program_options o;
+  o.calls = 1 + size % 60;
+  o.random = true;
+  return o;
+}
+void require_lawful(const std::string& broken) {
+  if (!broken.empty())
+    RC_FAIL(broken);
+}
+
+} // namespace
+
+TEST_CASE("every pass obeys the laws on random programs") {
+  const auto law = [](std::uint64_t seed, std::size_t size, bool writes) {
+    auto o = some(size);
+    o.writes = writes;
+    const auto g = laws::random_program(seed, o);
+    require_lawful(laws::broken_law(es::dce{}, g));
+    require_lawful(laws::broken_law(es::cse{}, g));
+    require_lawful(laws::broken_law(es::canonicalize{}, g));
+    require_lawful(laws::broken_law(es::raise{}, g));
+    require_lawful(laws::broken_law(es::sort{}, g));
+    require_lawful(laws::broken_law(es::infer_shapes{}, g));
+    require_lawful(laws::broken_law(es::remove_assertions{}, g));
+    require_lawful(laws::broken_law(es::sink{}, g));
+    require_lawful(laws::broken_law(es::hoist{}, g));
+    require_lawful(laws::broken_law(es::copies_to_views{}, g));
+    require_lawful(laws::broken_law(es::device_move(es::device{1, 0}), g));
+    require_lawful(laws::broken_law(es::lower_spellings{}, g));
+    if (!writes) {
+      require_lawful(laws::broken_law(es::views_to_copies{}, g));
+      require_lawful(laws::broken_law(es::convert_dtype(es::scalar_type::f32, es::scalar_type::bf16), g));
+      require_lawful(laws::broken_law(es::convert_dtype(es::scalar_type::f64, es::scalar_type::f32), g));
+    }
+  };
+  CHECK(rc::check("laws", law));
+}
+TEST_CASE("three passes in a row keep the verifier content and are deterministic") {
+  const auto law = [](std::uint64_t seed, std::size_t size, std::uint8_t a, std::uint8_t b, std::uint8_t c) {
+    es::any_pipeline<> three;
+    for (auto i : {a, b, c})
+      three.push(passes()[i % passes().size()]);
+    laws::options o;
+    o.idempotent = false;
+    require_lawful(laws::broken_law_of(
+        three.text(), laws::random_program(seed, some(size)),
+        [&](es::graph_storage& g) {
+          es::pass_context context;
+          return three.run(g, es::info_of_dialect<es::training_ir>, context);
+        },
+        o));
+  };
+  CHECK(rc::check("laws", law));
+}
+TEST_CASE("what passes say that they establish holds, and what they keep is kept") {
+  const auto law = [](std::uint64_t seed, std::size_t size) {
+    auto g = laws::random_program(seed, some(size));
+    for (const auto& p : passes()) {
+      es::pass_context c;
+      p.run(g, c);
+      for (const auto& e : p.facts().establishes)
+        if (e.holds && !e.holds(g))
+          RC_FAIL(std::string(p.name()) + " does not establish " + std::string(e.name));
+      RC_ASSERT(es::property::topologically_sorted::holds(g));
+    }
+  };
+  CHECK(rc::check("contracts", law));
+}
+TEST_CASE("a budget of edits stops canonicalisation anywhere, and the graph is sound there") {
+  const auto law = [](std::uint64_t seed, std::size_t size) {
+    const auto g = laws::random_program(seed, some(size));
+    auto whole = g;
+    es::pass_context c;
+    const auto all = es::canonicalize::run(whole, c).rewritten;
+    for (std::size_t budget = 0; budget <= std::min<std::size_t>(all, 8); ++budget) {
+      auto part = g;
+      es::pass_context limited;
+      limited.set_edit_budget(budget);
+      RC_ASSERT(es::canonicalize::run(part, limited).rewritten <= budget);
+      RC_ASSERT(laws::sound(part, {}) == "");
+    }
+  };
+  CHECK(rc::check("budgets", law));
+}

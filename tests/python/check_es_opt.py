@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Drives es-opt over all of its options, right and wrong ones: exit status, what is printed where, and that the outputs it
+saves are those that Python computes on the same inputs.
+
+usage: check_es_opt.py ES_OPT CORPUS   (CORPUS: the folder that tests/corpus/make_corpus.py fills)"""
+
+import argparse
+import hashlib
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import torch
+
+import programs
+
+ERROR = re.compile(r"\Aes-opt: .+ \(at .+\); .+\n\Z|\Aes-opt: [^\n]+; [^\n]+\n\Z")
+
+
+class Checks:
+    def __init__(self, es_opt, corpus, folder):
+        self.es_opt, self.corpus, self.folder = es_opt, corpus, folder
+        self.passed = self.failed = 0
+
+    def run(self, *arguments):
+        return subprocess.run([str(self.es_opt), *map(str, arguments)], capture_output=True, text=True, cwd=self.folder)
+
+    def expect(self, what, condition, detail=""):
+        self.passed += bool(condition)
+        self.failed += not condition
+        if not condition:
+            print(f"FAIL {what}" + (f"\n     {detail}" if detail else ""), flush=True)
+        return condition
+
+    def works(self, *arguments, stderr=""):
+        done = self.run(*arguments)
+        what = "es-opt " + " ".join(map(str, arguments))
+        self.expect(f"{what}: status 0", done.returncode == 0, done.stderr)
+        if stderr is not None:
+            self.expect(f"{what}: nothing on stderr", done.stderr == stderr, done.stderr)
+        return done.stdout if stderr is not None else done.stderr
+
+    def refused(self, *arguments, says):
+        """Status other than 0; one line on stderr, with the cause and, after a semicolon, a cure."""
+        done = self.run(*arguments)
+        what = "es-opt " + " ".join(map(str, arguments))
+        self.expect(f"{what}: a status that is not 0", done.returncode not in (0, -6, -11), str(done.returncode))
+        self.expect(f"{what}: one line with a cure on stderr", ERROR.match(done.stderr), repr(done.stderr))
+        self.expect(f"{what}: says '{says}'", says in done.stderr, repr(done.stderr))
+
+    def model(self, name):
+        return self.corpus / name
+
+
+def check_printing(c):
+    mlp = c.model("mlp/model.pt2")
+    usage = c.works("--help")
+    for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o"):
+        c.expect(f"--help tells of {option}", option in usage)
+    c.expect("-h is --help", c.works("-h") == usage)
+    c.expect("--print reads like Python", "torch.ops.aten.linear.default(input, p_0_weight, p_0_bias)" in c.works(mlp, "--print"))
+    text = c.works(mlp, "--text")
+    c.expect("--text is the textual form", "aten.linear.default(%input, %p_0_weight, %p_0_bias)" in text, text)
+    dot = c.works(mlp, "--dot")
+    c.expect("--dot is Graphviz", dot.startswith("digraph") and dot.rstrip().endswith("}") and "->" in dot)
+    about = c.works(mlp, "--inspect")
+    c.expect("--inspect tells kind, producer and sizes", all(w in about for w in ("kind:", torch.__version__.split("+")[0], "schema", "nodes", "weights:")), about)
+    c.expect("--verify says nothing of a good file", c.works(mlp, "--verify") == "")
+    c.expect("options may come before the file", c.works("--text", mlp) == text)
+    both = c.works(mlp, "--text", "--print")
+    c.expect("two forms at once", text in both and "torch.ops.aten.linear" in both)
+    c.expect("without options nothing is printed", c.works(mlp) == "")
+
+
+def check_passes(c):
+    gpt = c.model("gpt_block/model_decomp.pt2")
+    before = c.works(gpt, "--text")
+    c.works(gpt, "--passes", "dce,cse,raise", "--verify", "-o", "passed.pt2")
+    after = c.works("passed.pt2", "--text")
+    c.expect("a pass changes the file", after != before)
+    c.expect("the same passes print the same", c.works(gpt, "--passes", "dce,cse,raise", "--text") == after)
+    c.expect("passes find nothing the second time", c.works("passed.pt2", "--passes", "dce,cse,raise", "--text") == after)
+    inputs = programs.load_values(gpt.parent / "inputs.pt")
+    results = programs.call(programs.load(c.folder / "passed.pt2"), inputs)
+    wrong = programs.difference(results, programs.load_values(gpt.parent / "outputs.pt"), programs.TOLERANCE)
+    c.expect("Python runs what the passes left", not wrong, str(wrong))
+    times = c.works(gpt, "--passes", "dce,cse", "--verify", "--run", "--timing", "-o", "timed.pt2", stderr=None)
+    for step in ("load", "verify", "pass dce", "pass cse", "run", "save"):
+        c.expect(f"--timing tells of {step}", re.search(rf"^ *\d+\.\d+ ms  {step}$", times, re.M), times)
+    c.works(gpt, "-o", "copy.pt2")
+    c.works("copy.pt2", "-o", "copy2.pt2")
+    digest = [hashlib.sha256((c.folder / f).read_bytes()).digest() for f in ("copy.pt2", "copy2.pt2")]
+    c.expect("a copy of a copy is the same bytes", digest[0] == digest[1])
+    c.works("copy.pt2", "-o", "copy.pt2")
+    c.expect("a file may be written over itself", hashlib.sha256((c.folder / "copy.pt2").read_bytes()).digest() == digest[0])
+
+
+def same_as_python(c, name, inputs, *arguments):
+    """The outputs that es-opt saves are what Python computes on the same inputs."""
+    model = c.model(name)
+    c.works(model, "--run", *arguments, "--save-outputs", "out.pt")
+    ours = torch.load(c.folder / "out.pt")
+    theirs = programs.call(programs.load(model), inputs)
+    wrong = programs.difference(ours, theirs, programs.TOLERANCE)
+    c.expect(f"{name}: outputs are Python's", not wrong, str(wrong))
+    c.expect(f"{name}: outputs are a list", isinstance(ours, list), str(type(ours)))
+
+
+def check_running(c):
+    torch.manual_seed(7)
+    samples = programs.load_values(c.model("mlp/inputs.pt"))
+    same_as_python(c, "mlp/model.pt2", samples)  # the archive's sample inputs
+    given = {
+        "mlp/model.pt2": [torch.randn(3, 8)],
+        "mlp/model_dyn.pt2": [torch.randn(17, 8)],
+        "conv_bn_train/model.pt2": [torch.randn(4, 3, 8, 8)],
+        "numbers/model.pt2": [torch.randn(3, 2)],
+        "item/model.pt2": [torch.randn(3, 4), torch.tensor(7)],
+        "gpt_block/model_dyn.pt2": [torch.randint(50, (5, 9))],
+        "cond/model.pt2": [-torch.randn(3, 6).abs()],
+        "while_loop/model.pt2": [torch.rand(3), torch.tensor(100.0)],
+        "map_scan/model_decomp.pt2": [torch.randn(5, 3), torch.randn(3)],
+        "autocast/model.pt2": [torch.randn(2, 4)],
+        "set_grad/model.pt2": [torch.randn(3, 5)],
+        "dtypes/model.pt2": [torch.randn(4, 4)],
+        "nested/model.pt2": programs.load_values(c.model("nested/inputs.pt")),
+    }
+    for name, inputs in given.items():
+        torch.save(inputs, c.folder / "in.pt")
+        same_as_python(c, name, inputs, "in.pt")
+    torch.save(tuple(given["mlp/model.pt2"]), c.folder / "in.pt")
+    same_as_python(c, "mlp/model.pt2", given["mlp/model.pt2"], "in.pt")  # a tuple will do
+    shown = c.works(c.model("mlp/model.pt2"), "--run")
+    c.expect("--run tells what came out", "f32[3, 4]" in shown, shown)
+
+
+def check_refusals(c):
+    mlp = c.model("mlp/model.pt2")
+    c.refused(says="no input file")
+    c.refused(mlp, "--nonsense", says="unknown option --nonsense")
+    c.refused(mlp, mlp, says="a second input file")
+    c.refused(mlp, "--passes", says="--passes needs a value")
+    c.refused(mlp, "--passes", "dce,fuse", says="no pass is called 'fuse'")
+    c.refused(mlp, "-o", says="-o needs a value")
+    c.refused(mlp, "--run", "--save-outputs", says="--save-outputs needs a value")
+    c.refused(mlp, "--save-outputs", "x.pt", says="--save-outputs without --run")
+    c.refused("absent.pt2", says="absent.pt2")
+    c.refused(c.folder, says=str(c.folder))
+    c.refused(mlp, "--run", "absent.pt", says="absent.pt")
+    c.refused(mlp, "-o", "no/such/folder/x.pt2", says="no/such/folder")
+    c.refused(mlp, "--run", "--save-outputs", "no/such/folder/x.pt", says="no/such/folder")
+    c.refused(c.model("custom_operator/model.pt2"), "--run", says="espalier_corpus::shift_")
+    c.refused(c.model("custom_operator/model_decomp.pt2"), "--run", says="espalier_corpus::shift_")
+
+    torch.save({"x": torch.randn(3, 8)}, c.folder / "dict.pt")
+    c.refused(mlp, "--run", "dict.pt", says="not a list")
+    torch.save([torch.randn(3, 9)], c.folder / "wide.pt")
+    c.refused(mlp, "--run", "wide.pt", says="dimension 1 of 'input' is 9, but the program was exported for 8")
+    torch.save([torch.randn(3, 8)] * 2, c.folder / "two.pt")
+    c.refused(mlp, "--run", "two.pt", says="takes 1")
+    torch.save([torch.randn(40, 8)], c.folder / "many.pt")
+    c.refused(c.model("mlp/model_dyn.pt2"), "--run", "many.pt", says="between 2 and 32")
+    (c.folder / "text.pt").write_text("no pickle")
+    c.refused(mlp, "--run", "text.pt", says="text.pt")
+
+    whole = mlp.read_bytes()
+    (c.folder / "cut.pt2").write_bytes(whole[: len(whole) // 2])
+    c.refused("cut.pt2", says="cut.pt2")
+    c.refused("cut.pt2", "--inspect", says="cut.pt2")
+    (c.folder / "empty.pt2").write_bytes(b"")
+    c.refused("empty.pt2", says="empty.pt2")
+    (c.folder / "text.pt2").write_text("no archive")
+    c.refused("text.pt2", says="text.pt2")
+    torch.jit.save(torch.jit.trace(torch.nn.ReLU(), torch.randn(2)), str(c.folder / "script.pt2"))
+    c.refused("script.pt2", says="TorchScript")
+    kept = c.folder / "kept.pt2"
+    kept.write_bytes(whole)
+    c.refused("cut.pt2", "-o", kept, says="cut.pt2")
+    c.expect("a refused run leaves the old output whole", kept.read_bytes() == whole)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("es_opt", type=pathlib.Path)
+    parser.add_argument("corpus", type=pathlib.Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        c = Checks(options.es_opt.resolve(), options.corpus.resolve(), pathlib.Path(folder))
+        for check in (check_printing, check_passes, check_running, check_refusals):
+            check(c)
+    print(f"{'FAIL' if c.failed else 'ok  '} es-opt: {c.passed} checks passed, {c.failed} failed")
+    return 1 if c.failed or not c.passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
