@@ -257,6 +257,24 @@ TEST_CASE("scope: a module says exactly where it is, and state below it stays wi
   CHECK(run_by(p, "head.fc") == "linear");
 }
 
+TEST_CASE("scope: a named part of a module (docs/tracing.md)") {
+  struct headImpl : torch::nn::Module {
+    at::Tensor forward(at::Tensor x) {
+      const es::scope here(*this);  // this module, by its registration
+      const es::scope part("mask"); // a named part of it: `PATH.mask`, of type espalier::scope
+      return x.triu();
+    }
+  };
+  struct root : torch::nn::Module {
+    root() { head = register_module("head", std::make_shared<headImpl>()); }
+    at::Tensor forward(at::Tensor x) { return head->forward(x) * 2; }
+    std::shared_ptr<headImpl> head;
+  };
+  const auto p = export_places(std::make_shared<root>(), std::tuple(torch::ones({2, 2})));
+  CHECK(run_by(p, "head.mask") == "triu");
+  CHECK(run_by(p, "") == "mul");
+}
+
 TEST_CASE("scope: its name may be a module's path; a module of another model changes nothing") {
   torch::nn::ReLU stranger;
   const auto p = trace_places(

@@ -77,9 +77,9 @@ struct rewrite_run {
   call_classes classes{};
   std::optional<alias_classes> memory{}; // only of graphs that write
   std::size_t known_values = 0;
-  std::vector<node_id> made{};     // by the rule at hand
-  std::vector<value_id> touched{}; // what the replaced node used
-  std::vector<value_id> replaced_by{};
+  std::vector<node_id> made{};                             // by the rule at hand
+  std::vector<value_id> touched{};                         // what the replaced node used
+  std::vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before
 
   rewrite_run(graph_storage& graph, pass_context& c) : g(graph), context(c) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
@@ -117,7 +117,12 @@ struct rewrite_run {
     }
   }
   void replace(node_id root, std::span<const value_id> by, std::string_view rule) {
+    replaced_by.clear();
     for (std::size_t i = 0; i != by.size(); ++i) {
+      slot_id head = g.first_use(by[i]); // not one of the root's, which go
+      while (head.valid() && g.user(head) == root)
+        head = g.next_use(head);
+      replaced_by.emplace_back(by[i], head);
       const value_id old = g.result(root, i);
       if (by[i] == old)
         fail(error_kind::usage,
@@ -133,7 +138,6 @@ struct rewrite_run {
     for (auto& x : g.slots(root))
       if (x.is_use())
         touched.push_back(value_id{x.w0});
-    replaced_by.assign(by.begin(), by.end());
     g.erase(root);
     context.count(rule);
   }
@@ -288,8 +292,8 @@ pass_result rewrite_greedily(graph_storage& g, pass_context& c, const rule_set<R
           list.push(g.user(u));
     }
     if (run.made.empty()) // replaced by something that was there: its users see a new definition
-      for (value_id v : run.replaced_by)
-        for (slot_id u = g.first_use(v); u.valid(); u = g.next_use(u))
+      for (const auto& [v, before] : run.replaced_by) // uses that moved stand before those that were there
+        for (slot_id u = g.first_use(v); u.valid() && u != before; u = g.next_use(u))
           list.push(g.user(u));
   }
   return done;
