@@ -15,7 +15,8 @@ int main() {
 
   auto program = es::export_program(net, es::inputs(es::named("x", x)));
   //   ^ es::exported_program<es::training_ir, at::Tensor(at::Tensor)>
-  es::apply<es::raise, es::dce>(program); // Python's spellings of operators; what nobody uses goes
+  constexpr auto tidy = es::raise{} | es::dce{}; // a type: an illegal order does not compile
+  tidy.run(program);                             // Python's spellings of operators; what nobody uses goes
   std::cout << es::print_readable(program.graph());
 
   at::Tensor y = program(x);         // a typed call, interpreted

@@ -2,5 +2,5 @@
 """The layers of include/espalier, in order: a header includes its own layer and those before it."""
 
 GROUND = ["support", "schema", "symbolic", "meta", "ir", "signature", "pipeline", "rewrite", "passes", "archive"]
-UPPER = ["bridge", "trace", "program", "exporting"]
+UPPER = ["bridge", "trace", "program", "exporting", "opt"]
 ORDER = GROUND + UPPER

@@ -125,7 +125,7 @@ bool show(const std::string& name, Net& net, const fs::path& folder, es::example
 
   // What Python would call it by: C++ spells linear as t + addmm.
   start = std::chrono::steady_clock::now();
-  const auto done = es::apply<es::raise>(program);
+  const auto done = es::pipeline{es::raise{}}.run(program);
   report("raise", milliseconds(start), std::to_string(done.rewritten) + " calls in Python's spelling");
   print_in_short(program.graph());
 

@@ -33,7 +33,6 @@
 #include <espalier/trace/trace_result.hpp>
 #include <espalier/trace/tracer.hpp>
 
-#include <espalier/program/apply.hpp>
 #include <espalier/program/exported_program.hpp>
 #include <espalier/program/functionalized.hpp>
 #include <espalier/program/higher_order.hpp>

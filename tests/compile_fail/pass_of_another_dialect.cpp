@@ -1,7 +1,8 @@
-// expect: es::apply<Passes\.\.\.>\(program\) requires passes that take the program's dialect .*; lower the program to that dialect first
+// expect: espalier: this pipeline is illegal
 // SPDX-License-Identifier: BSL-1.0
 // floor: torch
-#include <espalier/program/apply.hpp>
+// says: pass 'fuse-core-operators' at position 1 takes a graph of dialect core_aten, but the graph is of dialect training_ir; put a pass that lowers training_ir to core_aten before it
+#include <espalier/program/pipeline_unit.hpp>
 
 namespace es = espalier;
 
@@ -16,5 +17,5 @@ struct fuse_core_operators : es::pass {
 };
 
 es::pass_result fuse(es::exported_program<es::training_ir>& program) {
-  return es::apply<fuse_core_operators>(program);
+  return es::pipeline{fuse_core_operators{}}.run(program);
 }

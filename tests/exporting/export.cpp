@@ -50,7 +50,7 @@ TEST_CASE("a module is exported with Python's names, and runs as eager does") {
                                           "p_two_weight", "p_two_bias", "b_norm_running_mean",
                                           "b_norm_running_var", "b_norm_num_batches_tracked", "x"});
   CHECK(torch::equal(program(x), net->forward(x)));
-  es::apply<es::raise>(program);
+  es::pipeline{es::raise{}}.run(program);
   CHECK(operators(program.graph()) == std::vector<std::string>{"aten.linear.default",
                                                                "aten.batch_norm.default", "aten.relu.default",
                                                                "aten.linear.default"});

@@ -182,8 +182,7 @@ TEST_CASE("InferenceMode inside the call is a region without gradients") {
 TEST_CASE("passes see a region as a call with effects: nothing of it is lost") {
   Regions net;
   auto program = es::export_program(net, es::inputs(torch::randn({3, 4})));
-  es::apply<es::raise>(program);
-  es::apply<es::dce>(program);
+  (es::raise{} | es::dce{}).run(program);
   CHECK(regions(program.graph()) == 3);
   program(torch::ones({3, 4}));
   CHECK(net->mean.item<float>() != 0); // the buffer is updated

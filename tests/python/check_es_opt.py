@@ -7,8 +7,10 @@ usage: check_es_opt.py ES_OPT CORPUS   (CORPUS: the folder that tests/corpus/mak
 
 import argparse
 import hashlib
+import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -58,7 +60,8 @@ class Checks:
 def check_printing(c):
     mlp = c.model("mlp/model.pt2")
     usage = c.works("--help")
-    for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o"):
+    for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o", "--list",
+                   "--diff", "--html", "--cpp", "--model-explorer", "--verify-each", "--validate", "--bisect", "--print-after"):
         c.expect(f"--help tells of {option}", option in usage)
     c.expect("-h is --help", c.works("-h") == usage)
     c.expect("--print reads like Python", "torch.ops.aten.linear.default(input, p_0_weight, p_0_bias)" in c.works(mlp, "--print"))
@@ -137,6 +140,86 @@ def check_running(c):
     c.expect("--run tells what came out", "f32[3, 4]" in shown, shown)
 
 
+def check_watching(c):
+    """Options that look at a pipeline while it runs."""
+    gpt = c.model("gpt_block/model.pt2")
+    names = re.findall(r"^(\w+): ", c.works("--list"), re.M)
+    c.expect("--list names the passes", {"dce", "cse", "raise", "canonicalize"} <= set(names), str(names))
+    c.expect("--list tells contracts", "establishes no_dead_code" in c.works("--list"))
+    c.works(gpt, "--passes", "lower_spellings", "-o", "lowered.pt2")
+    shown = c.works("lowered.pt2", "--passes", "cse | raise | fix(cse | dce)", "--print-after-change", "--verify-each")
+    c.expect("--print-after-change prints what changed", "after stage 2 'raise'" in shown and "torch.ops.aten" in shown, shown[:300])
+    c.expect("... and nothing else", "after stage 1 'cse'" not in shown)
+    c.expect("--print-after prints one", c.works("lowered.pt2", "--passes", "cse,raise", "--print-after", "raise").count("// -----") == 1)
+    shown = c.works("lowered.pt2", "--passes", "raise", "--validate")
+    c.expect("--validate tells the gap", re.search(r"^pass raise: the outputs are \S+ times the tolerance apart$", shown, re.M), shown)
+    shown = c.works("lowered.pt2", "--passes", "raise,dce", "--bisect")
+    c.expect("--bisect finds nobody guilty", "the check holds after every pass" in shown, shown)
+    c.expect("--diff of a file with itself", c.works(gpt, "--diff", gpt) == "no difference\n")
+    c.expect("--diff of two", re.search(r"^ *[-+<>] ", c.works(gpt, "--diff", "lowered.pt2"), re.M))
+    c.refused(gpt, "--passes", "dce |", says="the name of a pass is missing")
+    c.refused(gpt, "--passes", "fix(dce", says="')' is missing")
+    c.refused(gpt, "--verify-each", says="without --passes")
+    c.refused(gpt, "--passes", "dce", "--print-after", "fuse", says="no pass is called 'fuse'")
+
+
+WRAPPER = """
+#include <torch/library.h>
+static std::vector<at::Tensor> call_NAME(std::vector<at::Tensor> inputs) {
+  std::vector<c10::IValue> values(inputs.begin(), inputs.end());
+  std::vector<at::Tensor> out;
+  for (auto& v : NAME(values))
+    out.push_back(v.toTensor());
+  return out;
+}
+TORCH_LIBRARY(printed_NAME, m) { m.def("call(Tensor[] inputs) -> Tensor[]", &call_NAME); }
+"""
+
+
+def check_viewers(c):
+    """The graph as a page, as Model Explorer's JSON, and as C++ that computes what Python computes."""
+    gpt = c.model("gpt_block/model.pt2")
+    nodes = sum("getitem" not in str(n.target) for n in programs.load(gpt).graph.nodes)  # ours have results instead
+    c.works(gpt, "--html", "gpt.html", "--model-explorer", "gpt.json", "--cpp", "gpt.cpp")
+    page = (c.folder / "gpt.html").read_text()
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
+    c.expect("--html holds every node", len(data["sides"][0]["graphs"][0]["nodes"]) == nodes)
+    c.expect("--html refers to nothing outside", "http" not in page.replace("http-equiv", ""))
+    graph = json.loads((c.folder / "gpt.json").read_text())["graphs"][0]
+    c.expect("--model-explorer holds every node", len(graph["nodes"]) == nodes)
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser:
+        run = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", (c.folder / "gpt.html").as_uri()],
+                             capture_output=True, text=True, timeout=120)
+        c.expect("a browser draws a row a node", run.stdout.count('id="0:0:') == nodes, str(run.stdout.count('id="0:0:')))
+    else:
+        print("     the page is not opened in a browser: chromium is not installed")
+
+    root = pathlib.Path(torch.__file__).parent
+    for name in ("mlp/model.pt2", "gpt_block/model_decomp.pt2"):
+        c.works(c.model(name), "--cpp", "printed.cpp")
+        word = name.split("/")[0]
+        source = c.folder / "printed.cpp"
+        source.write_text(re.sub(r"\bforward\(", f"{word}(", source.read_text()) + WRAPPER.replace("NAME", word))
+        library = c.folder / f"{word}.so"
+        built = subprocess.run(["g++", "-std=c++20", "-O0", "-shared", "-fPIC", f"-isystem{root}/include",
+                                f"-isystem{root}/include/torch/csrc/api/include", str(source), "-o", str(library), f"-L{root}/lib", "-ltorch_cpu", "-lc10"],
+                               capture_output=True, text=True)
+        c.expect(f"{name}: the printed C++ compiles", built.returncode == 0, built.stderr[:500])
+        if built.returncode:
+            continue
+        torch.ops.load_library(str(library))
+        program = programs.load(c.model(name))
+        inputs = programs.load_values(c.model(name).parent / "inputs.pt")
+        given, rest = [], iter(inputs)
+        for spec in program.graph_signature.input_specs:
+            given.append(next(rest) if spec.kind.name == "USER_INPUT" else
+                         program.state_dict[spec.target] if spec.target in program.state_dict else program.constants[spec.target])
+        ours = getattr(torch.ops, f"printed_{word}").call(given)
+        wrong = programs.difference(list(ours), programs.call(program, inputs), programs.TOLERANCE)
+        c.expect(f"{name}: the printed C++ computes what Python computes", not wrong, str(wrong))
+
+
 def check_refusals(c):
     mlp = c.model("mlp/model.pt2")
     c.refused(says="no input file")
@@ -189,7 +272,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         c = Checks(options.es_opt.resolve(), options.corpus.resolve(), pathlib.Path(folder))
-        for check in (check_printing, check_passes, check_running, check_refusals):
+        for check in (check_printing, check_passes, check_running, check_watching, check_viewers, check_refusals):
             check(c)
     print(f"{'FAIL' if c.failed else 'ok  '} es-opt: {c.passed} checks passed, {c.failed} failed")
     return 1 if c.failed or not c.passed else 0

@@ -42,7 +42,7 @@ places export_places(Net& net, const std::tuple<Inputs...>& inputs) {
   net->eval();
   auto program =
       std::apply([&](const auto&... in) { return es::export_program(net, es::inputs(in...)); }, inputs);
-  es::apply<es::raise>(program);
+  es::pipeline{es::raise{}}.run(program);
   return places_of(program.graph());
 }
 /// The operators of one module, in order, without `aten.` and the overload.

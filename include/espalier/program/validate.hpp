@@ -13,6 +13,7 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/allclose.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -69,11 +70,8 @@ public:
       : inputs_(std::move(placeholders)), tolerance_(t), seed_(seed) {}
 
   void before(const stage_info&, const graph_storage& g) {
-    if (!started_) {
-      started_ = true;
-      reference_ = run(g);
-      last_ = reference_;
-    }
+    if (!started_)
+      set_reference(g);
   }
   /// Throws `error` (verification) when the results are beyond the tolerance.
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
@@ -108,6 +106,23 @@ public:
   }
 
   const std::vector<row>& rows() const noexcept { return rows_; }
+
+  /// Takes a graph's results as those that others are compared with; `before` does it by itself.
+  void set_reference(const graph_storage& g) {
+    started_ = true;
+    reference_ = run(g);
+    last_ = reference_;
+  }
+  /// How far a graph's outputs are from the reference, as a multiple of the tolerance.
+  double gap(const graph_storage& g) const {
+    const auto now = run(g);
+    if (now.outputs.size() != reference_.outputs.size())
+      return std::numeric_limits<double>::infinity();
+    double worst = 0;
+    for (std::size_t i = 0; i != now.outputs.size(); ++i)
+      worst = std::max(worst, gap_of(now.outputs[i], reference_.outputs[i]));
+    return worst;
+  }
 
 private:
   struct results {

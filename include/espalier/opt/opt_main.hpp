@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: BSL-1.0
+// umbrella: apart, it is a program: a main includes it by name
+// es-opt as a function: read a .pt2, run passes over it, look at it, run it, write it back, in the manner of
+// mlir-opt. A main of three lines makes a tool that knows the passes of the library and your own.
+#pragma once
+
+#include <espalier/espalier.hpp>
+#include <espalier/opt/standard_passes.hpp>
+#include <espalier/program/validate.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+/// What the passes of a tool run on: a program whose types nobody knows.
+using opt_program = exported_program<torch_ir, dynamic>;
+
+namespace detail {
+
+class opt_tool {
+public:
+  explicit opt_tool(pass_registry<opt_program> passes) : passes_(std::move(passes)) {}
+
+  int main(int argc, char** argv) try {
+    for (int i = 1; i < argc; ++i) {
+      if (std::string_view(argv[i]) == "--help" || std::string_view(argv[i]) == "-h") {
+        std::cout << usage_text << passes_line()
+                  << "\n\nThe exit status is 0 only when all that was asked for was done.\n";
+        return 0;
+      }
+      if (std::string_view(argv[i]) == "--list") {
+        std::cout << passes_.list();
+        return 0;
+      }
+    }
+    return run(parse(argc, argv));
+  } catch (const error& e) {
+    std::cerr << "es-opt: " << one_line(e.what()) << '\n';
+    return 1;
+  } catch (const std::exception& e) {
+    std::cerr << "es-opt: " << one_line(e.what())
+              << "; run es-opt --verify on the file to see whether it is sound\n";
+    return 1;
+  }
+
+private:
+  static constexpr const char* usage_text =
+      "usage: es-opt IN.pt2 [options]\n"
+      "\n"
+      "  --passes PIPELINE    run passes: names separated by ',' or '|', fix(...) around what is to be "
+      "repeated\n"
+      "  --list               list the passes with their contracts\n"
+      "  --print              print the graph as Python would (print_readable)\n"
+      "  --text               print the textual form, which can be parsed again\n"
+      "  --dot                print a Graphviz graph\n"
+      "  --diff OTHER.pt2     print what the graph of OTHER has and this one has not, and the reverse\n"
+      "  --html F.html        write the graph as one page; with --diff, both side by side\n"
+      "  --model-explorer F   write the graph as Model Explorer's JSON\n"
+      "  --cpp F.cpp          write the graph as C++ that compiles against LibTorch\n"
+      "  --inspect            tell kind, producer, schema version, models and sizes without loading\n"
+      "  --verify             verify after loading and after the passes, the weights' checksums too\n"
+      "  --verify-each        verify after every pass that changed something\n"
+      "  --validate           run the graph before and after every pass that changed it, and compare the "
+      "numbers\n"
+      "  --bisect             find the pass, and the rewrite, that changes the numbers\n"
+      "  --print-after NAME   print the graph after that pass\n"
+      "  --print-after-all    print the graph after every pass\n"
+      "  --print-after-change print the graph after every pass that changed it\n"
+      "  --run [INPUTS.pt]    run the program on a list of tensors and numbers that torch.save wrote\n"
+      "                       (any file not named *.pt2); without it, on the archive's sample inputs\n"
+      "  --save-outputs F.pt  write the list of outputs of --run as torch.save would, without constants\n"
+      "  --timing             tell how long each step took (stderr)\n"
+      "  -o OUT.pt2           save the program\n"
+      "  --help               this text\n"
+      "\n"
+      "Passes: ";
+
+  struct options {
+    std::string in, out, inputs, outputs, passes, print_after, diff, html, model_explorer, cpp;
+    bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
+         verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
+         run = false, timing = false;
+    bool only_inspects() const {
+      return inspect && !has_passes && !print && !text && !dot && !verify && !run && out.empty() &&
+             diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
+    }
+  };
+
+  [[noreturn]] static void refuse(std::string cause, std::string cure = "es-opt --help lists the options") {
+    fail(error_kind::usage, std::move(cause), "command line", std::move(cure));
+  }
+
+  options parse(int argc, char** argv) {
+    options o;
+    const auto value = [&](int& i, std::string_view flag) -> std::string {
+      if (i + 1 >= argc)
+        refuse("option " + std::string(flag) + " needs a value");
+      return argv[++i];
+    };
+    const std::pair<std::string_view, bool options::*> switches[] = {
+        {"--print", &options::print},
+        {"--text", &options::text},
+        {"--dot", &options::dot},
+        {"--inspect", &options::inspect},
+        {"--verify", &options::verify},
+        {"--verify-each", &options::verify_each},
+        {"--validate", &options::validate},
+        {"--bisect", &options::bisect},
+        {"--timing", &options::timing},
+        {"--print-after-all", &options::print_all},
+        {"--print-after-change", &options::print_change}};
+    const std::pair<std::string_view, std::string options::*> values[] = {
+        {"--save-outputs", &options::outputs},
+        {"-o", &options::out},
+        {"--print-after", &options::print_after},
+        {"--diff", &options::diff},
+        {"--html", &options::html},
+        {"--model-explorer", &options::model_explorer},
+        {"--cpp", &options::cpp}};
+    for (int i = 1; i < argc; ++i) {
+      const std::string_view a = argv[i];
+      bool known = false;
+      for (const auto& [flag, member] : switches)
+        if (a == flag)
+          o.*member = known = true;
+      for (const auto& [flag, member] : values)
+        if (a == flag) {
+          o.*member = value(i, a);
+          known = true;
+        }
+      if (known)
+        continue;
+      if (a == "--passes") {
+        o.passes = value(i, a);
+        o.has_passes = true;
+      } else if (a == "--run") {
+        o.run = true;
+        if (i + 1 < argc && argv[i + 1][0] != '-' && !std::string_view(argv[i + 1]).ends_with(".pt2"))
+          o.inputs = argv[++i];
+      } else if (a.starts_with("-"))
+        refuse("unknown option " + std::string(a));
+      else if (o.in.empty())
+        o.in = a;
+      else
+        refuse("a second input file: " + std::string(a), "give one file; its name comes first");
+    }
+    if (o.in.empty())
+      refuse("no input file", "write es-opt IN.pt2; es-opt --help lists the options");
+    if (!o.outputs.empty() && !o.run)
+      refuse("--save-outputs without --run", "add --run");
+    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change ||
+         !o.print_after.empty()) &&
+        !o.has_passes)
+      refuse("an option about passes without --passes", "add --passes");
+    return o;
+  }
+
+  /// A message of several lines as one: what it says stays, the cure at its end too.
+  static std::string one_line(std::string_view text) {
+    std::string out;
+    for (char c : text)
+      if (c != '\n' && c != '\r')
+        out += c;
+      else if (!out.empty() && out.back() != ' ')
+        out += ' ';
+    return out;
+  }
+
+  class stopwatch {
+  public:
+    explicit stopwatch(bool on) : on_(on) {}
+    void lap(std::string_view what) {
+      const auto now = std::chrono::steady_clock::now();
+      if (on_)
+        std::fprintf(stderr, "%10.3f ms  %.*s\n",
+                     std::chrono::duration<double, std::milli>(now - last_).count(),
+                     static_cast<int>(what.size()), what.data());
+      last_ = std::chrono::steady_clock::now();
+    }
+
+  private:
+    bool on_;
+    std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
+  };
+
+  static std::vector<c10::IValue> read_inputs(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    if (!in)
+      fail(error_kind::io, "cannot open the inputs", path, "check the path");
+    const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
+    const c10::IValue list = [&] {
+      try {
+        return torch_load(std::as_bytes(std::span(bytes)));
+      } catch (const error& e) {
+        throw e.within(path);
+      }
+    }();
+    if (!list.isList() && !list.isTuple())
+      refuse(path + " holds a " + list.tagKind() + ", not a list", "write torch.save([tensor, ...], path)");
+    if (list.isTuple())
+      return list.toTupleRef().elements().vec();
+    return list.toList().vec();
+  }
+
+  /// What was computed, as a list; like inputs, outputs that the signature records as constants are not in
+  /// it.
+  static void write_outputs(const std::string& path, const graph_signature& signature,
+                            const std::vector<c10::IValue>& outputs) {
+    c10::impl::GenericList list(c10::AnyType::get());
+    std::size_t i = 0;
+    for (auto& spec : signature.outputs) {
+      if (spec.kind != output_kind::user_output && spec.kind != output_kind::loss_output)
+        continue;
+      const auto& v = outputs.at(i++);
+      if (spec.arg.form != io_form::constant)
+        list.push_back(v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().detach()) : v);
+    }
+    const auto bytes = torch_save(list);
+    std::ofstream out(path, std::ios::binary);
+    out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
+    if (!out.flush())
+      fail(error_kind::io, "cannot write the outputs", path, "check the path and the free space");
+  }
+
+  static void describe(const c10::IValue& v) {
+    if (v.isTensor() && v.toTensor().defined()) {
+      const auto& t = v.toTensor();
+      std::cout << "  " << to_string(from_c10(t.scalar_type())) << t.sizes() << '\n';
+    } else {
+      std::cout << "  " << v << '\n';
+    }
+  }
+
+  std::string passes_line() const {
+    std::string out;
+    for (const auto& e : passes_.entries())
+      out += (out.empty() ? "" : ", ") + std::string(e.pass.name());
+    return out;
+  }
+
+  static std::vector<c10::IValue> inputs_of(const options& o, const opt_program& program) {
+    if (!o.inputs.empty())
+      return read_inputs(o.inputs);
+    if (!program.example_inputs().leaves.empty())
+      return program.example_inputs().leaves;
+    refuse("the archive holds no sample inputs that can be read" +
+               (program.example_inputs().unread.empty() ? "" : ": " + program.example_inputs().unread),
+           "give a file: --run INPUTS.pt");
+  }
+
+  static void write_file(const std::string& path, const std::string& text) {
+    std::ofstream out(path, std::ios::binary);
+    out << text;
+    if (!out.flush())
+      fail(error_kind::io, "cannot write the file", path, "check the path and the free space");
+  }
+
+  /// The dialect that the file names.
+  static const dialect_info& dialect_of(const program_info& info) {
+    return info.verifier == aten_ir::verifier ? info_of_dialect<aten_ir> : info_of_dialect<training_ir>;
+  }
+
+  void run_passes(const options& o, opt_program& program) {
+    const auto pipeline = passes_.parse(o.passes);
+    const dialect_info& dialect = dialect_of(program.info());
+    const dialect_info after = pipeline.prove(dialect);
+    timing_tree times;
+    std::vector<any_instrument> watch;
+    watch.push_back(any_instrument::refer(times));
+    if (o.verify_each)
+      watch.push_back(any_instrument(verify_each()));
+    if (o.print_all || o.print_change)
+      watch.push_back(
+          any_instrument(print_after(std::cout, o.print_all ? print_when::all : print_when::changed)));
+    if (!o.print_after.empty()) {
+      if (!passes_.find(o.print_after))
+        refuse("no pass is called '" + o.print_after + "'", "es-opt --list lists the passes");
+      watch.push_back(any_instrument(print_after(std::cout, print_when::selected, o.print_after)));
+    }
+    std::unique_ptr<numeric_validation> numbers;
+    if (o.validate || o.bisect)
+      numbers = std::make_unique<numeric_validation>(program.placeholder_values(inputs_of(o, program)));
+    if (o.bisect) {
+      numbers->set_reference(program.storage());
+      const auto found = bisect([&] { return opt_program(program); },
+                                [&](opt_program& p, pass_context& c, auto&... is) {
+                                  std::vector<any_instrument> inner;
+                                  (inner.push_back(any_instrument::refer(is)), ...);
+                                  pipeline.run(p, dialect, c, inner);
+                                },
+                                [&](const graph_storage& g) { return numbers->gap(g) <= 1; });
+      std::cout << found.text() << '\n';
+    }
+    if (o.validate)
+      watch.push_back(any_instrument::refer(*numbers));
+    pass_context context;
+    pipeline.run(program, dialect, context, watch);
+    refresh_signature(program.storage(), program.info());
+    if (after.type != dialect.type && !after.verifier.empty())
+      program.info().verifier = after.verifier;
+    if (o.timing)
+      for (const auto& r : times.rows())
+        std::fprintf(stderr, "%10.3f ms  pass %s\n", static_cast<double>(r.time.count()) * 1e-6,
+                     r.name.c_str());
+    if (o.validate)
+      for (const auto& r : numbers->rows())
+        std::cout << "pass " << r.pass << ": the outputs are " << r.gap << " times the tolerance apart\n";
+  }
+
+  int run(const options& o) {
+    if (o.inspect) {
+      std::cout << pt2::to_string(pt2::inspect(o.in));
+      if (o.only_inspects())
+        return 0;
+    }
+    stopwatch watch(o.timing);
+    auto program = load<torch_ir>(o.in);
+    watch.lap("load");
+    const auto verify = [&] {
+      if (!o.verify)
+        return;
+      program.verify();
+      watch.lap("verify");
+    };
+    if (o.verify)
+      pt2::verify_records(o.in);
+    verify();
+    if (o.has_passes) {
+      run_passes(o, program);
+      watch.lap("passes");
+      verify();
+    }
+    if (o.print)
+      std::cout << print_readable(program.graph());
+    if (o.text)
+      std::cout << to_text(program.graph());
+    if (o.dot)
+      std::cout << to_dot(program.graph());
+    if (!o.diff.empty()) {
+      const auto other = load<torch_ir>(o.diff);
+      std::cout << diff(program.storage(), other.storage()).text();
+      if (!o.html.empty())
+        write_file(o.html, to_html(program.storage(), other.storage(), {.title = o.in + " and " + o.diff}));
+    } else if (!o.html.empty()) {
+      write_file(o.html, to_html(program.storage(), {.title = o.in}));
+    }
+    if (!o.model_explorer.empty())
+      write_file(o.model_explorer, to_model_explorer(program.storage(), o.in));
+    if (!o.cpp.empty())
+      write_file(o.cpp, print_cpp(program.storage()));
+    if (o.run) {
+      auto inputs = inputs_of(o, program);
+      watch.lap("read inputs");
+      const auto outputs = program(std::move(inputs));
+      watch.lap("run");
+      for (auto& v : outputs)
+        describe(v);
+      if (!o.outputs.empty())
+        write_outputs(o.outputs, std::as_const(program).signature(), outputs);
+    }
+    if (!o.out.empty()) {
+      save(program, o.out);
+      watch.lap("save");
+    }
+    std::cout.flush();
+    return std::cout ? 0 : 1;
+  }
+
+  pass_registry<opt_program> passes_;
+};
+
+} // namespace detail
+
+/// The main function of an es-opt that knows the library's passes and those given:
+///
+///     int main(int argc, char** argv) { return es::opt_main(argc, argv, my_pass{}); }
+template <pass_type... Ps>
+int opt_main(int argc, char** argv, Ps... own) {
+  auto passes = standard_passes<opt_program>();
+  (passes.add(any_pass<opt_program>(static_cast<Ps&&>(own))), ...);
+  return detail::opt_tool(std::move(passes)).main(argc, argv);
+}
+
+} // namespace espalier
