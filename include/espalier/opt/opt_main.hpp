@@ -4,9 +4,30 @@
 // mlir-opt. A main of three lines makes a tool that knows the passes of the library and your own.
 #pragma once
 
-#include <espalier/espalier.hpp>
+#include <espalier/archive/inspect.hpp>
+#include <espalier/archive/payload.hpp>
+#include <espalier/archive/pt2_archive.hpp>
+#include <espalier/bridge/types.hpp>
+#include <espalier/ir/cpp.hpp>
+#include <espalier/ir/diff.hpp>
+#include <espalier/ir/dot.hpp>
+#include <espalier/ir/html.hpp>
+#include <espalier/ir/model_explorer.hpp>
+#include <espalier/ir/print.hpp>
+#include <espalier/ir/text.hpp>
 #include <espalier/opt/standard_passes.hpp>
+#include <espalier/pipeline/any_pass.hpp>
+#include <espalier/pipeline/bisect.hpp>
+#include <espalier/pipeline/instruments/printing.hpp>
+#include <espalier/pipeline/instruments/timing.hpp>
+#include <espalier/pipeline/instruments/verifying.hpp>
+#include <espalier/pipeline/registry.hpp>
+#include <espalier/program/exported_program.hpp>
+#include <espalier/program/pickle.hpp>
+#include <espalier/program/pipeline_unit.hpp>
+#include <espalier/program/save_load.hpp>
 #include <espalier/program/validate.hpp>
+#include <espalier/signature/refresh.hpp>
 
 #include <chrono>
 #include <cstdio>

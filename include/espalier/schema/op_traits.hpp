@@ -137,7 +137,8 @@ struct parsed_op {
 template <fixed_string Schema>
 struct op {
 private:
-  static constexpr detail::operator_name parts{Schema.view().substr(0, detail::offset_of("(", Schema.view()))};
+  static constexpr detail::operator_name parts{
+      Schema.view().substr(0, detail::offset_of("(", Schema.view()))};
   static_assert(detail::offset_of("::", parts.name) != std::string_view::npos,
                 "espalier: op<SCHEMA> requires a namespace in its schema "
                 "string; write \"my::name(...) -> Type\" instead");

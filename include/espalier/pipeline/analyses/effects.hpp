@@ -63,7 +63,8 @@ inline call_class classify(op_id o) {
   if (one_of(name, {"aten::type_as", "aten::sum_to_size", "aten::broadcast_tensors", "aten::meshgrid",
                     "aten::meshgrid.indexing", "aten::atleast_1d", "aten::atleast_2d", "aten::atleast_3d",
                     "aten::atleast_1d.Sequence", "aten::atleast_2d.Sequence", "aten::atleast_3d.Sequence",
-                    "aten::pad", "aten::to_dense", "aten::_unsafe_view", "aten::_reshape_alias", "aten::_convert_indices_from_csr_to_coo"}))
+                    "aten::pad", "aten::to_dense", "aten::_unsafe_view", "aten::_reshape_alias",
+                    "aten::_convert_indices_from_csr_to_coo"}))
     return call_class::view;
   return call_class::plain;
 }
