@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 UPPER = re.compile(
-    r'^\s*#\s*include\s*["<](torch/|ATen/|c10/|caffe2/|espalier/espalier\.hpp|espalier/(bridge|trace|exporting|program)/)',
+    r'^\s*#\s*include\s*["<](torch/|ATen/|c10/|caffe2/|espalier/espalier\.hpp|espalier/(bridge|trace|exporting|program|opt)/)',
     re.M)
 LOCAL = re.compile(r'^\s*#\s*include\s*"([^"]+)"', re.M)
 

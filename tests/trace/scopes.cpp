@@ -270,7 +270,8 @@ TEST_CASE("scope: a named part of a module (docs/tracing.md)") {
     at::Tensor forward(at::Tensor x) { return head->forward(x) * 2; }
     std::shared_ptr<headImpl> head;
   };
-  const auto p = export_places(std::make_shared<root>(), std::tuple(torch::ones({2, 2})));
+  auto net = std::make_shared<root>();
+  const auto p = export_places(net, std::tuple(torch::ones({2, 2})));
   CHECK(run_by(p, "head.mask") == "triu");
   CHECK(run_by(p, "") == "mul");
 }
