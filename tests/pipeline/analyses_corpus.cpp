@@ -14,6 +14,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 
 namespace es = espalier;
@@ -27,9 +28,11 @@ TEST_CASE("operations of the corpus's models are those that Python's FlopCounter
                  {"bn_train/model.pt2", 467968},   {"lstm_classifier/model_decomp.pt2", 6196032},
                  {"consts/model.pt2", 768},        {"preserve_sig/model.pt2", 288},
                  {"set_grad/model.pt2", 1024}};
+  // the project's own corpus has models of these names too, and others behind them
+  const char* root = std::getenv("ESPALIER_SOURCE_ROOT");
   for (const auto& path : corpus::archives())
     for (const auto& c : counted)
-      if (path.string().ends_with(c.path)) {
+      if (path.string().ends_with("/" + std::string(c.path)) && !(root && path.string().starts_with(root))) {
         CAPTURE(c.path);
         CHECK(es::cost::compute(es::load_program(path.string()).graph).total().flops == c.flops);
       }
