@@ -26,7 +26,7 @@ F* plugin(const char* name) {
     const char* path = std::getenv("ESPALIER_TRACING_PLUGIN");
     void* l = path ? dlopen(path, RTLD_NOW | RTLD_LOCAL) : nullptr;
     if (!l)
-      FAIL((path ? dlerror() : "ESPALIER_TRACING_PLUGIN is not set"));
+      FAIL(std::string(path ? dlerror() : "ESPALIER_TRACING_PLUGIN is not set"));
     return l;
   }();
   auto* f = reinterpret_cast<F*>(dlsym(library, name));
