@@ -118,12 +118,7 @@
 #include <espalier/rewrite/pattern.hpp>
 #include <espalier/rewrite/rule.hpp>
 
-#include <espalier/passes/canonical/algebra.hpp>
-#include <espalier/passes/canonical/casts.hpp>
-#include <espalier/passes/canonical/noops.hpp>
 #include <espalier/passes/canonical/support.hpp>
-#include <espalier/passes/canonical/views.hpp>
-#include <espalier/passes/canonicalize.hpp>
 #include <espalier/passes/convert_dtype.hpp>
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>

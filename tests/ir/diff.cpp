@@ -338,7 +338,7 @@ TEST_CASE("k edits give O(k) entries, with names and without") {
     for (auto& f : es::verify<es::aten_ir>(h, {.require_meta = false}))
       RC_FAIL(es::to_string(f));
     const auto d = es::diff(g, h);
-    RC_ASSERT(d.edits().size() <= 10 * k);
+    RC_ASSERT(d.edits().size() <= 4 * k);
     // the entries account for the nodes, and for nothing twice
     RC_ASSERT(g.num_nodes() + d.count(es::edit_kind::added) ==
               h.num_nodes() + d.count(es::edit_kind::removed));

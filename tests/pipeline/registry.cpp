@@ -70,6 +70,8 @@ TEST_CASE("what text gets wrong is said with its column") {
   CHECK(refused("cse | dcs") == "no pass is called 'dcs' (at column 7 of pipeline 'cse | dcs')" + cure);
   CHECK(refused("cse |") == "the name of a pass is missing (at column 6 of pipeline 'cse |')" + cure);
   CHECK(refused("fix(cse") == "')' is missing (at column 8 of pipeline 'fix(cse')" + cure);
+  CHECK(refused("fix<0>(cse)") ==
+        "'fix<0>' needs one round at least (at column 1 of pipeline 'fix<0>(cse)')" + cure);
   CHECK(refused("cse)") == "')' closes nothing (at column 4 of pipeline 'cse)')" + cure);
   CHECK(refused("twice(cse)") ==
         "'twice(' is no combinator that text can name (at column 1 of pipeline 'twice(cse)')" + cure);
@@ -90,8 +92,21 @@ TEST_CASE("the proof is made when the pipeline runs, and instruments watch") {
   watch.push_back(es::any_instrument::refer(times));
   const auto done = r.parse("fix(cse | dce)").run(g, es::info_of_dialect<es::aten_ir>, c, watch);
   CHECK(done.erased == 2);
-  CHECK(times.rows().size() == 1);
+  REQUIRE(times.rows().size() == 3); // the parts of fix are watched too
+  CHECK(times.rows()[0].name == "fix");
   CHECK(times.rows()[0].result.erased == 2);
+  CHECK(times.rows()[1].name == "cse");
+  CHECK(times.rows()[1].depth == 1);
+  CHECK(times.rows()[1].runs == 2);
+  CHECK(times.rows()[2].result.erased == 1);
+
+  auto again = small();
+  es::pass_context without;
+  const std::string_view off[]{"cse"};
+  without.disable(off);
+  CHECK_THROWS_AS(r.parse("fix(cse | dce)").run(again, es::info_of_dialect<es::aten_ir>, without), es::error);
+  CHECK(again.num_nodes() == 6); // nothing ran
+  (void)r.parse("cse | dce").run(again, es::info_of_dialect<es::aten_ir>, c);
 
   const auto lower = r.parse("lower-like | dce | needs-clean");
   CHECK(lower.prove(es::info_of_dialect<es::training_ir>).name == "core_aten");

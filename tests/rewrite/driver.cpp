@@ -185,6 +185,15 @@ TEST_CASE("a pass of rules composes, counts its rules, and stops when its budget
   CHECK(c.statistics()[0].name == "neg-neg");
   CHECK(c.statistics()[0].value == 3);
 
+  // a rule that declines spends nothing
+  const auto declines = es::rewrite<"declines">(
+      es::pattern<aten::neg>(x), [](auto&, const auto&) -> std::optional<es::value> { return std::nullopt; });
+  auto tried = build();
+  es::pass_context two;
+  two.set_edit_budget(2);
+  CHECK(es::rewrite_greedily(tried, two, es::rule_set(declines, neg_neg)).rewritten == 2);
+  CHECK(two.last_edit() == "neg-neg");
+
   for (std::size_t budget = 0; budget != 5; ++budget) {
     auto h = build();
     es::pass_context limited;

@@ -309,12 +309,20 @@ private:
   static std::string dtype(scalar_type t) {
     return "static_cast<at::ScalarType>(" + std::to_string(static_cast<int>(t)) + ")";
   }
+  /// A string literal. Other bytes than printable ASCII are written in octal, which ends after three digits.
   static std::string quoted(std::string_view s) {
     std::string out = "\"";
     for (char c : s) {
+      const auto u = static_cast<unsigned char>(c);
       if (c == '"' || c == '\\')
         out += '\\';
-      out += c;
+      if (u >= 0x20 && u < 0x7f) {
+        out += c;
+      } else {
+        out += '\\';
+        for (int shift = 6; shift >= 0; shift -= 3)
+          out += static_cast<char>('0' + (u >> shift & 7));
+      }
     }
     return out + "\"";
   }

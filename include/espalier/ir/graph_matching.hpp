@@ -224,10 +224,13 @@ public:
     a_.print_above();
     b_.print_above();
     match_by([](const diff_side& s, node_id n) { return mix(s.below[n.index], s.above[n.index]); }, false);
-    match_by([](const diff_side& s, node_id n) { return s.below[n.index]; }, false);
+    // nodes that compute the same as others (twins) wait until their neighbours or names tell them apart
+    match_by([](const diff_side& s, node_id n) { return s.below[n.index]; }, true);
     match_by([](const diff_side& s, node_id n) { return s.above[n.index]; }, true);
     spread();
     match_names();
+    spread();
+    match_by([](const diff_side& s, node_id n) { return s.below[n.index]; }, false);
     spread();
     while (next_loose_ != pairs_.size()) {
       follow(next_loose_++, true);

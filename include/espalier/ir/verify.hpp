@@ -255,16 +255,18 @@ private:
 
 } // namespace detail
 
-/// All that breaks the rules of graphs or of dialect `D`, in program order, subgraphs included. Empty for a
+/// All that breaks the rules of graphs or of a dialect, in program order, subgraphs included. Empty for a
 /// sound graph.
+inline std::vector<diagnostic> verify(const graph_storage& g, const dialect_info& d,
+                                      const verify_options& o = {}) {
+  std::vector<diagnostic> out;
+  detail::graph_verifier(d.refuses, d.name, o, out).run(g, "", 0);
+  return out;
+}
+/// The same, of a dialect that the compiler knows.
 template <dialect D>
 std::vector<diagnostic> verify(const graph_storage& g, const verify_options& o = {}) {
-  std::vector<diagnostic> out;
-  constexpr detail::graph_verifier::rule refuses = [](op_flags f) -> std::string_view {
-    return D::rule_list::refuses(f);
-  };
-  detail::graph_verifier(refuses, D::name, o, out).run(g, "", 0);
-  return out;
+  return verify(g, info_of_dialect<D>, o);
 }
 /// The same for a graph that knows its dialect.
 template <class G>

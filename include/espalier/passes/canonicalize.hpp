@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// umbrella: apart, its rules cost more to include than the rest of a layer
 // Canonicalisation: one form for what can be written in many, by rules that change no bit of any result
 // (passes/canonical/). Metas decide whether a rule holds, so that a graph without them stays as it is; a call
 // whose result is written to, or whose going would make two results of the program share memory, stays too.

@@ -80,15 +80,7 @@ private:
       if (c != detail::call_class::norm || detail::updates_statistics(g, n))
         return false;
     }
-    if (!memory.any_written())
-      return true;
-    for (auto& x : g.slots(n))
-      if (x.is_use() && memory.written(value_id{x.w0}))
-        return false;
-    for (std::size_t i = 0; i != g.num_results(n); ++i)
-      if (memory.written(g.result(n, i)))
-        return false;
-    return true;
+    return !memory.touches_written(g, n);
   }
 
   static std::uint64_t hash(const graph_storage& g, node_id n) noexcept {

@@ -11,28 +11,15 @@
 
 namespace espalier::detail {
 
-/// Whether a node touches no memory that somebody writes to: neither what it uses nor what it gives.
-inline bool touches_no_written(const graph_storage& g, node_id n, alias_classes& memory) {
-  if (!memory.any_written())
-    return true;
-  for (auto& x : g.slots(n))
-    if (x.is_use() && memory.written(value_id{x.w0}))
-      return false;
-  for (std::size_t i = 0; i != g.num_results(n); ++i)
-    if (memory.written(g.result(n, i)))
-      return false;
-  return true;
-}
-
 /// Whether a node may stand anywhere between what it uses and its users: it has no effects, draws no random
 /// numbers, and touches no memory that is written to. Placeholders and the output stay.
 inline bool may_move(const graph_storage& g, node_id n, call_classes& classes, alias_classes& memory) {
   switch (g.kind(n)) {
   case node_kind::get_attr:
-    return touches_no_written(g, n, memory);
+    return !memory.touches_written(g, n);
   case node_kind::call_function:
   case node_kind::call_higher_order:
-    return is_pure(g, n, classes) && touches_no_written(g, n, memory);
+    return is_pure(g, n, classes) && !memory.touches_written(g, n);
   default:
     return false;
   }

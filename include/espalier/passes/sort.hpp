@@ -73,7 +73,7 @@ private:
     default:
       return false;
     }
-    return !detail::is_pure(g, n, classes) || !detail::touches_no_written(g, n, memory);
+    return !detail::is_pure(g, n, classes) || memory.touches_written(g, n);
   }
 
   /// A walk in depth, in the given order: what a node needs comes right before it.

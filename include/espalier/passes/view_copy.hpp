@@ -186,7 +186,7 @@ private:
           !g.has_uses(g.result(n)) || g.meta(g.result(n)).kind != value_kind::tensor)
         continue;
       const auto view = views(g.op(n));
-      if (!view || !detail::touches_no_written(g, n, memory) || detail::may_escape(value(g, g.result(n))))
+      if (!view || memory.touches_written(g, n) || detail::may_escape(value(g, g.result(n))))
         continue;
       const op_id copy = g.op(n);
       const meta_id before = g.meta_of(g.result(n));

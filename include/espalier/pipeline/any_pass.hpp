@@ -3,7 +3,6 @@
 // type, one loop for all pipelines; the proof is the one of typed pipelines, made when the pipeline runs.
 #pragma once
 
-#include <espalier/ir/hash.hpp>
 #include <espalier/pipeline/combinators.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 
@@ -18,63 +17,15 @@
 
 namespace espalier {
 
-template <class U = graph_storage>
-class any_pipeline;
-
-/// Any pass that runs on `U`: a graph's storage, or an exported program.
-template <class U = graph_storage>
-class any_pass {
-public:
-  template <pass_type P>
-  any_pass(P p) : self_(std::make_shared<const model<P>>(static_cast<P&&>(p))) {}
-
-  /// Repeats a sequence until it changes nothing, at most `limit` times, like `es::fix`.
-  static any_pass fix(any_pipeline<U> body, std::size_t limit = 25);
-
-  std::string_view name() const noexcept { return facts().name; }
-  const pass_facts& facts() const noexcept { return self_->facts(); }
-  std::string text() const { return self_->text(); }
-  /// Runs it, and drops the analyses that it does not preserve.
-  pass_result run(U& unit, pass_context& c) const { return self_->run(unit, c); }
-
-private:
-  struct interface {
-    virtual ~interface() = default;
-    virtual const pass_facts& facts() const noexcept = 0;
-    virtual std::string text() const = 0;
-    virtual pass_result run(U&, pass_context&) const = 0;
-  };
-  template <class P>
-  struct model final : interface {
-    P pass;
-    explicit model(P p) : pass(static_cast<P&&>(p)) {}
-    const pass_facts& facts() const noexcept override { return facts_of<P>; }
-    std::string text() const override { return detail::text_of(pass); }
-    pass_result run(U& unit, pass_context& c) const override {
-      if constexpr (detail::composite_pass<P>) {
-        return pass.run_parts(unit, c, 1);
-      } else {
-        const pass_result r = detail::call_pass(pass, unit, c);
-        if (r.changed())
-          c.analyses().keep_only(typename P::preserves{});
-        return r;
-      }
-    }
-  };
-  struct fix_model;
-  any_pass() = default;
-  std::shared_ptr<const interface> self_;
-};
-
-/// An instrument behind a vtable.
-class any_instrument {
+/// An instrument behind a vtable. An instrument itself.
+class any_instrument : public instrument {
 public:
   template <instrument_type I>
   explicit any_instrument(I i) : self_(std::make_unique<model<I>>(static_cast<I&&>(i))) {}
   /// Watches through an instrument that lives elsewhere.
   template <instrument_type I>
   static any_instrument refer(I& i) {
-    return any_instrument(forward_to<I>(i));
+    return any_instrument(std::make_unique<model<I&>>(i));
   }
   void before(const stage_info& s, const graph_storage& g) { self_->before(s, g); }
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) { self_->after(s, g, r); }
@@ -83,16 +34,6 @@ public:
   }
 
 private:
-  template <class I>
-  struct forward_to : instrument {
-    I* to;
-    explicit forward_to(I& i) : to(&i) {}
-    void before(const stage_info& s, const graph_storage& g) { to->before(s, g); }
-    void after(const stage_info& s, const graph_storage& g, const pass_result& r) { to->after(s, g, r); }
-    void failed(const stage_info& s, const graph_storage& g, std::string_view what) {
-      to->failed(s, g, what);
-    }
-  };
   struct interface {
     virtual ~interface() = default;
     virtual void before(const stage_info&, const graph_storage&) = 0;
@@ -102,7 +43,7 @@ private:
   template <class I>
   struct model final : interface {
     I i;
-    explicit model(I x) : i(static_cast<I&&>(x)) {}
+    explicit model(I&& x) : i(static_cast<I&&>(x)) {}
     void before(const stage_info& s, const graph_storage& g) override { i.before(s, g); }
     void after(const stage_info& s, const graph_storage& g, const pass_result& r) override {
       i.after(s, g, r);
@@ -111,7 +52,79 @@ private:
       i.failed(s, g, what);
     }
   };
+  explicit any_instrument(std::unique_ptr<interface> self) : self_(std::move(self)) {}
   std::unique_ptr<interface> self_;
+};
+
+namespace detail {
+
+/// Several instruments as one.
+struct watchers : instrument {
+  std::span<any_instrument> all;
+  explicit watchers(std::span<any_instrument> w) : all(w) {}
+  void before(const stage_info& s, const graph_storage& g) {
+    for (auto& w : all)
+      w.before(s, g);
+  }
+  void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
+    for (auto& w : all)
+      w.after(s, g, r);
+  }
+  void failed(const stage_info& s, const graph_storage& g, std::string_view what) {
+    for (auto& w : all)
+      w.failed(s, g, what);
+  }
+};
+
+} // namespace detail
+
+template <class U = graph_storage>
+class any_pipeline;
+
+/// Any pass that runs on `U`: a graph's storage, or an exported program. Run through an `any_pipeline`.
+template <class U = graph_storage>
+class any_pass {
+public:
+  template <pass_type P>
+  any_pass(P p) : self_(std::make_shared<const model<P>>(static_cast<P&&>(p))) {}
+
+  /// Repeats a sequence until it changes nothing, at most `limit` times, like `es::fix`. Throws `error`
+  /// (usage) when the sequence cannot run a second time after the first.
+  static any_pass fix(any_pipeline<U> body, std::size_t limit = 25);
+
+  std::string_view name() const noexcept { return facts().name; }
+  const pass_facts& facts() const noexcept { return self_->facts(); }
+  std::string text() const { return self_->text(); }
+  /// Runs it alone, without asking whether it may run here: an `any_pipeline` asks.
+  pass_result run(U& unit, pass_context& c, std::span<any_instrument> watch = {}) const {
+    detail::watchers all(watch);
+    return self_->run(unit, c, 0, 0, all);
+  }
+
+private:
+  friend class any_pipeline<U>;
+  struct interface {
+    virtual ~interface() = default;
+    virtual const pass_facts& facts() const noexcept = 0;
+    virtual std::string text() const = 0;
+    virtual pass_result run(U&, pass_context&, std::size_t position, std::size_t depth,
+                            detail::watchers&) const = 0;
+  };
+  template <class P>
+  struct model final : interface {
+    P pass;
+    explicit model(P p) : pass(static_cast<P&&>(p)) {}
+    const pass_facts& facts() const noexcept override { return facts_of<P>; }
+    std::string text() const override { return detail::text_of(pass); }
+    pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
+                    detail::watchers& watch) const override {
+      return detail::run_stage(pass, unit, c, position, depth, watch);
+    }
+  };
+  struct repeated;
+  struct fix_model;
+  any_pass() = default;
+  std::shared_ptr<const interface> self_;
 };
 
 /// A sequence of passes that run time put together.
@@ -122,6 +135,13 @@ public:
   explicit any_pipeline(std::vector<any_pass<U>> stages) : stages_(std::move(stages)) {}
   void push(any_pass<U> p) { stages_.push_back(std::move(p)); }
   const std::vector<any_pass<U>>& stages() const noexcept { return stages_; }
+  /// The contracts of the stages, in order.
+  std::vector<pass_facts> facts() const {
+    std::vector<pass_facts> out;
+    for (const auto& s : stages_)
+      out.push_back(s.facts());
+    return out;
+  }
 
   std::string text() const {
     std::string out;
@@ -133,46 +153,31 @@ public:
   /// Throws `error` (usage) in a sentence when the pipeline is not legal on a graph of dialect `d`, of which
   /// nothing else is known. Gives the dialect at the end.
   dialect_info prove(const dialect_info& d) const {
-    std::vector<pass_facts> facts;
-    for (const auto& s : stages_)
-      facts.push_back(s.facts());
+    const auto all = facts();
     pipeline_prover p(d);
-    if (!p.steps(facts))
-      fail(error_kind::usage, std::string(explain(p.verdict(), facts).view()), text());
+    if (!p.steps(all))
+      fail(error_kind::usage, std::string(explain(p.verdict(), all).view()), text());
     return p.gives();
   }
 
-  /// Proves and runs it. Gives the sum of what the passes did; throws what a pass throws, with the stage
-  /// named.
+  /// Proves and runs it, without the stages that the context switches off. Gives the sum of what the passes
+  /// did; throws what a pass throws, with the stage named.
   pass_result run(U& unit, const dialect_info& d, pass_context& c,
                   std::span<any_instrument> watch = {}) const {
     prove(d);
-    dialect_info now = d;
-    c.set_dialect(&now);
+    detail::watchers all(watch);
+    c.set_dialect(&d);
+    return detail::run_named(
+        unit, c, [&] { return run_parts(unit, c, 0, all); }, [&] { return text(); }, all);
+  }
+
+  /// For passes around this one.
+  pass_result run_parts(U& unit, pass_context& c, std::size_t depth, detail::watchers& watch) const {
+    if (!c.disabled().empty())
+      detail::check_disabled(facts(), c, text());
     pass_result sum;
-    for (std::size_t i = 0; i != stages_.size(); ++i) {
-      const any_pass<U>& p = stages_[i];
-      stage_info stage{p.name(), i, 0, false, &now};
-      c.enter(stage);
-      for (auto& w : watch)
-        w.before(stage, detail::storage_of(unit));
-      pass_result r;
-      try {
-        r = p.run(unit, c);
-        if (p.facts().gives.type != 0)
-          now = p.facts().gives;
-        for (auto& w : watch)
-          w.after(stage, detail::storage_of(unit), r);
-      } catch (const error& e) {
-        for (auto& w : watch)
-          w.failed(stage, detail::storage_of(unit), e.what());
-        c.set_dialect(nullptr);
-        throw e.within("pass '" + std::string(p.name()) + "', stage " + std::to_string(i + 1) + " of '" +
-                       text() + "'");
-      }
-      sum += r;
-    }
-    c.set_dialect(nullptr);
+    for (std::size_t i = 0; i != stages_.size(); ++i)
+      sum += stages_[i].self_->run(unit, c, i, depth, watch);
     return sum;
   }
 
@@ -180,23 +185,38 @@ private:
   std::vector<any_pass<U>> stages_;
 };
 
+/// What `fix(a | b)` of a pipeline text is.
+template <class U>
+struct any_pass<U>::repeated : pass {
+  using composite_tag = void;
+  static constexpr std::string_view name = "fix";
+  any_pipeline<U> body;
+  std::size_t limit = 0;
+  std::string text() const { return "fix<" + std::to_string(limit) + ">(" + body.text() + ")"; }
+  pass_result run_parts(U& unit, pass_context& c, std::size_t depth, detail::watchers& watch) const {
+    return detail::repeat(
+        limit, detail::storage_of(unit), [&] { return body.run_parts(unit, c, depth, watch); },
+        [&] { return text(); });
+  }
+};
+
 template <class U>
 struct any_pass<U>::fix_model final : any_pass<U>::interface {
-  any_pipeline<U> body;
-  std::size_t limit;
+  repeated pass;
   pipeline_prover::summary lists;
   pass_facts all;
 
-  fix_model(any_pipeline<U> b, std::size_t rounds) : body(std::move(b)), limit(rounds) {
-    std::vector<pass_facts> twice; // the second round must be legal after the first
-    for (int round = 0; round != 2; ++round)
-      for (const auto& s : body.stages())
-        twice.push_back(s.facts());
+  fix_model(any_pipeline<U> body, std::size_t limit) {
+    pass.body = std::move(body);
+    pass.limit = limit;
+    const auto once = pass.body.facts();
+    auto twice = once;
+    twice.insert(twice.end(), once.begin(), once.end());
     pipeline_prover p;
     if (!p.steps(twice))
       fail(error_kind::usage, std::string(explain(p.verdict(), twice).view()), text());
     lists = p.summarize();
-    all = {"fix",
+    all = {repeated::name,
            p.takes(),
            p.gives(),
            {lists.needs.data(), lists.num_needs},
@@ -205,20 +225,10 @@ struct any_pass<U>::fix_model final : any_pass<U>::interface {
            lists.destroys_rest};
   }
   const pass_facts& facts() const noexcept override { return all; }
-  std::string text() const override { return "fix<" + std::to_string(limit) + ">(" + body.text() + ")"; }
-  pass_result run(U& unit, pass_context& c) const override {
-    pass_result sum;
-    std::vector<std::uint64_t> seen;
-    for (std::size_t round = 0; round != limit; ++round) {
-      pass_result r;
-      for (const auto& s : body.stages())
-        r += s.run(unit, c);
-      sum += r;
-      if (!r.changed())
-        return sum;
-      detail::refuse_cycle(seen, structural_hash(detail::storage_of(unit)), text());
-    }
-    detail::refuse_limit(limit, text());
+  std::string text() const override { return pass.text(); }
+  pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
+                  detail::watchers& watch) const override {
+    return detail::run_stage(pass, unit, c, position, depth, watch);
   }
 };
 

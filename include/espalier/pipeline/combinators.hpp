@@ -33,17 +33,26 @@ struct summed_facts {
                                     summary.destroys_rest};
 };
 
-/// Throws when a graph was there before, by its hash; else remembers it.
-inline void refuse_cycle(std::vector<std::uint64_t>& seen, std::uint64_t hash, const std::string& text) {
-  if (std::find(seen.begin(), seen.end(), hash) != seen.end())
-    fail(error_kind::usage,
-         "the graph of round " + std::to_string(seen.size() + 1) +
-             " was there before: passes undo each other's work",
-         text, "find the passes that disagree: print the graph after each change");
-  seen.push_back(hash);
-}
-[[noreturn]] inline void refuse_limit(std::size_t limit, const std::string& text) {
-  fail(error_kind::usage, "the graph still changes after " + std::to_string(limit) + " rounds", text,
+/// Runs rounds until one changes nothing. Throws `error` (usage) after `limit` rounds, or when the graph is
+/// one that was there before, by its hash.
+template <class Round, class Text>
+pass_result repeat(std::size_t limit, const graph_storage& g, Round&& round, Text&& text) {
+  pass_result sum;
+  std::vector<std::uint64_t> seen;
+  while (seen.size() != limit) {
+    const pass_result r = round();
+    sum += r;
+    if (!r.changed())
+      return sum;
+    const std::uint64_t h = structural_hash(g);
+    if (std::find(seen.begin(), seen.end(), h) != seen.end())
+      fail(error_kind::usage,
+           "the graph of round " + std::to_string(seen.size() + 1) +
+               " was there before: passes undo each other's work",
+           text(), "find the passes that disagree: print the graph after each change");
+    seen.push_back(h);
+  }
+  fail(error_kind::usage, "the graph still changes after " + std::to_string(limit) + " rounds", text(),
        "raise the limit, or find the passes that disagree: print the graph after each change");
 }
 
@@ -67,16 +76,9 @@ struct fixpoint : pass {
 
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
-    pass_result sum;
-    std::vector<std::uint64_t> seen;
-    for (std::size_t round = 0; round != Limit; ++round) {
-      const pass_result r = detail::run_stage(body, unit, c, 0, depth, is...);
-      sum += r;
-      if (!r.changed())
-        return sum;
-      detail::refuse_cycle(seen, structural_hash(detail::storage_of(unit)), text());
-    }
-    detail::refuse_limit(Limit, text());
+    return detail::repeat(
+        Limit, detail::storage_of(unit), [&] { return detail::run_stage(body, unit, c, 0, depth, is...); },
+        [&] { return text(); });
   }
 
   std::string text() const { return "fix<" + std::to_string(Limit) + ">(" + detail::text_of(body) + ")"; }
@@ -223,6 +225,7 @@ private:
     return sum;
   }
 };
+/// `on_subgraphs(pass)`.
 template <pass_type P>
 constexpr subgraph_pass<P> on_subgraphs(P p) {
   return subgraph_pass<P>(static_cast<P&&>(p));
@@ -244,6 +247,7 @@ struct named_pass : pass {
   }
   std::string text() const { return std::string(name) + "(" + detail::text_of(body) + ")"; }
 };
+/// `renamed<"cleanup">(cse{} | dce{})`.
 template <fixed_string Name, pass_type P>
 constexpr named_pass<Name, P> renamed(P p) {
   return named_pass<Name, P>(static_cast<P&&>(p));

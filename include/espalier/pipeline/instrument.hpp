@@ -21,10 +21,9 @@ struct instrument {
   void after(const stage_info&, const graph_storage&, const pass_result&) {}
   /// After it threw; the exception goes on afterwards. The graph may be between two states.
   void failed(const stage_info&, const graph_storage&, std::string_view /*what*/) {}
-  /// False leaves a stage out: only for those that the rest is legal without, which the instrument must know.
-  bool wants(const stage_info&) { return true; }
 };
 
+/// An instrument, or a reference to one.
 template <class I>
 concept instrument_type = std::derived_from<std::remove_cvref_t<I>, instrument>;
 

@@ -53,6 +53,7 @@ public:
   analysis_cache& analyses() noexcept { return analyses_; }
 
   /// Names of stages to leave out. Whether the rest is legal is proven when a pipeline starts.
+  /// They must live as long as pipelines run.
   std::span<const std::string_view> disabled() const noexcept { return disabled_; }
   void disable(std::span<const std::string_view> names) noexcept { disabled_ = names; }
   bool is_disabled(std::string_view name) const noexcept {

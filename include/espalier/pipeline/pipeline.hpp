@@ -109,9 +109,6 @@ pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position
   stage_info stage{P::name, position, depth, composite_pass<P>, c.dialect()};
   if (!c.disabled().empty() && c.is_disabled(P::name))
     return {};
-  if constexpr (sizeof...(Is) != 0)
-    if (!(is.wants(stage) && ...))
-      return {};
   c.enter(stage);
   (is.before(stage, storage_of(unit)), ...);
   pass_result r;
@@ -128,6 +125,72 @@ pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position
   }
   (is.after(stage, storage_of(unit), r), ...);
   return r;
+}
+
+/// Runs a whole pipeline: brings up to date what hangs on the unit afterwards, and names the stage that
+/// threw.
+template <class U, class Body, class Text, class... Is>
+pass_result run_named(U& unit, pass_context& c, Body&& body, Text&& text, Is&... is) {
+  c.enter({});
+  const auto told = [&]([[maybe_unused]] const char* what) {
+    (is.failed(c.stage(), storage_of(unit), what), ...);
+  };
+  try {
+    const pass_result r = body();
+    if constexpr (!std::same_as<U, graph_storage>)
+      pipeline_unit<U>::finish(unit);
+    c.set_dialect(nullptr);
+    return r;
+  } catch (const error& e) {
+    c.set_dialect(nullptr);
+    if (c.stage().name.empty())
+      throw; // nothing has run yet
+    told(e.what());
+    throw e.within("pass '" + std::string(c.stage().name) + "', stage " +
+                   std::to_string(c.stage().position + 1) + " of '" + text() + "'");
+  } catch (const std::exception& e) {
+    c.set_dialect(nullptr);
+    told(e.what());
+    throw;
+  }
+}
+
+/// Proves that a pipeline is legal without the stages that are switched off, asks no more of its input, and
+/// ends where the whole would.
+inline void check_disabled(std::span<const pass_facts> stages, const pass_context& c,
+                           const std::string& text) {
+  std::vector<pass_facts> left;
+  std::string_view off;
+  for (const auto& f : stages)
+    if (c.is_disabled(f.name))
+      off = f.name;
+    else
+      left.push_back(f);
+  if (off.empty())
+    return;
+  const auto refuse = [&](std::string_view why) {
+    fail(error_kind::usage, "stage '" + std::string(off) + "' cannot be switched off: " + std::string(why),
+         text, "leave it on, or compose a pipeline that does without what it gives");
+  };
+  pipeline_prover all, rest;
+  all.steps(stages);
+  if (!rest.steps(left))
+    refuse(explain(rest.verdict(), left).view());
+  if (rest.gives().type != all.gives().type)
+    refuse("the dialect of the result depends on it");
+  if (rest.takes().type != 0 && (all.takes().type == 0 || !dialect_refines(all.takes(), rest.takes())))
+    refuse("without it, the pipeline takes another dialect");
+  const auto whole = all.summarize(), less = rest.summarize();
+  for (std::size_t i = 0; i != less.num_needs; ++i) {
+    bool asked = false;
+    for (std::size_t j = 0; j != whole.num_needs; ++j)
+      asked = asked || whole.needs[j].type == less.needs[i].type;
+    if (!asked)
+      refuse("without it, the pipeline needs '" + std::string(less.needs[i].name) + "' of its input");
+  }
+  for (std::size_t i = 0; i != whole.num_establishes; ++i)
+    if (!rest.holds(whole.establishes[i]))
+      refuse("it establishes '" + std::string(whole.establishes[i].name) + "'");
 }
 
 /// A pass of a pipeline, by position: the same type may stand at several.
@@ -309,7 +372,7 @@ public:
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
     if (!c.disabled().empty())
-      check_disabled(c);
+      detail::check_disabled(stages, c, text());
     return run_all(std::index_sequence_for<Ps...>{}, unit, c, depth, is...);
   }
 
@@ -325,21 +388,8 @@ private:
 
   template <class U, class... Is>
   pass_result start(U& unit, pass_context& c, Is&... is) const {
-    try {
-      pass_result r = run_parts(unit, c, 0, is...);
-      if constexpr (!std::same_as<U, graph_storage>)
-        pipeline_unit<U>::finish(unit);
-      return r;
-    } catch (const error& e) {
-      if (c.stage().name.empty())
-        throw; // nothing has run yet
-      (is.failed(c.stage(), detail::storage_of(unit), e.what()), ...);
-      throw e.within("pass '" + std::string(c.stage().name) + "', stage " +
-                     std::to_string(c.stage().position + 1) + " of '" + text() + "'");
-    } catch (const std::exception& e) {
-      (is.failed(c.stage(), detail::storage_of(unit), e.what()), ...);
-      throw;
-    }
+    return detail::run_named(
+        unit, c, [&] { return run_parts(unit, c, 0, is...); }, [&] { return text(); }, is...);
   }
 
   template <std::size_t... I, class U, class... Is>
@@ -355,36 +405,6 @@ private:
     std::string out;
     ((out += (I ? " | " : "") + detail::text_of(this->template stage<I>())), ...);
     return out;
-  }
-
-  /// Proves that the rest is legal, and ends where the whole would, without the stages that are switched off.
-  void check_disabled(const pass_context& c) const {
-    std::vector<pass_facts> left;
-    std::string_view off;
-    for (const auto& f : stages)
-      if (c.is_disabled(f.name))
-        off = f.name;
-      else
-        left.push_back(f);
-    if (off.empty())
-      return;
-    pipeline_prover p;
-    const auto refuse = [&](std::string_view why) {
-      fail(error_kind::usage, "stage '" + std::string(off) + "' cannot be switched off: " + std::string(why),
-           text(), "leave it on, or compose a pipeline that does without what it gives");
-    };
-    if (!p.steps(left))
-      refuse(explain(p.verdict(), left).view());
-    if (p.gives().type != proof::open.gives().type)
-      refuse("the dialect of the result depends on it");
-    const auto& whole = proof::summary;
-    const auto rest = p.summarize();
-    if (rest.num_needs > whole.num_needs)
-      refuse("without it, the pipeline needs '" + std::string(rest.needs[whole.num_needs].name) +
-             "' of its input");
-    for (std::size_t i = 0; i != whole.num_establishes; ++i)
-      if (!p.holds(whole.establishes[i]))
-        refuse("it establishes '" + std::string(whole.establishes[i].name) + "'");
   }
 };
 

@@ -105,6 +105,8 @@ private:
               refuse(t, begin, "'" + std::string(name) + "' needs a number of rounds between '<' and '>'");
             limit = limit * 10 + static_cast<std::size_t>(c - '0');
           }
+          if (limit == 0)
+            refuse(t, begin, "'" + std::string(name) + "' needs one round at least");
         } else if (name != "fix") {
           refuse(t, begin, "'" + std::string(name) + "(' is no combinator that text can name");
         }

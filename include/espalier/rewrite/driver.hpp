@@ -75,8 +75,7 @@ struct rewrite_run {
   graph_storage& g;
   pass_context& context;
   call_classes classes{};
-  std::optional<alias_classes> memory{}; // only of graphs that write
-  std::size_t known_values = 0;
+  std::optional<alias_classes> memory{};                   // only of graphs that write
   std::vector<node_id> made{};                             // by the rule at hand
   std::vector<value_id> touched{};                         // what the replaced node used
   std::vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before
@@ -88,25 +87,16 @@ struct rewrite_run {
         if (k == call_class::mutating || k == call_class::unknown || k == call_class::higher_order ||
             (k == call_class::norm && updates_statistics(g, n))) {
           memory.emplace(g, classes);
-          known_values = g.value_capacity();
           break;
         }
       }
     if (memory && !memory->any_written())
       memory.reset();
   }
-  bool written(value_id v) { return v.index < known_values && memory->written(v); }
   bool safe(std::span<const node_id> calls) {
-    if (!memory)
-      return true;
-    for (node_id n : calls) {
-      for (auto& x : g.slots(n))
-        if (x.is_use() && written(value_id{x.w0}))
-          return false;
-      for (std::size_t i = 0; i != g.num_results(n); ++i)
-        if (written(g.result(n, i)))
-          return false;
-    }
+    for (node_id n : calls)
+      if (memory && memory->touches_written(g, n))
+        return false;
     return true;
   }
   /// Takes back what a rule built before it declined.
@@ -151,14 +141,14 @@ bool try_rule(const Rule& rule, rewrite_run& run, node_id n) {
   if (!matcher<P, false>::root(rule.pattern, s, n))
     return false;
   const match_of<P> m(run.g, s);
-  if (!run.safe(m.calls()) || !run.context.may_edit(Rule::name))
+  if (!run.safe(m.calls()))
     return false;
   run.made.clear();
   rewriter<D> r(run.g, n, run.made);
   using given = std::remove_cvref_t<decltype(rule.make(r, m))>;
   if constexpr (rule_gives<typename Rule::root_op, given>::ok) {
     const auto by = as_replacement<typename Rule::root_op>(rule.make(r, m));
-    if (by.count == 0) {
+    if (by.count == 0 || !run.context.may_edit(Rule::name)) { // declined, or the budget is spent
       run.take_back();
       return false;
     }

@@ -153,6 +153,7 @@ replacement<op_traits<Op>::num_returns> as_replacement(const Given& x) {
 
 } // namespace detail
 
+/// A `rewrite_rule`.
 template <class R>
 concept rule_type = detail::is_rewrite_rule<R>;
 

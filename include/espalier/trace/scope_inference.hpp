@@ -43,7 +43,7 @@ public:
     layers_.resize(tree_.size());
     for (scope_id s = 0; s != tree_.size(); ++s)
       if (!tree_[s].layer_op.empty() && !tree_[s].has_state)
-        layers_[tree_[s].parent].push_back(s); // in order of registration, as scopes are
+        layers_[tree_[s].parent][tree_[s].layer_op].push_back(s); // in order of registration, as scopes are
     entered_.resize(tree_.size());
     for (node_id n : calls_)
       if (fact(n).named != no_scope)
@@ -215,12 +215,10 @@ private:
       return no_scope;
     const std::string& base = base_of(n);
     const std::string_view op = std::string_view(base).substr(0, base.size() - base.ends_with('_'));
-    std::vector<scope_id> fit;
-    for (const scope_id c : layers_[s])
-      if (tree_[c].layer_op == op)
-        fit.push_back(c);
-    if (fit.empty())
+    const auto at = layers_[s].find(op);
+    if (at == layers_[s].end())
       return no_scope;
+    const std::vector<scope_id>& fit = at->second;
     return fit[layer_calls_[fit.front()]++ % fit.size()];
   }
   /// The name of a node's operator without namespace and overload.
@@ -263,7 +261,8 @@ private:
   std::vector<bool> entered_; // scopes that an es::scope opened
   std::vector<node_id> calls_;
   std::vector<floating> floating_;
-  std::vector<std::vector<scope_id>> layers_;             // stateless layers in each scope
+  std::vector<std::unordered_map<std::string_view, std::vector<scope_id>>>
+      layers_;                                            // stateless layers in each scope, by operator
   std::unordered_map<scope_id, std::size_t> layer_calls_; // by the first layer of a kind
   std::unordered_map<std::uint32_t, std::string> bases_;  // by operator
 };

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// umbrella: apart, its rules cost more to include than the rest of a layer
 // Algebraic identities that hold bit for bit: for NaN, infinities and negative zero, under wrap-around and
 // under type promotion. What only holds for numbers as one learns them at school is not here: `x * 0` is NaN
 // for an infinite `x`, `x + 0.0` makes 0.0 of -0.0, `-(x - y)` is not `y - x` where the two are equal, and

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// umbrella: apart, its rules cost more to include than the rest of a layer
 // Casts after casts. The first of two may be left out when it loses nothing; back to the type that it came
 // from, both may. Two casts that narrow, or that pass through a type with a smaller range, stay.
 #pragma once

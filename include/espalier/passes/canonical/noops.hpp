@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// umbrella: apart, its rules cost more to include than the rest of a layer
 // Copies that nobody needs, and layers that do nothing: `clone` where no memory is written, `cat` of one
 // tensor, padding by nothing, dropout that does not train. A copy that leaves the graph stays one.
 #pragma once

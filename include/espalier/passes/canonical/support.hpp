@@ -35,8 +35,7 @@ inline bool may_alias(op_id o) {
   if (f.core)
     return false;
   const auto c = classify(o); // composites that do not say it
-  return (c != call_class::plain && c != call_class::effect && c != call_class::norm) ||
-         one_of(name_of(o), {"aten::_unsafe_view", "aten::_reshape_alias"});
+  return c != call_class::plain && c != call_class::effect && c != call_class::norm;
 }
 
 /// How many uses a rule looks at before it takes the worst for granted: rules stay O(1).

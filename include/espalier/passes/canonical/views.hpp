@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// umbrella: apart, its rules cost more to include than the rest of a layer
 // Views: those that show what their input shows go, and two after one another become one. Only views that are
 // views whatever the strides are looked through; `reshape` and its kin may copy, and are looked through only
 // where the input is dense, so that they do not.

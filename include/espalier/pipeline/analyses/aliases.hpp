@@ -28,8 +28,20 @@ public:
   }
   /// Some value is written to after it is made.
   bool any_written() const noexcept { return any_written_; }
-  /// The value shares memory with one that is written to.
-  bool written(value_id v) { return marks_[root(v.index)] & written_bit; }
+  /// The value shares memory with one that is written to. False of values that were made since.
+  bool written(value_id v) { return v.index < parent_.size() && (marks_[root(v.index)] & written_bit); }
+  /// The node uses or gives a value that shares memory with one that is written to.
+  bool touches_written(const graph_storage& g, node_id n) {
+    if (!any_written_)
+      return false;
+    for (auto& x : g.slots(n))
+      if (x.is_use() && written(value_id{x.w0}))
+        return true;
+    for (std::size_t i = 0; i != g.num_results(n); ++i)
+      if (written(g.result(n, i)))
+        return true;
+    return false;
+  }
   /// The value shares memory with an output of the graph.
   bool escapes(value_id v) { return marks_[root(v.index)] & escape_bit; }
   void join(value_id a, value_id b) { unite(a.index, b.index); }

@@ -81,6 +81,29 @@ private:
     }
   }
 
+  /// The tree over nodes from `first` on along `next`; `each_source` names those that a node hangs on, which
+  /// must stand before it.
+  template <class Next, class EachSource>
+  static dominator_tree grow(const graph_storage& g, node_id first, Next&& next, EachSource&& each_source) {
+    dominator_tree t(g.node_capacity());
+    std::vector<node_id> order;
+    order.reserve(g.num_nodes());
+    for (node_id n = first; n.valid(); n = next(n)) {
+      std::uint32_t at = unplaced;
+      each_source(n, [&](node_id from) {
+        if (t.parent_[from.index] == unplaced)
+          fail(error_kind::usage, "a value is used before the node that computes it",
+               "node '" + std::string(g.text(g.node_name(n))) + "'",
+               "sort the graph topologically before it is analysed");
+        at = at == unplaced ? from.index : t.meet(at, from.index);
+      });
+      t.place(n.index, at == unplaced ? t.root_ : at);
+      order.push_back(n);
+    }
+    t.number(order);
+    return t;
+  }
+
   std::uint32_t root_;
   std::vector<std::uint32_t> parent_, jump_, depth_, enter_, leave_;
 };
@@ -91,26 +114,13 @@ private:
 struct dominance {
   static constexpr std::string_view name = "dominance";
   static dominator_tree compute(const graph_storage& g) {
-    dominator_tree t(g.node_capacity());
-    std::vector<node_id> order;
-    order.reserve(g.num_nodes());
-    for (node_id n = g.first(); n.valid(); n = g.next(n)) {
-      std::uint32_t at = dominator_tree::unplaced;
-      for (auto& x : g.slots(n)) {
-        if (!x.is_use())
-          continue;
-        const std::uint32_t from = g.def(value_id{x.w0}).index;
-        if (t.parent_[from] == dominator_tree::unplaced)
-          fail(error_kind::usage, "a value is used before the node that computes it",
-               "node '" + std::string(g.text(g.node_name(n))) + "'",
-               "sort the graph topologically before it is analysed");
-        at = at == dominator_tree::unplaced ? from : t.meet(at, from);
-      }
-      t.place(n.index, at == dominator_tree::unplaced ? t.root_ : at);
-      order.push_back(n);
-    }
-    t.number(order);
-    return t;
+    return dominator_tree::grow(
+        g, g.first(), [&](node_id n) { return g.next(n); },
+        [&](node_id n, auto&& seen_before) {
+          for (auto& x : g.slots(n))
+            if (x.is_use())
+              seen_before(g.def(value_id{x.w0}));
+        });
   }
 };
 
@@ -120,25 +130,13 @@ struct dominance {
 struct post_dominance {
   static constexpr std::string_view name = "post-dominance";
   static dominator_tree compute(const graph_storage& g) {
-    dominator_tree t(g.node_capacity());
-    std::vector<node_id> order;
-    order.reserve(g.num_nodes());
-    for (node_id n = g.last(); n.valid(); n = g.prev(n)) {
-      std::uint32_t at = dominator_tree::unplaced;
-      for (std::size_t i = 0; i != g.num_results(n); ++i)
-        for (slot_id s = g.first_use(g.result(n, i)); s.valid(); s = g.next_use(s)) {
-          const std::uint32_t to = g.user(s).index;
-          if (t.parent_[to] == dominator_tree::unplaced)
-            fail(error_kind::usage, "a value is used before the node that computes it",
-                 "node '" + std::string(g.text(g.node_name(n))) + "'",
-                 "sort the graph topologically before it is analysed");
-          at = at == dominator_tree::unplaced ? to : t.meet(at, to);
-        }
-      t.place(n.index, at == dominator_tree::unplaced ? t.root_ : at);
-      order.push_back(n);
-    }
-    t.number(order);
-    return t;
+    return dominator_tree::grow(
+        g, g.last(), [&](node_id n) { return g.prev(n); },
+        [&](node_id n, auto&& seen_before) {
+          for (std::size_t i = 0; i != g.num_results(n); ++i)
+            for (slot_id s = g.first_use(g.result(n, i)); s.valid(); s = g.next_use(s))
+              seen_before(g.user(s));
+        });
   }
 };
 

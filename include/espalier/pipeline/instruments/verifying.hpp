@@ -22,12 +22,7 @@ public:
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) const {
     if (!r.changed() || s.composite)
       return;
-    const dialect_info& d = s.dialect ? *s.dialect : info_of_dialect<torch_ir>;
-    std::vector<diagnostic> found;
-    const std::string top;
-    detail::graph_verifier(d.refuses, d.name, options_, found).run(g, top, 0);
-    if (!found.empty())
-      fail(error_kind::verification, found[0].what, found[0].place, found[0].cure);
+    throw_first(verify(g, s.dialect ? *s.dialect : info_of_dialect<torch_ir>, options_));
   }
 
 private:
@@ -43,13 +38,7 @@ struct verified : pass {
   using destroys = properties<>;
   using preserves = all_analyses;
   pass_result run(const graph_storage& g) const {
-    verify_options o;
-    o.limit = 1;
-    std::vector<diagnostic> found;
-    const std::string top;
-    detail::graph_verifier(&D::rule_list::refuses, D::name, o, found).run(g, top, 0);
-    if (!found.empty())
-      fail(error_kind::verification, found[0].what, found[0].place, found[0].cure);
+    verify_or_throw<D>(g, {.limit = 1});
     return {};
   }
   std::string text() const { return "verified<" + std::string(D::name) + ">"; }

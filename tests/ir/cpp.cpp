@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: BSL-1.0
+// Graphs as C++: what is written for each kind of argument, and what cannot be written. (That the text
+// compiles and computes the same is checked by tests/python/check_es_opt.py.)
+#include <espalier/ir/cpp.hpp>
+#include <espalier/ir/graph.hpp>
+#include <espalier/schema/aten.hpp>
+
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <string>
+
+namespace es = espalier;
+namespace aten = es::aten;
+
+namespace {
+
+bool has(const std::string& text, const std::string& part) {
+  INFO(text);
+  return text.find(part) != text.npos;
+}
+
+} // namespace
+
+TEST_CASE("every argument is written out, with its default where it was left out") {
+  es::graph<es::training_ir> g;
+  const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2, 3}));
+  const auto s = g.call<aten::add_Tensor>(x, x);
+  g.set_name(s.def(), "switch"); // a word of C++
+  const auto c = g.call<aten::clamp>(s, std::numeric_limits<double>::infinity());
+  g.set_name(c.def(), "at");
+  const auto m = g.call<aten::mean_dim>(c, es::ints(0, 1));
+  g.set_name(m.def(), "m.1");
+  g.output(m, 3);
+  const auto text = es::print_cpp(g, {.function = "net"});
+  CHECK(has(text, "std::vector<c10::IValue> net(const std::vector<c10::IValue>& inputs) {"));
+  CHECK(has(text, "at::Tensor x = inputs[0].toTensor(); // f32[2, 3]"));
+  CHECK(has(text, "_switch = at::_ops::add_Tensor::call(x, x, at::Scalar(std::int64_t{1}));"));
+  CHECK(has(text, "at::_ops::clamp::call("));
+  CHECK(has(text, "at::Scalar(std::numeric_limits<double>::infinity()), std::nullopt)"));
+  CHECK(has(text, "(at::IntArrayRef(std::vector<std::int64_t>{std::int64_t{0}, std::int64_t{1}})"));
+  CHECK(has(text, "return {c10::IValue(m_1), c10::IValue(std::int64_t{3})};"));
+}
+
+TEST_CASE("a string stays what it was, whatever is in it") {
+  es::graph<es::training_ir> g;
+  const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2}));
+  g.output(g.call<aten::gelu>(x, es::kw<"approximate">("a\"b\\\n1\xc3")));
+  CHECK(has(es::print_cpp(g), R"("a\"b\\\0121\303")"));
+}
+
+TEST_CASE("what cannot be written is refused with the node and a cure") {
+  es::graph<es::training_ir> g;
+  const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2}));
+  const es::value a(g, g.result(g.get_attr("weight", "w")));
+  g.output(g.call<aten::mul_Tensor>(x, a));
+  CHECK_THROWS_WITH_AS(
+      es::print_cpp(g),
+      "the node reads an attribute, which the C++ printer cannot write (at node 'w'); lift it to an "
+      "input first (placeholders of constants)",
+      es::error);
+}
