@@ -71,10 +71,10 @@ void record(benchmark::State& state, subject<Net> s) {
     state.PauseTiming();
     {
       es::export_job<Net, std::remove_cvref_t<decltype(in)>> job(s.net, in, {});
-      es::stage::bind_inputs::run(job);
-      es::stage::bind_state::run(job);
+      es::stage::bind_inputs{}.run(job);
+      es::stage::bind_state{}.run(job);
       state.ResumeTiming();
-      es::stage::record::run(job);
+      es::stage::record{}.run(job);
       state.PauseTiming();
     }
     state.ResumeTiming();

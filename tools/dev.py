@@ -187,7 +187,7 @@ def bench(args):
     need("bench")
     folder = ROOT / "build-release"
     configure(folder, "-Doptimization=3", "-Db_ndebug=true", "-Dtests=false")
-    if not build(folder):
+    if not build(folder, "benchmarks"):
         sys.exit("dev: the benchmarks did not compile")
     (BUILD / "bench").mkdir(parents=True, exist_ok=True)
     say("run the benchmarks")

@@ -49,7 +49,6 @@
 #include <espalier/program/validate.hpp>
 
 #include <espalier/exporting/export_program.hpp>
-#include <espalier/exporting/exporter.hpp>
 #include <espalier/exporting/inputs.hpp>
 #include <espalier/exporting/job.hpp>
 #include <espalier/exporting/stage/assign_names.hpp>

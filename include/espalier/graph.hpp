@@ -98,6 +98,7 @@
 #include <espalier/pipeline/any_pass.hpp>
 #include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/combinators.hpp>
+#include <espalier/pipeline/edit.hpp>
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/pipeline/instruments/diff.hpp>
 #include <espalier/pipeline/instruments/printing.hpp>

@@ -1,25 +1,34 @@
-// expect: exporter<Stages\.\.\.>: a stage needs a fact that no earlier stage gives
+// expect: espalier: this pipeline is illegal
 // SPDX-License-Identifier: BSL-1.0
 // floor: torch
-#include <espalier/exporting/exporter.hpp>
+// says: pass 'judge' at position 1 needs property 'measured', which nobody established; put a pass that establishes 'measured' before it
+#include <espalier/exporting/export_program.hpp>
 
 namespace es = espalier;
 
-struct measured;
-
-struct measure {
-  static constexpr const char* name = "measure";
-  using needs = es::facts<>;
-  using gives = es::facts<measured>;
+struct measured {
+  static constexpr std::string_view name = "measured";
+  static constexpr bool lasts = true;
 };
-struct judge {
-  static constexpr const char* name = "judge";
-  using needs = es::facts<measured>;
-  using gives = es::facts<>;
+struct measure : es::pass {
+  static constexpr std::string_view name = "measure";
+  using takes = es::no_graph;
+  using establishes = es::properties<measured>;
+  using destroys = es::properties<>;
+  es::pass_result run(es::export_job_data&) const { return {}; }
+};
+struct judge : es::pass {
+  static constexpr std::string_view name = "judge";
+  using takes = es::no_graph;
+  using needs = es::properties<measured>;
+  using destroys = es::properties<>;
+  es::pass_result run(es::export_job_data&) const { return {}; }
 };
 
+auto exported(at::Tensor (&model)(at::Tensor), const at::Tensor& x) {
 #ifdef ESPALIER_CURE
-static_assert(es::exporter<measure, judge>::num_stages == 2);
+  return es::export_by(measure{} | judge{} | es::training_exporter, model, es::inputs(x));
 #else
-static_assert(es::exporter<judge, measure>::num_stages == 2);
+  return es::export_by(judge{} | measure{} | es::training_exporter, model, es::inputs(x));
 #endif
+}

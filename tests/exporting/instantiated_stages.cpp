@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // A program instantiates the stages it names and no others. The proof is that this file compiles: for the
-// jobs below, the `run` of every stage that the exporter does not name is deleted.
+// jobs below, calling any stage that the pipeline does not name is deleted.
 #include <espalier/espalier.hpp>
 
 #include <doctest/doctest.h>
@@ -25,40 +25,43 @@ using traced_job = es::export_job<traced_only, inputs_type>;
 using bound_job = es::export_job<bound_only, inputs_type>;
 
 template <class Stage, class Job>
-concept can_run = requires(Job& job) {
-  Stage::run(job);
+concept can_run = requires(const Stage& stage, Job& job, es::pass_context& c) {
+  es::detail::call_pass(stage, job, c);
 };
 } // namespace
 
+namespace espalier::detail {
 template <>
-void es::stage::assign_names::run<traced_job>(traced_job&) = delete;
+pass_result call_pass(const stage::assign_names&, traced_job&, pass_context&) = delete;
 template <>
-void es::stage::describe::run<traced_job>(traced_job&) = delete;
+pass_result call_pass(const stage::describe&, traced_job&, pass_context&) = delete;
 template <>
-void es::stage::verify::run<traced_job>(traced_job&) = delete;
+pass_result call_pass(const stage::verify&, traced_job&, pass_context&) = delete;
 
 template <>
-void es::stage::bind_state::run<bound_job>(bound_job&) = delete;
+pass_result call_pass(const stage::bind_state&, bound_job&, pass_context&) = delete;
 template <>
-void es::stage::record::run<bound_job>(bound_job&) = delete;
+pass_result call_pass(const stage::record&, bound_job&, pass_context&) = delete;
 template <>
-void es::stage::assign_names::run<bound_job>(bound_job&) = delete;
+pass_result call_pass(const stage::assign_names&, bound_job&, pass_context&) = delete;
 template <>
-void es::stage::describe::run<bound_job>(bound_job&) = delete;
+pass_result call_pass(const stage::describe&, bound_job&, pass_context&) = delete;
 template <>
-void es::stage::verify::run<bound_job>(bound_job&) = delete;
+pass_result call_pass(const stage::verify&, bound_job&, pass_context&) = delete;
+} // namespace espalier::detail
 
 // The method works: what is deleted cannot be run.
 static_assert(can_run<es::stage::record, traced_job> && !can_run<es::stage::describe, traced_job>);
 static_assert(can_run<es::stage::bind_inputs, bound_job> && !can_run<es::stage::record, bound_job>);
 
-TEST_CASE("an exporter of the tracing stages traces, and instantiates no other stage") {
-  using tracing = es::exporter<es::stage::bind_inputs, es::stage::bind_state, es::stage::record>;
-  static_assert(tracing::num_stages == 3);
+TEST_CASE("a pipeline of the tracing stages traces, and instantiates no other stage") {
+  constexpr auto tracing = es::stage::bind_inputs{} | es::stage::bind_state{} | es::stage::record{};
+  static_assert(decltype(tracing)::num_stages == 3);
   traced_only model;
   const auto inputs = es::inputs(es::named("x", torch::ones({2})));
-  traced_job job(model, inputs, {});
-  tracing::run(job);
+  const auto job = tracing(es::export_job(model, inputs));
+  static_assert(
+      std::is_same_v<decltype(job), const es::export_job<traced_only, inputs_type, es::training_ir>>);
   std::vector<std::string_view> ops;
   for (es::node n : es::nodes(job.traced.graph))
     if (n.is_call())
@@ -67,11 +70,11 @@ TEST_CASE("an exporter of the tracing stages traces, and instantiates no other s
   CHECK(job.info.signature.inputs.empty()); // nobody described it
 }
 
-TEST_CASE("an exporter that only binds inputs does not instantiate the tracer for its model") {
+TEST_CASE("a pipeline that only binds inputs does not instantiate the tracer for its model") {
   bound_only model;
   const auto inputs = es::inputs(es::named("x", torch::ones({2})));
-  bound_job job(model, inputs, {});
-  es::exporter<es::stage::bind_inputs>::run(job);
+  bound_job job(model, inputs);
+  es::pipeline{es::stage::bind_inputs{}}.run(job);
   REQUIRE(job.leaves.size() == 1);
   CHECK(job.leaves[0].path == "x");
   CHECK(job.traced.graph.num_nodes() == 0);

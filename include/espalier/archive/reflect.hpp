@@ -246,7 +246,8 @@ struct mover {
                                                                                                              \
     tag which() const noexcept { return tag_; }                                                              \
     std::string_view tag_name() const noexcept {                                                             \
-      return tag_ == tag::unknown ? std::string_view(unknown_.name) : tag_names[std::size_t(tag_)];          \
+      const auto i = std::size_t(tag_);                                                                      \
+      return i - 1 < std::size(tag_names) - 1 ? tag_names[i] : std::string_view(unknown_.name);              \
     }                                                                                                        \
     template <tag Tag>                                                                                       \
     auto& emplace(alternative<Tag> v) {                                                                      \

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // The job that export stages work on: what is known of the model, its inputs and its graph so far. All of it
 // is plain data; only the model and its inputs are typed, so that only the stages that touch them are
-// instantiated per model.
+// instantiated per model. A stage is a pass: export is a pipeline over a job, proven, watched and edited like
+// any other, and passes over graphs stand in it wherever there is a graph.
 #pragma once
 
 #include <espalier/bridge/pytree.hpp>
 #include <espalier/exporting/inputs.hpp>
+#include <espalier/pipeline/pipeline.hpp>
+#include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/trace/tracer.hpp>
 
@@ -13,9 +16,42 @@
 
 #include <set>
 #include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace espalier {
+
+/// The dialect of a job before its model is recorded.
+struct no_graph {
+  static constexpr std::string_view name = "no_graph", verifier = "";
+  static constexpr bool has_graph = false;
+  using rule_list = rules<>;
+};
+
+/// What the stages of the library exchange. A stage of your own may need and establish properties of its own.
+namespace property {
+/// The example inputs are flat leaves with names, and their tree spec is known.
+struct inputs_bound {
+  static constexpr std::string_view name = "inputs_bound";
+  static constexpr bool lasts = true;
+};
+/// Parameters and buffers are listed by name.
+struct state_bound {
+  static constexpr std::string_view name = "state_bound";
+  static constexpr bool lasts = true;
+};
+/// Every node and value has its canonical name.
+struct named {
+  static constexpr std::string_view name = "named";
+};
+/// The signature and the module call graph are made; they follow what later passes do to the graph.
+struct described {
+  static constexpr std::string_view name = "described";
+  static constexpr bool lasts = true;
+};
+} // namespace property
 
 /// What an export may be told.
 struct export_options {
@@ -54,17 +90,38 @@ struct export_job_data {
   program_info info;
 };
 
-/// A job for one model and one tuple of example inputs.
-template <class Model, class Inputs>
-struct export_job;
-template <class Model, class... Ts>
-struct export_job<Model, example_args<Ts...>> : export_job_data {
-  using model_type = Model;
-  using inputs_type = example_args<Ts...>;
+/// A job for one model and one tuple of example inputs, which it refers to. `D` is the dialect of its graph,
+/// once there is one: `stages(es::export_job(model, inputs))` gives a job of the dialect that the stages lead
+/// to.
+template <class Model, class Inputs, dialect D = no_graph>
+struct export_job : export_job_data {
   Model& model;
-  const inputs_type& inputs;
-  export_job(Model& m, const inputs_type& in, export_options o) : model(m), inputs(in) {
+  const Inputs& inputs;
+  export_job(Model& m, const Inputs& in, export_options o = {}) : model(m), inputs(in) {
     options = std::move(o);
+  }
+  /// The same job in another dialect.
+  template <dialect E>
+  explicit export_job(export_job<Model, Inputs, E>&& o)
+      : export_job_data(std::move(o)), model(o.model), inputs(o.inputs) {}
+};
+template <class Model, class Inputs>
+export_job(Model&, const Inputs&, export_options = {}) -> export_job<Model, Inputs>;
+
+/// Pipelines run on jobs.
+template <class Model, class Inputs, dialect D>
+struct pipeline_unit<export_job<Model, Inputs, D>> {
+  using dialect_type = D;
+  static constexpr std::string_view work = "export_program";
+  static graph_storage& storage(export_job<Model, Inputs, D>& job) noexcept { return job.traced.graph; }
+  /// The names of inputs and outputs go into the signature, where one is made.
+  static void finish(export_job<Model, Inputs, D>& job) {
+    if (!job.info.torch_version.empty())
+      refresh_signature(job.traced.graph, job.info);
+  }
+  template <dialect E>
+  static export_job<Model, Inputs, E> retag(export_job<Model, Inputs, D>&& job) {
+    return export_job<Model, Inputs, E>(std::move(job));
   }
 };
 

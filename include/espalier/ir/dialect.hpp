@@ -51,7 +51,8 @@ struct core_operators {
 
 /// What a dialect provides: its name here, the name Python's verifier has for it (`verifiers` in an archive;
 /// empty if none), and its rules. A dialect whose graphs are all graphs of others by definition says so:
-/// `using refines = dialects<aten_ir>;`.
+/// `using refines = dialects<aten_ir>;`. One that stands for work in which there is no graph yet says
+/// `static constexpr bool has_graph = false;`, and a pass takes it only by name.
 template <class D>
 concept dialect = requires(op_flags f) {
   { D::name } -> std::convertible_to<std::string_view>;
@@ -70,6 +71,7 @@ struct dialect_info {
   std::string_view (*refuses)(op_flags) = nullptr; ///< the sentence of the first rule that an operator breaks
   const dialect_info* above = nullptr;             ///< the dialects it refines by its own word
   std::size_t num_above = 0;
+  bool has_graph = true;
 };
 
 namespace detail {
@@ -93,6 +95,8 @@ struct dialect_table {
       i.above = dialect_list<typename D::refines>::data;
       i.num_above = dialect_list<typename D::refines>::size;
     }
+    if constexpr (requires { D::has_graph; })
+      i.has_graph = D::has_graph;
     return i;
   }
   static constexpr dialect_info info = make();

@@ -21,6 +21,7 @@ namespace espalier {
 enum class pipeline_fault : std::uint8_t {
   none,
   wrong_dialect,      ///< a pass takes another dialect than the one that is there
+  no_graph,           ///< a pass takes any graph, but none is made yet
   property_destroyed, ///< a pass needs a property that an earlier pass destroyed
   property_missing,   ///< a pass needs a property that neither the input has nor an earlier pass established
   too_many_properties,
@@ -63,7 +64,8 @@ public:
         return false;
     if (f.destroys_rest)
       for (std::size_t i = 0; i != size_; ++i)
-        mark(marks_[i], false, position);
+        if (!marks_[i].p.lasts)
+          mark(marks_[i], false, position);
     if (f.destroys_rest) {
       rest_destroyed_ = true;
       rest_by_ = position;
@@ -157,6 +159,9 @@ private:
           return false;
         }
       }
+    } else if (!now_.has_graph) {
+      verdict_ = {pipeline_fault::no_graph, position, {}, dialect_by_, now_, {}};
+      return false;
     }
     if (f.gives.type != 0) {
       now_ = f.gives;
@@ -174,7 +179,7 @@ private:
     const bool known = i != size_;
     if (known && marks_[i].holds)
       return true;
-    if (known || rest_destroyed_) {
+    if (known || (rest_destroyed_ && !p.lasts)) {
       verdict_ = {pipeline_fault::property_destroyed, position, p.name,
                   known ? marks_[i].by : rest_by_,    {},       {}};
       return false;
@@ -243,6 +248,11 @@ constexpr pipeline_sentence explain(const pipeline_verdict& v, std::span<const p
       s << "the graph is of dialect " << v.found.name << "; put a pass that lowers " << v.found.name << " to "
         << v.wanted.name << " before it";
     }
+    break;
+  case pipeline_fault::no_graph:
+    pass_at(v.position);
+    s << " takes a graph, but there is none yet (" << v.found.name
+      << "); put the pass that makes the graph before it";
     break;
   case pipeline_fault::property_destroyed:
     pass_at(v.position);

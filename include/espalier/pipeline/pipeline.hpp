@@ -26,7 +26,8 @@ class pipeline;
 
 /// How a pipeline sees what it runs on; specialise it for a type of your own. `dialect_type` is the dialect
 /// (or `any_dialect` if only run time knows it), `storage` the graph, `finish` brings up to date what hangs
-/// on the graph, and `retag<E>` gives the same thing in another dialect.
+/// on the graph, and `retag<E>` gives the same thing in another dialect. `work`, where it is there, is what
+/// errors call the pipeline instead of spelling it out.
 template <class U>
 struct pipeline_unit;
 
@@ -82,9 +83,9 @@ template <class P, class U>
 struct pass_runs {
   static constexpr bool here = runs_on_unit<P, U> || runs_on_unit_in_context<P, U> ||
                                runs_on_unit<P, graph_storage> || runs_on_unit_in_context<P, graph_storage>;
-  static_assert(here,
-                "espalier: a pass requires more than a graph (pass_runs<PASS, UNIT> names the two); run "
-                "the pipeline on an exported program, or give the pass `run(graph_storage&)`");
+  static_assert(
+      here, "espalier: a pass requires more than a graph (pass_runs<PASS, UNIT> names the two); run "
+            "the pipeline on an exported program or an export job, or give the pass `run(graph_storage&)`");
 };
 
 /// Calls a pass with what it takes: the whole unit, or the graph of it.
@@ -204,7 +205,8 @@ struct stage_store;
 template <std::size_t... Is, class... Ps>
 struct stage_store<std::index_sequence<Is...>, Ps...> : stage_at<Is, Ps>... {
   constexpr stage_store() = default;
-  constexpr explicit stage_store(Ps... ps) : stage_at<Is, Ps>{static_cast<Ps&&>(ps)}... {}
+  constexpr explicit stage_store(Ps... ps) requires(sizeof...(Ps) != 0)
+      : stage_at<Is, Ps>{static_cast<Ps&&>(ps)}... {}
 };
 
 template <std::size_t I, class P>
@@ -389,7 +391,14 @@ private:
   template <class U, class... Is>
   pass_result start(U& unit, pass_context& c, Is&... is) const {
     return detail::run_named(
-        unit, c, [&] { return run_parts(unit, c, 0, is...); }, [&] { return text(); }, is...);
+        unit, c, [&] { return run_parts(unit, c, 0, is...); },
+        [&] {
+          if constexpr (requires { pipeline_unit<U>::work; })
+            return std::string(std::string_view(pipeline_unit<U>::work));
+          else
+            return text();
+        },
+        is...);
   }
 
   template <std::size_t... I, class U, class... Is>

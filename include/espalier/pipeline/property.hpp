@@ -16,7 +16,9 @@
 
 namespace espalier {
 
-/// A property: a struct with a name.
+/// A property: a struct with a name. One that is not about the graph but about the work around it (the inputs
+/// of an export are bound) says `static constexpr bool lasts = true;`: then only a pass that names it
+/// destroys it.
 template <class P>
 concept graph_property = requires {
   { P::name } -> std::convertible_to<std::string_view>;
@@ -43,6 +45,7 @@ struct property_info {
   bool (*holds)(const graph_storage&) = nullptr; ///< null: cannot be seen from the graph
   /// Whether the rules of a dialect guarantee it.
   bool (*provided_by)(const dialect_info&) = nullptr;
+  bool lasts = false; ///< survives a pass that destroys all that it does not name
 };
 
 namespace detail {
@@ -62,6 +65,8 @@ constexpr property_info make_property_info() {
   property_info i{type_hash<P>, P::name, nullptr, &dialect_provides<P>};
   if constexpr (observable_property<P>)
     i.holds = &P::holds;
+  if constexpr (requires { P::lasts; })
+    i.lasts = P::lasts;
   return i;
 }
 

@@ -3,21 +3,23 @@
 // for what the placeholders left free.
 #pragma once
 
-#include <espalier/exporting/exporter.hpp>
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/naming.hpp>
 
+#include <string_view>
+
 namespace espalier::stage {
 
-/// Needs a traced graph; gives `named`.
-struct assign_names {
-  static constexpr const char* name = "assign_names";
-  using needs = facts<fact::traced>;
-  using gives = facts<fact::named>;
+/// Establishes `named`. A pass like any other: it runs on graphs outside of an export too.
+struct assign_names : pass {
+  static constexpr std::string_view name = "assign_names";
+  using establishes = properties<property::named>;
+  using destroys = properties<>;
+  using preserves = all_analyses;
 
-  template <class Job>
-  static void run(Job& job) {
-    espalier::assign_names(job.traced.graph);
+  pass_result run(graph_storage& g) const {
+    espalier::assign_names(g);
+    return {};
   }
 };
 

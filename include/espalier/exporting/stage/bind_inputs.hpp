@@ -4,21 +4,22 @@
 // `_get_forward_arg_names` of `torch/export/_trace.py`.
 #pragma once
 
-#include <espalier/exporting/exporter.hpp>
 #include <espalier/exporting/job.hpp>
 
+#include <string_view>
 #include <tuple>
 
 namespace espalier::stage {
 
-/// Gives `inputs_bound`: the leaves, the names of the arguments, and the spec of ((args...), {kwargs}).
-struct bind_inputs {
-  static constexpr const char* name = "bind_inputs";
-  using needs = facts<>;
-  using gives = facts<fact::inputs_bound>;
+/// Establishes `inputs_bound`: the leaves, the names of the arguments, and the spec of ((args...), {kwargs}).
+struct bind_inputs : pass {
+  static constexpr std::string_view name = "bind_inputs";
+  using takes = no_graph;
+  using establishes = properties<property::inputs_bound>;
+  using destroys = properties<>;
 
-  template <class Job>
-  static void run(Job& job) {
+  template <class Model, class Inputs>
+  pass_result run(export_job<Model, Inputs>& job) const {
     std::vector<tree_spec> positional, keyword;
     std::vector<std::string> keys;
     std::apply(
@@ -35,6 +36,7 @@ struct bind_inputs {
         job.inputs.all);
     job.in_spec = tree_spec::tuple(
         {tree_spec::tuple(std::move(positional)), tree_spec::dict(keys, std::move(keyword))});
+    return {};
   }
 };
 

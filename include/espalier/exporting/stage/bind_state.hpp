@@ -3,10 +3,11 @@
 // `_get_non_persistent_buffers` and `_get_module_hierarchy` of `torch/export/_trace.py`.
 #pragma once
 
-#include <espalier/exporting/exporter.hpp>
 #include <espalier/exporting/job.hpp>
 
 #include <torch/nn/module.h>
+
+#include <string_view>
 
 namespace espalier {
 namespace detail {
@@ -48,16 +49,20 @@ inline void list_state(const torch::nn::Module& m, const std::string& prefix, ex
 
 namespace stage {
 
-/// Gives `state_bound`: parameters, then buffers, then the module hierarchy. A plain callable has none.
-struct bind_state {
-  static constexpr const char* name = "bind_state";
-  using needs = facts<>;
-  using gives = facts<fact::state_bound>;
+/// Establishes `state_bound`: parameters, then buffers, then the module hierarchy. A plain callable has none.
+struct bind_state : pass {
+  static constexpr std::string_view name = "bind_state";
+  using takes = no_graph;
+  using establishes = properties<property::state_bound>;
+  using destroys = properties<>;
 
-  template <class Job>
-  static void run(Job& job) {
+  template <class Model, class Inputs>
+  pass_result run(export_job<Model, Inputs>& job) const {
     run_on(job, detail::module_of(job.model));
+    return {};
   }
+
+private:
   static void run_on(export_job_data& job, const torch::nn::Module* root) {
     if (!root) {
       job.modules.push_back({"", "callable"});

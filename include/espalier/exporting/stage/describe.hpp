@@ -3,11 +3,11 @@
 // `torch/export/graph_signature.py` and `_make_module_call_graph` of `torch/export/_trace.py`.
 #pragma once
 
-#include <espalier/exporting/exporter.hpp>
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/view.hpp>
 
 #include <string>
+#include <string_view>
 #include <unordered_map>
 
 namespace espalier {
@@ -68,16 +68,21 @@ inline io_argument io_of(value v) {
 
 namespace stage {
 
-/// Needs names; gives `described`.
-struct describe {
-  static constexpr const char* name = "describe";
-  using needs = facts<fact::traced, fact::named>;
-  using gives = facts<fact::described>;
+/// Needs `named`; establishes `described`.
+struct describe : pass {
+  static constexpr std::string_view name = "describe";
+  using needs = properties<property::named>;
+  using establishes = properties<property::described>;
+  using destroys = properties<>;
+  using preserves = all_analyses;
 
-  template <class Job>
-  static void run(Job& job) {
+  template <class Model, class Inputs>
+  pass_result run(export_job<Model, Inputs>& job) const {
     run_on(job);
+    return {};
   }
+
+private:
   static void run_on(export_job_data& job) {
     const graph_storage& g = job.traced.graph;
     std::unordered_map<std::string, bool> persistent;
@@ -125,7 +130,6 @@ struct describe {
         e.signature = module_call_signature{{}, {}, job.in_spec, job.out_spec, job.arg_names};
       job.info.module_calls.push_back(std::move(e));
     }
-    job.info.verifier = "TRAINING";
     job.info.opset_version = {{"aten", 10}};
     job.info.torch_version = TORCH_VERSION;
   }

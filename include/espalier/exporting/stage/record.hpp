@@ -3,11 +3,11 @@
 // the graph comes out. `_export_to_aten_ir_make_fx` and `_make_fx_helper` of `torch/export/_trace.py`.
 #pragma once
 
-#include <espalier/exporting/exporter.hpp>
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/naming.hpp>
 
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <type_traits>
 #include <utility>
@@ -84,16 +84,17 @@ inline std::vector<traced_input> placeholders_of(const export_job_data& job) {
 
 namespace stage {
 
-/// Needs bound inputs and state; gives `traced`: the graph, the lifted constants, the flat outputs and their
-/// spec.
-struct record {
-  static constexpr const char* name = "record";
-  using needs = facts<fact::inputs_bound, fact::state_bound>;
-  using gives = facts<fact::traced>;
+/// Needs bound inputs and state; makes the graph, in the training dialect, the lifted constants, the flat
+/// outputs and their spec.
+struct record : pass {
+  static constexpr std::string_view name = "record";
+  using takes = no_graph;
+  using gives = training_ir;
+  using needs = properties<property::inputs_bound, property::state_bound>;
 
-  template <class Job>
-  static void run(Job& job) {
-    using result = typename detail::model_result<typename Job::model_type, typename Job::inputs_type>::type;
+  template <class Model, class Inputs>
+  pass_result run(export_job<Model, Inputs>& job) const {
+    using result = typename detail::model_result<Model, Inputs>::type;
     static_assert(pytree_type<result>, "espalier: export_program: the result type of forward cannot be "
                                        "flattened into tensors and numbers; return tensors, numbers, "
                                        "optionals, tuples, vectors, maps with string keys, or a struct "
@@ -123,6 +124,7 @@ struct record {
     options.strict = job.options.strict;
     options.modules = job.modules;
     job.traced = trace(placeholders, body, options);
+    return {.rewritten = job.traced.graph.num_nodes()};
   }
 };
 
