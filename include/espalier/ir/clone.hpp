@@ -125,7 +125,8 @@ private:
 
 /// The same graph without tombstones, unused argument slots, strings, metas and graphs that nothing names.
 /// Node ids follow the program order. Linear.
-inline graph_storage compacted(const graph_storage& g) {
+template <class = when_used>
+graph_storage compacted(const graph_storage& g) {
   graph_storage out;
   out.reserve(g.num_nodes(), g.num_nodes() * 3);
   detail::node_copier copier(g, out);

@@ -30,6 +30,7 @@ struct cpp_options {
 
 namespace detail {
 
+template <class = when_used>
 class cpp_printer {
 public:
   cpp_printer(const graph_storage& g, const cpp_options& o) : g_(g), o_(o) {}

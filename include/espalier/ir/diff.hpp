@@ -45,6 +45,11 @@ struct node_edit {
 /// The differences between two graphs. Owns what it holds: the graphs may change or go.
 class graph_diff {
 public:
+  graph_diff(std::vector<node_edit> edits, std::size_t steps) : edits_(std::move(edits)), steps_(steps) {
+    for (const auto& e : edits_)
+      ++counts_[static_cast<int>(e.kind)];
+  }
+
   /// In program order, removed nodes where they stood; subgraphs follow the graph that holds them.
   std::span<const node_edit> edits() const noexcept { return edits_; }
   bool empty() const noexcept { return edits_.empty(); }
@@ -79,7 +84,6 @@ public:
   }
 
 private:
-  friend graph_diff diff(const graph_storage& before, const graph_storage& after);
   std::vector<node_edit> edits_;
   std::size_t counts_[3] = {};
   std::size_t steps_ = 0;
@@ -90,6 +94,7 @@ inline std::ostream& operator<<(std::ostream& os, const graph_diff& d) { return 
 namespace detail {
 
 /// Compares two graphs and their subgraphs, and writes the report.
+template <class = when_used>
 class graph_differ {
 public:
   graph_differ(std::vector<node_edit>& edits, std::size_t& steps) : edits_(edits), steps_(steps) {}
@@ -135,13 +140,13 @@ public:
 
 private:
   /// Two subgraphs that exist and are not the same.
-  static bool differ(const diff_side& a, const slot& x, const diff_side& b, const slot& y) {
+  static bool differ(const diff_side<>& a, const slot& x, const diff_side<>& b, const slot& y) {
     return x.form() == arg_form::subgraph && y.form() == arg_form::subgraph && x.w2 < a.graphs.size() &&
            y.w2 < b.graphs.size() && a.graphs[x.w2].of_graph != b.graphs[y.w2].of_graph;
   }
 
   /// Whether two nodes that were paired are equal. What their subgraphs hold is reported there.
-  bool same(const diff_side& a, node_id n, const diff_side& b, node_id m) {
+  bool same(const diff_side<>& a, node_id n, const diff_side<>& b, node_id m) {
     ++steps_;
     if (a.g.kind(n) != b.g.kind(m) || a.g.op(n) != b.g.op(m) || a.g.num_results(n) != b.g.num_results(m) ||
         a.g.returns_list(n) != b.g.returns_list(m) || a.g.input(n) != b.g.input(m))
@@ -180,7 +185,7 @@ private:
   }
   /// The same value: of paired nodes, or of others that compute the same (one of two equal calls is as good
   /// as the other).
-  static bool same_value(const diff_side& a, value_id v, const diff_side& b, value_id w) {
+  static bool same_value(const diff_side<>& a, value_id v, const diff_side<>& b, value_id w) {
     const node_id n = a.g.def(v), m = b.g.def(w);
     return a.g.result_index(v) == b.g.result_index(w) &&
            (a.match[n.index] == m ||
@@ -230,13 +235,13 @@ private:
 /// What changed from `before` to `after`, subgraphs included: operators, arguments, and which nodes there
 /// are. Names, metas, origins, and the order of nodes do not count. Deterministic; linear in the size of both
 /// graphs, but for sorting the users of a value whose users changed.
-inline graph_diff diff(const graph_storage& before, const graph_storage& after) {
-  graph_diff d;
-  const auto a = detail::print_graph(before, d.steps_), b = detail::print_graph(after, d.steps_);
-  detail::graph_differ(d.edits_, d.steps_).run(before, a, after, b, {});
-  for (const auto& e : d.edits_)
-    ++d.counts_[static_cast<int>(e.kind)];
-  return d;
+template <class = when_used>
+graph_diff diff(const graph_storage& before, const graph_storage& after) {
+  std::vector<node_edit> edits;
+  std::size_t steps = 0;
+  const auto a = detail::print_graph(before, steps), b = detail::print_graph(after, steps);
+  detail::graph_differ(edits, steps).run(before, a, after, b, {});
+  return graph_diff(std::move(edits), steps);
 }
 
 } // namespace espalier

@@ -26,6 +26,7 @@ struct dot_options {
 
 namespace detail {
 
+template <class = when_used>
 class dot_writer {
 public:
   dot_writer(const graph_storage& g, const dot_options& o, std::string& out, std::string prefix)

@@ -31,6 +31,7 @@ struct graph_print {
 };
 
 /// One of the two graphs: its nodes in order, their fingerprints, and who uses them.
+template <class = when_used>
 class diff_side {
 public:
   struct user {
@@ -192,7 +193,8 @@ private:
 };
 
 /// Fingerprints a graph and, first, its subgraphs.
-inline graph_print print_graph(const graph_storage& g, std::size_t& steps) {
+template <class = when_used>
+graph_print print_graph(const graph_storage& g, std::size_t& steps) {
   graph_print out;
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     out.subgraphs.push_back(print_graph(g.subgraph(i), steps));
@@ -210,9 +212,10 @@ inline graph_print print_graph(const graph_storage& g, std::size_t& steps) {
 }
 
 /// Pairs the nodes of two graphs.
+template <class = when_used>
 class node_matcher {
 public:
-  node_matcher(diff_side& before, diff_side& after, std::size_t& steps)
+  node_matcher(diff_side<>& before, diff_side<>& after, std::size_t& steps)
       : a_(before), b_(after), steps_(steps) {}
 
   void run() {
@@ -223,14 +226,14 @@ public:
     b_.print_below();
     a_.print_above();
     b_.print_above();
-    match_by([](const diff_side& s, node_id n) { return mix(s.below[n.index], s.above[n.index]); }, false);
+    match_by([](const diff_side<>& s, node_id n) { return mix(s.below[n.index], s.above[n.index]); }, false);
     // nodes that compute the same as others (twins) wait until their neighbours or names tell them apart
-    match_by([](const diff_side& s, node_id n) { return s.below[n.index]; }, true);
-    match_by([](const diff_side& s, node_id n) { return s.above[n.index]; }, true);
+    match_by([](const diff_side<>& s, node_id n) { return s.below[n.index]; }, true);
+    match_by([](const diff_side<>& s, node_id n) { return s.above[n.index]; }, true);
     spread();
     match_names();
     spread();
-    match_by([](const diff_side& s, node_id n) { return s.below[n.index]; }, false);
+    match_by([](const diff_side<>& s, node_id n) { return s.below[n.index]; }, false);
     spread();
     while (next_loose_ != pairs_.size()) {
       follow(next_loose_++, true);
@@ -248,7 +251,7 @@ private:
   /// Placeholders are the calling convention: by position while their number stays, else by name, and what is
   /// left in order.
   void match_inputs() {
-    const auto inputs = [](const diff_side& s) {
+    const auto inputs = [](const diff_side<>& s) {
       std::vector<node_id> out;
       for (const node_id n : s.order)
         if (s.g.kind(n) == node_kind::placeholder)
@@ -323,14 +326,14 @@ private:
       pair(n, m);
     });
   }
-  static bool may_match(const diff_side& s, node_id n) noexcept {
+  static bool may_match(const diff_side<>& s, node_id n) noexcept {
     return s.is_call(n) || s.g.kind(n) == node_kind::get_attr;
   }
 
   /// Pairs nodes of equal name and operator; names that a graph gives twice say nothing.
   void match_names(bool inputs = false) {
     std::unordered_map<std::string_view, node_id> named;
-    const auto each = [&](const diff_side& s, auto&& f) {
+    const auto each = [&](const diff_side<>& s, auto&& f) {
       for (const node_id n : s.order) {
         ++steps_;
         const bool kind = inputs ? s.g.kind(n) == node_kind::placeholder : may_match(s, n);
@@ -404,7 +407,7 @@ private:
   };
   using keyed = std::vector<keyed_user>;
   /// Unmatched users of a node by where they use it, in program order where that is equal.
-  void collect(const diff_side& s, node_id n, bool loose, keyed& out) {
+  void collect(const diff_side<>& s, node_id n, bool loose, keyed& out) {
     out.clear();
     for (const auto& u : s.users(n)) {
       ++steps_;
@@ -424,8 +427,8 @@ private:
   }
 
   static constexpr std::uint32_t nil = 0xffff'ffffu;
-  diff_side& a_;
-  diff_side& b_;
+  diff_side<>& a_;
+  diff_side<>& b_;
   std::size_t& steps_;
   std::vector<std::pair<node_id, node_id>> pairs_;
   std::size_t next_strict_ = 0, next_loose_ = 0;

@@ -31,6 +31,7 @@ inline std::uint64_t hash_text(std::string_view s) noexcept {
   return h ^ (h >> 29);
 }
 
+template <class = when_used>
 class structure_hasher {
 public:
   structure_hasher(const graph_storage& g, const structure_options& o)
@@ -146,8 +147,9 @@ private:
 };
 
 inline bool same_symbol(const sym_int& a, const sym_int& b) { return a == b; } // expressions are interned
-inline bool same_meta(const graph_storage& a, const value_meta& x, const graph_storage& b,
-                      const value_meta& y, const structure_options& o) {
+template <class = when_used>
+bool same_meta(const graph_storage& a, const value_meta& x, const graph_storage& b, const value_meta& y,
+               const structure_options& o) {
   if (x.kind != y.kind)
     return false;
   switch (x.kind) {

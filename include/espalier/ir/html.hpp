@@ -108,6 +108,7 @@ document.getElementById("unfold").onclick=()=>document.querySelectorAll("details
 </script></body></html>
 )html";
 
+template <class = when_used>
 class html_writer {
 public:
   using edits = std::unordered_map<std::uint32_t, const node_edit*>; // of one graph, by node
@@ -195,7 +196,8 @@ private:
   std::string& out_;
 };
 
-inline std::string html_page(std::string_view title, const std::string& sides) {
+template <class = when_used>
+std::string html_page(std::string_view title, const std::string& sides) {
   std::string out(html_head);
   out += "{\"title\":";
   append_json(out, title);

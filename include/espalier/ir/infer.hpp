@@ -23,6 +23,7 @@ enum class inferred : unsigned char {
 namespace detail {
 
 /// The arguments of a node as a shape rule sees them. Valid as long as the graph's metas do not change.
+template <class = when_used>
 class node_meta_args {
 public:
   /// False when nothing is known of an argument.
@@ -101,7 +102,8 @@ private:
 
 /// Asks the shape rule of a call for the metas of its results and records them. A rule that refuses the
 /// arguments throws `error`, as the operator would.
-inline inferred infer_metas(graph_storage& g, node_id n) {
+template <class = when_used>
+inferred infer_metas(graph_storage& g, node_id n) {
   if (g.kind(n) != node_kind::call_function)
     return inferred::no_rule;
   const rule_fn rule = rule_for(g.op(n));

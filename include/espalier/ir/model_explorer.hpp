@@ -23,7 +23,8 @@ namespace detail {
 
 /// A JSON string. Bytes that are no ASCII go through: texts are UTF-8. `<` is escaped, so that the text may
 /// stand in an HTML script.
-inline void append_json(std::string& out, std::string_view s) {
+template <class = when_used>
+void append_json(std::string& out, std::string_view s) {
   out += '"';
   for (char c : s) {
     const auto u = static_cast<unsigned char>(c);
@@ -42,6 +43,7 @@ inline void append_json(std::string& out, std::string_view s) {
 }
 
 /// What a viewer shows of a node, as text.
+template <class = when_used>
 class node_facts {
 public:
   explicit node_facts(const graph_storage& g) : g_(g), args_{g, text_, "%"} {}
@@ -97,6 +99,7 @@ private:
   python_arguments args_;
 };
 
+template <class = when_used>
 class model_explorer_writer {
 public:
   explicit model_explorer_writer(std::string& out) : out_(out) {}
@@ -172,7 +175,8 @@ private:
 } // namespace detail
 
 /// The graph and its subgraphs as a graph collection of Model Explorer. Linear.
-inline std::string to_model_explorer(const graph_storage& g, std::string_view label = "espalier") {
+template <class = when_used>
+std::string to_model_explorer(const graph_storage& g, std::string_view label = "espalier") {
   std::string out = "{\"label\":";
   detail::append_json(out, label);
   out += ",\"graphs\":[";

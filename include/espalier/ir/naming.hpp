@@ -191,7 +191,8 @@ inline std::string base_name(op_id o) { return base_name(std::string_view(name_o
 /// Names every node and value that has none, in program order, subgraphs included (each is a name space of
 /// its own). A node of several results is named after its operator, its results are `getitem`, `getitem_1`,
 /// ...; the output node is `output`. Returns how many names were given. O(nodes + values).
-inline std::size_t assign_names(graph_storage& g) {
+template <class = when_used>
+std::size_t assign_names(graph_storage& g) {
   std::size_t given = 0;
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     given += assign_names(g.subgraph(i));
@@ -260,7 +261,8 @@ inline std::size_t assign_names(graph_storage& g) {
 
 /// Forgets every name but the placeholders', which belong to the signature, and names again: names that
 /// depend on the graph's content alone.
-inline void rename_canonically(graph_storage& g) {
+template <class = when_used>
+void rename_canonically(graph_storage& g) {
   for (node_id n = g.first(); n.valid(); n = g.next(n))
     if (g.kind(n) != node_kind::placeholder)
       g.clear_name(n);

@@ -144,6 +144,7 @@ struct python_arguments {
   }
 };
 
+template <class = when_used>
 class readable_printer {
 public:
   readable_printer(const graph_storage& g, const print_options& o, std::string& out)
@@ -353,6 +354,7 @@ private:
   std::string shown_module_, shown_place_;
 };
 
+template <class = when_used>
 struct short_printer {
   const graph_storage& g;
   std::string& out;
@@ -446,7 +448,8 @@ struct short_printer {
 };
 
 /// Whether every node and value has a name; prints of graphs that lack some go through a named copy.
-inline bool all_named(const graph_storage& g) {
+template <class = when_used>
+bool all_named(const graph_storage& g) {
   for (node_id n = g.first(); n.valid(); n = g.next(n)) {
     if (!g.node_name(n).valid())
       return false;
@@ -486,7 +489,8 @@ inline std::string print_readable(const graph_storage& g, const print_options& o
 
 /// One line a node (`str(graph)` of FX): `%add : [num_users=1] = call_function[target=...](args = (...),
 /// kwargs = {})`.
-inline std::string print_short(const graph_storage& g) {
+template <class = when_used>
+std::string print_short(const graph_storage& g) {
   std::string out;
   detail::with_names(g, [&](const graph_storage& named) {
     out.reserve(named.num_nodes() * 96);

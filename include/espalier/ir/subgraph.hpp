@@ -31,13 +31,15 @@ struct subgraph_border {
 
 namespace detail {
 
-inline std::string quoted_name(const graph_storage& g, node_id n) {
+template <class = when_used>
+std::string quoted_name(const graph_storage& g, node_id n) {
   const node v(g, n);
   const std::string name(v.name());
   return name.empty() ? "node " + std::to_string(n.index) : "'" + name + "'";
 }
 
 /// Finds a set's border; holds what that takes.
+template <class = when_used>
 class border_finder {
 public:
   border_finder(const graph_storage& g, std::span<const node_id> chosen) : g_(g), role_(g.node_capacity()) {
@@ -178,13 +180,15 @@ private:
 /// The border of a set of calls, given in any order. Throws `error`: usage for what is no call of this graph;
 /// verification when the set is not convex (a way leads out of it and back in; the message tells the way), or
 /// when gathering it would move a node that is not pure past another. Linear.
-inline subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
+template <class = when_used>
+subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
   return detail::border_finder(g, nodes).find();
 }
 
 /// The set as a graph of its own: a placeholder for each input, named as the value it stands for; the nodes;
 /// the outputs. Names, metas, origins and subgraphs come along.
-inline graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border) {
+template <class = when_used>
+graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border) {
   graph_storage out;
   out.reserve(border.nodes.size() + border.inputs.size() + 1, border.nodes.size() * 4);
   detail::node_copier copier(g, out);
@@ -263,8 +267,9 @@ inline node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes
 /// where they are free. Throws `error` (verification), before anything has changed, when operands and
 /// placeholders, or results and outputs, do not match in number, when an operand is text or a list, or when a
 /// used result is no value in `body`. Linear.
-inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
-                            std::span<const argument> operands) {
+template <class = when_used>
+void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
+                     std::span<const argument> operands) {
   const auto refuse = [&](std::string cause, std::string cure) {
     fail(error_kind::verification, std::move(cause), "inline_subgraph, " + detail::quoted_name(g, call),
          std::move(cure));
@@ -369,7 +374,8 @@ inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage&
 /// Replaces a call of `higher_order::invoke_subgraph`, as `extract_subgraph` and Python's exporter make it,
 /// by its subgraph's nodes. The subgraph stays with the graph, since other calls may name it; `compacted`
 /// drops those that none names. Throws as above, and `error` (usage) for other nodes.
-inline void inline_subgraph(graph_storage& g, node_id call) {
+template <class = when_used>
+void inline_subgraph(graph_storage& g, node_id call) {
   if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order ||
       g.op(call) != find_op("higher_order::invoke_subgraph"))
     fail(error_kind::usage, "only calls of higher_order::invoke_subgraph say how to inline them",

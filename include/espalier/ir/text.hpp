@@ -58,7 +58,8 @@ inline sym_ints default_strides(const sym_ints& sizes) {
 }
 
 /// A double that reads back bit by bit, NaN payloads included.
-inline void append_exact_double(std::string& out, double d) {
+template <class = when_used>
+void append_exact_double(std::string& out, double d) {
   append_double(out, d);
   if (d == d)
     return;
@@ -98,6 +99,7 @@ inline bool has_plain_target(std::string_view q) noexcept {
   return true;
 }
 
+template <class = when_used>
 class text_printer {
 public:
   text_printer(const graph_storage& g, std::string& out, unsigned level) : g_(g), out_(out), level_(level) {}
@@ -472,7 +474,8 @@ private:
 
 /// The textual form of a graph of a dialect of that name. Values without names are written under the names
 /// they would be given (see ir/naming.hpp). Linear.
-inline std::string to_text(const graph_storage& g, std::string_view dialect_name) {
+template <class = when_used>
+std::string to_text(const graph_storage& g, std::string_view dialect_name) {
   std::string out, head;
   if (detail::is_text_ident(dialect_name))
     head = dialect_name;

@@ -26,6 +26,7 @@ struct parsed_text {
 
 namespace detail {
 
+template <class = when_used>
 class text_parser {
 public:
   explicit text_parser(std::string_view text) : in_(text) {}
@@ -572,7 +573,10 @@ private:
 
 /// Reads a text. Operators that nobody knows become known without a schema. Throws `error` (archive) with
 /// line and column on a malformed text. Nothing is verified: see `verify`.
-inline parsed_text parse_text(std::string_view text) { return detail::text_parser(text).parse(); }
+template <class = when_used>
+parsed_text parse_text(std::string_view text) {
+  return detail::text_parser(text).parse();
+}
 
 /// Reads a text as a graph type; a text that names another dialect is an error (usage).
 template <class G>

@@ -28,6 +28,7 @@ struct verify_options {
 
 namespace detail {
 
+template <class = when_used>
 class graph_verifier {
 public:
   using rule = std::string_view (*)(op_flags);

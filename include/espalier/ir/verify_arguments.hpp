@@ -46,7 +46,8 @@ inline bool value_fits(const value_meta& m, arg_kind k) noexcept {
   return false;
 }
 
-inline bool argument_fits(const graph_storage& g, node_id n, slot_id s, arg_type t, unsigned list_level = 0) {
+template <class = when_used>
+bool argument_fits(const graph_storage& g, node_id n, slot_id s, arg_type t, unsigned list_level = 0) {
   const auto& x = g.slot(s);
   const unsigned depth = t.list_depth - std::min<unsigned>(t.list_depth, list_level); // lists still to open
   const arg_form f = x.form();
@@ -100,7 +101,8 @@ inline bool argument_fits(const graph_storage& g, node_id n, slot_id s, arg_type
 }
 
 /// A schema type as schemas write it, for messages.
-inline std::string to_text(arg_type t) {
+template <class = when_used>
+std::string to_text(arg_type t) {
   constexpr std::string_view names[] = {"Tensor", "Scalar",       "int",       "SymInt",     "float",
                                         "bool",   "complex",      "str",       "ScalarType", "Layout",
                                         "Device", "MemoryFormat", "Generator", "Dimname",    "Storage",
@@ -120,7 +122,8 @@ inline std::string to_text(arg_type t) {
 }
 
 /// What an argument is, for messages.
-inline std::string describe(const graph_storage& g, slot_id s) {
+template <class = when_used>
+std::string describe(const graph_storage& g, slot_id s) {
   const auto& x = g.slot(s);
   if (!x.is_use())
     return "of form '" + std::string(to_string(x.form())) + "'";

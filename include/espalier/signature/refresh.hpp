@@ -15,7 +15,8 @@ namespace espalier {
 /// Names what has no name, and writes the names of placeholders and outputs into the signature, position by
 /// position. Throws `error` (verification) when the graph has other numbers of them than the signature.
 /// Linear.
-inline void refresh_signature(graph_storage& g, program_info& info) {
+template <class = when_used>
+void refresh_signature(graph_storage& g, program_info& info) {
   assign_names(g);
   auto& sig = info.signature;
   const auto refuse = [](const char* what, std::size_t in_graph, std::size_t in_signature) {

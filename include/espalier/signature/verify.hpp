@@ -29,6 +29,7 @@ constexpr bool is_mutation(output_kind k) noexcept {
          k == output_kind::user_input_mutation;
 }
 
+template <class = when_used>
 class signature_verifier {
 public:
   signature_verifier(const graph_storage& g, const program_info& info) : g_(g), info_(info) {}
@@ -152,8 +153,9 @@ private:
 /// All that disagrees between a graph and its signature. With `prefixes`, placeholders must be named as
 /// Python names them at export (`p_`, `b_`, `c_`, `obj_`, `token`). Whether the state exists is the program's
 /// to check.
-inline std::vector<diagnostic> verify_signature(const graph_storage& g, const program_info& info,
-                                                bool prefixes = false) {
+template <class = when_used>
+std::vector<diagnostic> verify_signature(const graph_storage& g, const program_info& info,
+                                         bool prefixes = false) {
   return detail::signature_verifier(g, info).run(prefixes);
 }
 

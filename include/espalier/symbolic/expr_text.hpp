@@ -17,7 +17,8 @@
 namespace espalier {
 
 /// sympy's `srepr` of an expression.
-inline std::string to_srepr(const expr* e) {
+template <class = when_used>
+std::string to_srepr(const expr* e) {
   switch (e->kind()) {
   case expr_kind::integer:
     return "Integer(" + std::to_string(e->value()) + ")";
@@ -49,7 +50,8 @@ inline std::string_view relation_sign(std::string_view head) noexcept {
   return {};
 }
 
-inline std::string to_string_prec(const expr* e, int outer) {
+template <class = when_used>
+std::string to_string_prec(const expr* e, int outer) {
   const auto wrap = [&](int prec, std::string s) { return prec < outer ? "(" + s + ")" : s; };
   const auto& a = e->args();
   switch (e->kind()) {
@@ -110,9 +112,13 @@ inline std::string to_string_prec(const expr* e, int outer) {
     s += (i ? ", " : "") + to_string_prec(a[i], 0);
   return s + ")";
 }
-inline std::string sym_text(const expr* e) { return to_string_prec(e, 0); }
+template <class = when_used>
+std::string sym_text(const expr* e) {
+  return to_string_prec(e, 0);
+}
 
 /// A cursor over an expression's text.
+template <class = when_used>
 class expr_reader {
 public:
   explicit expr_reader(std::string_view text) noexcept : s_(text) {}
@@ -363,15 +369,25 @@ private:
 
 /// The expression of sympy's `srepr` text, arguments in the order given. Throws `error` (archive) on
 /// malformed text.
-inline const expr* parse_srepr(std::string_view text) { return detail::expr_reader(text).srepr(); }
+template <class = when_used>
+const expr* parse_srepr(std::string_view text) {
+  return detail::expr_reader(text).srepr();
+}
 
 /// The expression of sympy's `str` text: `2*s40`, `s77 + 1`, `(s17//2)`, `Max(1, s0)`, `u0 >= 1`. Symbols get
 /// the assumptions that export gives them by their names.
-inline const expr* parse_expr(std::string_view text) { return detail::expr_reader(text).plain(); }
+template <class = when_used>
+const expr* parse_expr(std::string_view text) {
+  return detail::expr_reader(text).plain();
+}
 
 /// sympy's `str` of an expression.
-inline std::string to_string(const expr* e) { return detail::to_string_prec(e, 0); }
-inline std::string to_string(const sym_int& s) {
+template <class = when_used>
+std::string to_string(const expr* e) {
+  return detail::to_string_prec(e, 0);
+}
+template <class = when_used>
+std::string to_string(const sym_int& s) {
   return s.is_int() ? std::to_string(s.int_or(0)) : to_string(s.as_expr());
 }
 
