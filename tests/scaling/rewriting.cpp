@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Passes made of rules, and those that ask shape rules: linear in operations, on every shape.
-#include "fifty_rules.hpp"
+#include "../../bench/fifty_rules.hpp"
 #include "operations.hpp"
 
 #include <espalier/passes/canonicalize.hpp>
@@ -67,10 +67,10 @@ TEST_CASE("shape inference grows linearly") {
 TEST_CASE("fifty rules at once grow linearly") {
   grows_linearly("rewrite_greedily", [](storage& g) {
     rewrite_pairs(
-        g, [](storage& s, es::pass_context& c) { return es::rewrite_greedily(s, c, scaling::fifty_rules); });
+        g, [](storage& s, es::pass_context& c) { return es::rewrite_greedily(s, c, bench::fifty_rules); });
   });
   grows_linearly("rewrite_once", [](storage& g) {
     rewrite_pairs(
-        g, [](storage& s, es::pass_context& c) { return es::rewrite_once(s, c, scaling::fifty_rules); });
+        g, [](storage& s, es::pass_context& c) { return es::rewrite_once(s, c, bench::fifty_rules); });
   });
 }

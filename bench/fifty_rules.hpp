@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Fifty rules at once, each with a pattern two operators deep: 50 pairs of unary operators become `tanh`,
-// which is in no pattern. The benchmarks use them too.
+// which is in no pattern. tests/scaling runs them too.
 #pragma once
 
 #include <espalier/rewrite/driver.hpp>
@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <utility>
 
-namespace scaling {
+namespace bench {
 
 namespace es = espalier;
 
@@ -34,4 +34,4 @@ inline constexpr auto fifty_rules = rules_of_pairs(
             es::aten::sign, es::aten::trunc, es::aten::sigmoid, es::aten::log>{});
 static_assert(decltype(fifty_rules)::size == 50);
 
-} // namespace scaling
+} // namespace bench
