@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // Laws of the storage: use lists against a naive model under random edits, order numbers under hostile
 // insertion, names, the verifier, bytes a node, and graphs in constant evaluation.
-#include <espalier/ir/dialect.hpp>
+#include <espalier/ir/graph.hpp>
+#include <espalier/ir/hash.hpp>
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/text_parser.hpp>
 #include <espalier/ir/verify.hpp>
 #include <espalier/ir/view.hpp>
+#include <espalier/schema/aten.hpp>
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
@@ -141,6 +143,37 @@ TEST_CASE("order numbers survive insertion at one point, at the front of it and 
   }
 }
 
+TEST_CASE("a graph is put in another order at once, or stays as it is") {
+  es::graph<es::torch_ir> g;
+  const auto x = g.placeholder("x");
+  const auto a = g.call<es::aten::neg>(x), b = g.call<es::aten::abs>(x), c = g.call<es::aten::relu>(x);
+  const auto out = g.output(c);
+  const auto ids = [](auto... v) { return std::vector<es::node_id>{v.def().id()...}; };
+  auto order = ids(x, c, a, b);
+  order.push_back(out.id());
+  struct : es::edit_listener {
+    std::vector<es::node_id> seen;
+    void moved(es::graph_storage&, es::node_id n) override { seen.push_back(n); }
+  } listener;
+  g.set_listener(&listener);
+  CHECK(g.reorder(order) == 1);
+  CHECK(g.reorder(order) == 0);
+  CHECK(listener.seen == ids(c));
+  std::vector<es::node_id> found;
+  for (es::node n : es::nodes(g)) {
+    CHECK((found.empty() || g.is_before(found.back(), n.id())));
+    found.push_back(n.id());
+  }
+  CHECK(found == order);
+  CHECK(g.last_placeholder() == x.def().id());
+  const auto before = es::structural_hash(g);
+  for (auto wrong : {ids(x, c, a), ids(x, c, c, a, b)}) {
+    CHECK_THROWS_AS(g.reorder(wrong), es::error);
+    CHECK(es::structural_hash(g) == before);
+  }
+  g.placeholder("y"); // goes after the last one
+  CHECK(g.next(x.def().id()) == g.last_placeholder());
+}
 TEST_CASE("nodes may be erased while iterating, in both directions") {
   es::graph_storage g;
   const auto x = g.placeholder(es::input_kind::user_input, "x");

@@ -10,9 +10,9 @@
 #include <espalier/support/inline_vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
-#include <bit>
 #include <cstdint>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace espalier {
@@ -83,8 +83,11 @@ constexpr std::uint64_t mix(std::uint64_t h, std::uint64_t x) noexcept {
   return h ^ (h >> 32);
 }
 constexpr std::uint64_t hash_of(const sym_int& s) noexcept {
-  // an expression hashes by its presence only: its address differs from run to run, its text costs a walk
-  return s.is_int() ? static_cast<std::uint64_t>(s.int_or(0)) : 0x5'1bull;
+  if (s.is_int())
+    return static_cast<std::uint64_t>(s.int_or(0));
+  // Expressions are interned: the address tells them apart. It decides where a record lies in the table and
+  // nothing else. Constant evaluation has no addresses.
+  return std::is_constant_evaluated() ? 0x5'1bull : std::bit_cast<std::uintptr_t>(s.as_expr()) >> 4;
 }
 constexpr std::uint64_t hash_of(const tensor_meta& m) noexcept {
   std::uint64_t h = static_cast<std::uint64_t>(m.dtype) * 131 + static_cast<std::uint64_t>(m.lay) * 17 +

@@ -14,6 +14,7 @@
 #include <espalier/support/error.hpp>
 #include <espalier/support/id.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -378,6 +379,45 @@ public:
     if (listener_)
       listener_->moved(*this, n);
   }
+  /// Puts the nodes in another order, which names each of them once, and tells how many moved: those that did
+  /// not come next of what was left. O(nodes), where moving one by one costs O(log nodes) each.
+  constexpr std::size_t reorder(std::span<const node_id> order) {
+    std::vector<std::uint8_t> named;
+    named.reserve(nodes_.size());
+    for (std::size_t i = 0; i != nodes_.size(); ++i)
+      named.push_back(0); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
+    for (const node_id n : order)
+      if (!alive(n) || named[n.index]++)
+        fail(error_kind::usage, "an order names a node that is not there, or one twice", "reorder",
+             "name every node once");
+    if (order.size() != alive_)
+      fail(error_kind::usage, "an order leaves nodes out", "reorder", "name every node once");
+    std::vector<node_id> moved;
+    std::uint32_t at = head_; // the next of what is left of the old order
+    for (const node_id n : order) {
+      named[n.index] = 0; // placed
+      if (n.index != at)
+        moved.push_back(n);
+      while (at != nil && !named[at])
+        at = links_[at].next;
+    }
+    if (moved.empty())
+      return 0;
+    const auto gap = static_cast<std::uint32_t>(std::min<std::uint64_t>(stride, 0xffff'ffffu / alive_));
+    for (std::size_t i = 0; i != order.size(); ++i) {
+      const std::uint32_t n = order[i].index;
+      links_[n] = {i ? order[i - 1].index : nil, i + 1 != order.size() ? order[i + 1].index : nil};
+      order_[n] = gap * static_cast<std::uint32_t>(i + 1);
+      if (nodes_[n].kind == node_kind::placeholder)
+        last_placeholder_ = n;
+    }
+    head_ = order.front().index;
+    tail_ = order.back().index;
+    if (listener_)
+      for (const node_id n : moved)
+        listener_->moved(*this, n);
+    return moved.size();
+  }
   constexpr void set_listener(edit_listener* l) noexcept { listener_.p = l; }
   constexpr edit_listener* listener() const noexcept { return listener_.p; }
 
@@ -592,11 +632,13 @@ private:
       last_placeholder_ = l.prev; // placeholders are a prefix
   }
   /// Spreads the order numbers of the smallest neighbourhood of `n` whose density leaves room (Bender et al.,
-  /// "Two simplified algorithms for maintaining order in a list", 2002): amortised O(log n) an insertion.
+  /// "Two simplified algorithms for maintaining order in a list", 2002): amortised O(log n) an insertion. A
+  /// neighbourhood twice as wide must be a quarter sparser, so that once spread it takes insertions in
+  /// proportion to its width.
   constexpr void renumber_around(std::uint32_t n) {
     std::uint32_t first = n, last = n;
     std::uint64_t count = 1;
-    for (std::uint64_t width = 4;; width *= 2) {
+    for (std::uint64_t width = 4, room = 4;; width *= 2, room += room / 4) {
       while (count < width && (links_[first].prev != nil || links_[last].next != nil)) {
         if (links_[first].prev != nil)
           first = links_[first].prev, ++count;
@@ -605,11 +647,12 @@ private:
       }
       const bool whole = links_[first].prev == nil && links_[last].next == nil;
       const std::uint64_t lo = links_[first].prev == nil ? 0 : order_[links_[first].prev];
-      const std::uint64_t hi =
-          links_[last].next == nil ? lo + (count + 1) * stride : order_[links_[last].next];
+      const std::uint64_t hi = links_[last].next == nil
+                                   ? lo + (count + 1) * std::max<std::uint64_t>(stride, room)
+                                   : order_[links_[last].next];
       const std::uint64_t top = hi < 0xffff'ffffu ? hi : 0xffff'ffffu;
       const std::uint64_t gap = top > lo ? (top - lo) / (count + 1) : 0;
-      if (gap >= 4 || (whole && gap >= 1)) {
+      if (gap >= room || (whole && gap >= 1)) {
         std::uint64_t k = lo;
         for (std::uint32_t i = first;; i = links_[i].next) {
           order_[i] = static_cast<std::uint32_t>(k += gap);

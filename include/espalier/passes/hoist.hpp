@@ -72,7 +72,7 @@ private:
         order.push_back(n);
         settle();
       }
-    done.rewritten += detail::put_in_order(g, order);
+    done.rewritten += g.reorder(order);
     return done;
   }
   static constexpr std::uint32_t fixed = 0xffff'ffffu;

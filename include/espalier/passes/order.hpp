@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// What passes that reorder share: which nodes may move at all, and how a graph is put in a new order.
+// What passes that reorder share: which nodes may move at all.
 #pragma once
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
-
-#include <cstddef>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -23,20 +20,6 @@ inline bool may_move(const graph_storage& g, node_id n, call_classes& classes, a
   default:
     return false;
   }
-}
-
-/// Puts all nodes of a graph in the order given, and tells how many had to move. Linear.
-inline std::size_t put_in_order(graph_storage& g, const std::vector<node_id>& order) {
-  std::size_t moved = 0;
-  node_id at = g.first();
-  for (node_id n : order)
-    if (n == at) {
-      at = g.next(n);
-    } else {
-      g.move_before(n, at);
-      ++moved;
-    }
-  return moved;
 }
 
 } // namespace espalier::detail

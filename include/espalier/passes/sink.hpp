@@ -62,7 +62,7 @@ private:
         path.push_back({operand, 0});
       }
     }
-    done.rewritten += detail::put_in_order(g, order);
+    done.rewritten += g.reorder(order);
     return done;
   }
 

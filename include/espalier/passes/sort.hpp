@@ -37,7 +37,7 @@ private:
       done += run(g.subgraph(i), classes);
     if (is_sorted(g))
       return done;
-    done.rewritten += detail::put_in_order(g, sorted(g, fixed_before(g, classes)));
+    done.rewritten += g.reorder(sorted(g, fixed_before(g, classes)));
     return done;
   }
 
