@@ -44,6 +44,7 @@
 #include <espalier/program/pipeline_unit.hpp>
 #include <espalier/program/program_base.hpp>
 #include <espalier/program/program_verify.hpp>
+#include <espalier/program/reproducer_file.hpp>
 #include <espalier/program/save_load.hpp>
 #include <espalier/program/state_dict.hpp>
 #include <espalier/program/validate.hpp>

@@ -102,6 +102,7 @@
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/pipeline/instruments/diff.hpp>
 #include <espalier/pipeline/instruments/printing.hpp>
+#include <espalier/pipeline/instruments/reproducer.hpp>
 #include <espalier/pipeline/instruments/statistics.hpp>
 #include <espalier/pipeline/instruments/timing.hpp>
 #include <espalier/pipeline/instruments/verifying.hpp>
@@ -109,6 +110,7 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
+#include <espalier/pipeline/pass_table.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/pipeline/property.hpp>

@@ -61,7 +61,8 @@ def check_printing(c):
     mlp = c.model("mlp/model.pt2")
     usage = c.works("--help")
     for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o", "--list",
-                   "--diff", "--html", "--cpp", "--model-explorer", "--verify-each", "--validate", "--bisect", "--print-after"):
+                   "--diff", "--html", "--cpp", "--model-explorer", "--verify-each", "--validate", "--bisect", "--print-after", "--reproducer",
+                   "--run-reproducer"):
         c.expect(f"--help tells of {option}", option in usage)
     c.expect("-h is --help", c.works("-h") == usage)
     c.expect("--print reads like Python", "torch.ops.aten.linear.default(input, p_0_weight, p_0_bias)" in c.works(mlp, "--print"))
@@ -146,6 +147,9 @@ def check_watching(c):
     names = re.findall(r"^(\w+): ", c.works("--list"), re.M)
     c.expect("--list names the passes", {"dce", "cse", "raise", "canonicalize"} <= set(names), str(names))
     c.expect("--list tells contracts", "establishes no_dead_code" in c.works("--list"))
+    table = c.works("--list", "--markdown")
+    c.expect("--list --markdown is the table of docs/passes.md", table in (pathlib.Path(__file__).parents[2] / "docs/passes.md").read_text(), table)
+    c.expect("--help describes the passes", re.search(r"^  dce +erases what nobody uses$", c.works("--help"), re.M))
     c.works(gpt, "--passes", "lower_spellings", "-o", "lowered.pt2")
     shown = c.works("lowered.pt2", "--passes", "cse | raise | fix(cse | dce)", "--print-after-change", "--verify-each")
     c.expect("--print-after-change prints what changed", "after stage 2 'raise'" in shown and "torch.ops.aten" in shown, shown[:300])
@@ -161,6 +165,26 @@ def check_watching(c):
     c.refused(gpt, "--passes", "fix(dce", says="')' is missing")
     c.refused(gpt, "--verify-each", says="without --passes")
     c.refused(gpt, "--passes", "dce", "--print-after", "fuse", says="no pass is called 'fuse'")
+
+
+def check_reproducers(c):
+    """What a failing pass was given is kept with the rest of the pipeline, Python can load it, and it fails in the same way."""
+    model = c.model("mutation/model.pt2")  # writes to a buffer: not functional
+    pipeline = "cse | dce | check<functional> | sort"
+    c.refused(model, "--passes", pipeline, "--verify-each", "--reproducer", "broken.pt2", says="es-opt broken.pt2 --run-reproducer")
+    c.refused("broken.pt2", "--run-reproducer",
+              says="does not have the property 'functional' (at pass 'check', stage 1 of 'check<functional> | sort': check<functional>)")
+    about = {"espalier_reproducer.json": ""}
+    loaded = torch.export.load(str(c.folder / "broken.pt2"), extra_files=about)
+    c.expect("Python loads a reproducer", len(list(loaded.graph.nodes)) == len(list(programs.load(model).graph.nodes)))
+    about = json.loads(about["espalier_reproducer.json"])
+    c.expect("the record tells what ran", (about["pipeline"], about["position"], about["verify_each"]) == ("check<functional> | sort", 2, True), str(about))
+    c.works(model, "--passes", "cse | dce", "--reproducer", "none.pt2")
+    c.expect("success leaves no reproducer", not list(c.folder.glob("*none.pt2*")))
+    c.refused(model, "--passes", pipeline, "--reproducer", "no/such/folder/r.pt2", says="no reproducer could be written")
+    c.refused(model, "--run-reproducer", says="holds no pipeline to run")
+    c.refused("broken.pt2", "--run-reproducer", "--passes", "dce", says="give one of them")
+    c.refused(model, "--reproducer", "r.pt2", says="without --passes")
 
 
 WRAPPER = """
@@ -272,7 +296,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         c = Checks(options.es_opt.resolve(), options.corpus.resolve(), pathlib.Path(folder))
-        for check in (check_printing, check_passes, check_running, check_watching, check_viewers, check_refusals):
+        for check in (check_printing, check_passes, check_running, check_watching, check_reproducers, check_viewers, check_refusals):
             check(c)
     print(f"{'FAIL' if c.failed else 'ok  '} es-opt: {c.passed} checks passed, {c.failed} failed")
     return 1 if c.failed or not c.passed else 0

@@ -19,12 +19,14 @@
 #include <espalier/pipeline/any_pass.hpp>
 #include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/instruments/printing.hpp>
+#include <espalier/pipeline/instruments/reproducer.hpp>
 #include <espalier/pipeline/instruments/timing.hpp>
 #include <espalier/pipeline/instruments/verifying.hpp>
 #include <espalier/pipeline/registry.hpp>
 #include <espalier/program/exported_program.hpp>
 #include <espalier/program/pickle.hpp>
 #include <espalier/program/pipeline_unit.hpp>
+#include <espalier/program/reproducer_file.hpp>
 #include <espalier/program/save_load.hpp>
 #include <espalier/program/validate.hpp>
 #include <espalier/signature/refresh.hpp>
@@ -55,12 +57,13 @@ public:
   int main(int argc, char** argv) try {
     for (int i = 1; i < argc; ++i) {
       if (std::string_view(argv[i]) == "--help" || std::string_view(argv[i]) == "-h") {
-        std::cout << usage_text << passes_line()
-                  << "\n\nThe exit status is 0 only when all that was asked for was done.\n";
+        std::cout << usage_text << passes_lines()
+                  << "\nThe exit status is 0 only when all that was asked for was done.\n";
         return 0;
       }
       if (std::string_view(argv[i]) == "--list") {
-        std::cout << passes_.list();
+        const bool table = i + 1 < argc && std::string_view(argv[i + 1]) == "--markdown";
+        std::cout << (table ? pass_table(passes_.facts()) : passes_.list());
         return 0;
       }
     }
@@ -80,7 +83,7 @@ private:
       "\n"
       "  --passes PIPELINE    run passes: names separated by ',' or '|', fix(...) around what is to be "
       "repeated\n"
-      "  --list               list the passes with their contracts\n"
+      "  --list [--markdown]  list the passes with their contracts\n"
       "  --print              print the graph as Python would (print_readable)\n"
       "  --text               print the textual form, which can be parsed again\n"
       "  --dot                print a Graphviz graph\n"
@@ -94,6 +97,8 @@ private:
       "  --validate           run the graph before and after every pass that changed it, and compare the "
       "numbers\n"
       "  --bisect             find the pass, and the rewrite, that changes the numbers\n"
+      "  --reproducer F.pt2   when a pass fails, write what it was given and the passes from it on\n"
+      "  --run-reproducer     run what --reproducer wrote: IN.pt2 holds the passes\n"
       "  --print-after NAME   print the graph after that pass\n"
       "  --print-after-all    print the graph after every pass\n"
       "  --print-after-change print the graph after every pass that changed it\n"
@@ -104,16 +109,17 @@ private:
       "  -o OUT.pt2           save the program\n"
       "  --help               this text\n"
       "\n"
-      "Passes: ";
+      "Passes:\n";
 
   struct options {
-    std::string in, out, inputs, outputs, passes, print_after, diff, html, model_explorer, cpp;
+    std::string in, out, inputs, outputs, passes, print_after, diff, html, model_explorer, cpp, reproducer,
+        dialect;
     bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
-         run = false, timing = false;
+         run = false, timing = false, run_reproducer = false;
     bool only_inspects() const {
-      return inspect && !has_passes && !print && !text && !dot && !verify && !run && out.empty() &&
-             diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
+      return inspect && !has_passes && !run_reproducer && !print && !text && !dot && !verify && !run &&
+             out.empty() && diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
     }
   };
 
@@ -138,11 +144,13 @@ private:
         {"--validate", &options::validate},
         {"--bisect", &options::bisect},
         {"--timing", &options::timing},
+        {"--run-reproducer", &options::run_reproducer},
         {"--print-after-all", &options::print_all},
         {"--print-after-change", &options::print_change}};
     const std::pair<std::string_view, std::string options::*> values[] = {
         {"--save-outputs", &options::outputs},
         {"-o", &options::out},
+        {"--reproducer", &options::reproducer},
         {"--print-after", &options::print_after},
         {"--diff", &options::diff},
         {"--html", &options::html},
@@ -179,9 +187,11 @@ private:
       refuse("no input file", "write es-opt IN.pt2; es-opt --help lists the options");
     if (!o.outputs.empty() && !o.run)
       refuse("--save-outputs without --run", "add --run");
-    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change ||
-         !o.print_after.empty()) &&
-        !o.has_passes)
+    if (o.has_passes && o.run_reproducer)
+      refuse("--passes and --run-reproducer, which reads the passes from the file", "give one of them");
+    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change || !o.print_after.empty() ||
+         !o.reproducer.empty()) &&
+        !o.has_passes && !o.run_reproducer)
       refuse("an option about passes without --passes", "add --passes");
     return o;
   }
@@ -262,10 +272,12 @@ private:
     }
   }
 
-  std::string passes_line() const {
+  std::string passes_lines() const {
     std::string out;
-    for (const auto& e : passes_.entries())
-      out += (out.empty() ? "" : ", ") + std::string(e.pass.name());
+    for (const auto& e : passes_.entries()) {
+      const std::string name(e.pass.name());
+      out += "  " + name + std::string(name.size() < 20 ? 20 - name.size() : 0, ' ') + " " + e.summary + "\n";
+    }
     return out;
   }
 
@@ -286,14 +298,24 @@ private:
       fail(error_kind::io, "cannot write the file", path, "check the path and the free space");
   }
 
-  /// The dialect that the file names.
-  static const dialect_info& dialect_of(const program_info& info) {
+  /// The dialect that a reproducer names, where some pass speaks of it, or else that the file names.
+  const dialect_info& dialect_of(const program_info& info, std::string_view name) const {
+    if (!name.empty()) {
+      for (auto* d : {&info_of_dialect<torch_ir>, &info_of_dialect<training_ir>, &info_of_dialect<aten_ir>,
+                      &info_of_dialect<core_aten>})
+        if (d->name == name)
+          return *d;
+      for (const auto& e : passes_.entries())
+        for (auto* d : {&e.pass.facts().takes, &e.pass.facts().gives})
+          if (d->name == name)
+            return *d;
+    }
     return info.verifier == aten_ir::verifier ? info_of_dialect<aten_ir> : info_of_dialect<training_ir>;
   }
 
   void run_passes(const options& o, opt_program& program) {
     const auto pipeline = passes_.parse(o.passes);
-    const dialect_info& dialect = dialect_of(program.info());
+    const dialect_info& dialect = dialect_of(program.info(), o.dialect);
     const dialect_info after = pipeline.prove(dialect);
     timing_tree times;
     std::vector<any_instrument> watch;
@@ -324,8 +346,24 @@ private:
     }
     if (o.validate)
       watch.push_back(any_instrument::refer(*numbers));
+    reproducer keep(program, pipeline, [&](const reproduction& how, opt_program& before) {
+      if (o.validate && !o.inputs.empty())
+        before.example_inputs() = {{}, read_inputs(o.inputs), {}}; // what --validate compares on
+      save_reproducer(before, {how, o.verify_each, o.validate}, o.reproducer);
+    });
+    if (!o.reproducer.empty())
+      watch.push_back(any_instrument::refer(keep));
     pass_context context;
-    pipeline.run(program, dialect, context, watch);
+    try {
+      pipeline.run(program, dialect, context, watch);
+    } catch (const error& e) {
+      if (o.reproducer.empty())
+        throw;
+      const std::string cure = e.cure().empty() ? "" : e.cure() + "; ";
+      throw error(e.kind(), e.cause(), e.place(),
+                  cure + (keep.written() ? "to have it again: es-opt " + o.reproducer + " --run-reproducer"
+                                         : "no reproducer could be written: " + keep.problem()));
+    }
     refresh_signature(program.storage(), program.info());
     if (after.type != dialect.type && !after.verifier.empty())
       program.info().verifier = after.verifier;
@@ -338,7 +376,7 @@ private:
         std::cout << "pass " << r.pass << ": the outputs are " << r.gap << " times the tolerance apart\n";
   }
 
-  int run(const options& o) {
+  int run(options o) {
     if (o.inspect) {
       std::cout << pt2::to_string(pt2::inspect(o.in));
       if (o.only_inspects())
@@ -346,6 +384,14 @@ private:
     }
     stopwatch watch(o.timing);
     auto program = load<torch_ir>(o.in);
+    if (o.run_reproducer) {
+      const auto how = read_reproducer(o.in);
+      o.passes = how.pipeline;
+      o.dialect = how.dialect;
+      o.has_passes = true;
+      o.verify_each = o.verify_each || how.verify_each;
+      o.validate = o.validate || how.validate;
+    }
     watch.lap("load");
     const auto verify = [&] {
       if (!o.verify)

@@ -23,19 +23,19 @@ namespace espalier {
 template <class U>
 pass_registry<U> standard_passes() {
   pass_registry<U> r;
-  r.add(dce{}, "erases what nobody uses");
-  r.add(cse{}, "merges equal calls");
-  r.add(canonicalize{}, "algebraic identities, chains of views and casts, what does nothing");
-  r.add(raise{}, "spells what C++ layers call as Python's export does");
-  r.add(lower_spellings{}, "the reverse of raise");
-  r.add(views_to_copies{}, "views become copies");
-  r.add(copies_to_views{}, "copies of views become views");
-  r.add(sink{}, "moves a call with one user down to it");
-  r.add(hoist{}, "moves calls up to what they use");
-  r.add(sort{}, "sorts topologically, keeping the order where it can");
-  r.add(infer_shapes{}, "tells the values' types anew by the shape rules");
-  r.add(remove_assertions{}, "drops assertions");
-  r.add(rename_placeholders{}, "names inputs as export does");
+  r.add(dce{});
+  r.add(cse{});
+  r.add(canonicalize{});
+  r.add(raise{});
+  r.add(lower_spellings{});
+  r.add(views_to_copies{});
+  r.add(copies_to_views{});
+  r.add(sink{});
+  r.add(hoist{});
+  r.add(sort{});
+  r.add(infer_shapes{});
+  r.add(remove_assertions{});
+  r.add(rename_placeholders{});
   return r;
 }
 

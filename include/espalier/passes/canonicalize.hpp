@@ -45,6 +45,8 @@ inline constexpr auto all = espalier::detail::join_rules(
 /// call's own operator, so that a graph keeps its dialect. Counts its rules by name. Linear.
 struct canonicalize : pass {
   static constexpr std::string_view name = "canonicalize";
+  static constexpr std::string_view description =
+      "algebraic identities, chains of views and casts, what does nothing";
   using establishes = properties<property::canonical, property::no_dead_code>;
   using destroys = properties<property::no_duplicates>; // a replaced operand may make two calls equal
 

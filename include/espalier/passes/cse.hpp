@@ -22,6 +22,7 @@ namespace espalier {
 /// Merges equal pure calls and equal `get_attr` nodes; subgraphs each by themselves. Linear.
 struct cse : pass {
   static constexpr std::string_view name = "cse";
+  static constexpr std::string_view description = "merges equal calls";
   using establishes = properties<property::no_duplicates>;
   using destroys = properties<property::canonical>; // a value with fewer users may match a pattern
 

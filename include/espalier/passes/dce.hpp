@@ -17,6 +17,7 @@ namespace espalier {
 /// Erases unused calls without effects and unused `get_attr` nodes, subgraphs included. Linear.
 struct dce : pass {
   static constexpr std::string_view name = "dce";
+  static constexpr std::string_view description = "erases what nobody uses";
   using establishes = properties<property::no_dead_code>;
   using destroys = properties<>;
 

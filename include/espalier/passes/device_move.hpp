@@ -21,6 +21,9 @@ namespace espalier {
 /// Linear.
 struct device_move : pass {
   static constexpr std::string_view name = "device_move";
+  static constexpr std::string_view description =
+      "moves what operators make, and what is known of values, to another device";
+  static constexpr std::string_view options = "DEVICE";
   using destroys = properties<property::canonical>; // a copy between devices may now copy nothing
 
   device to;

@@ -21,6 +21,7 @@ namespace espalier {
 /// Counts the nodes that moved. O(nodes + uses), and a sort of the users that one node sets free.
 struct hoist : pass {
   static constexpr std::string_view name = "hoist";
+  static constexpr std::string_view description = "moves calls up to what they use";
   using destroys = properties<>;
 
   static pass_result run(graph_storage& g) {

@@ -44,6 +44,7 @@ inline constexpr auto linear_without_bias =
 /// kernel does. Linear.
 struct lower_spellings : pass {
   static constexpr std::string_view name = "lower_spellings";
+  static constexpr std::string_view description = "the reverse of raise";
   using destroys = properties<property::no_duplicates, property::canonical>; // `t(w)` comes once a product
 
   static pass_result run(graph_storage& g, pass_context& c) {

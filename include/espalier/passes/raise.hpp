@@ -28,6 +28,7 @@ namespace espalier {
 /// replaces stood, with its name forgotten and its metadata and origin kept. Linear.
 struct raise : pass {
   static constexpr std::string_view name = "raise";
+  static constexpr std::string_view description = "spells what C++ layers call as Python's export does";
   // a raised call has the uses, the effects and the place of the last call it replaces
   using destroys = properties<property::no_duplicates, property::canonical>;
 

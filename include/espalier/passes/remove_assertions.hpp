@@ -20,6 +20,7 @@ namespace espalier {
 /// computed the conditions is dead afterwards: run `dce`. Linear.
 struct remove_assertions : pass {
   static constexpr std::string_view name = "remove_assertions";
+  static constexpr std::string_view description = "drops assertions";
   using destroys = properties<property::no_dead_code, property::canonical>;
 
   static pass_result run(graph_storage& g) {

@@ -26,6 +26,7 @@ namespace espalier {
 /// when the graph and the signature disagree about the number of inputs.
 struct rename_placeholders : pass {
   static constexpr std::string_view name = "rename_placeholders";
+  static constexpr std::string_view description = "names inputs as export does";
   using destroys = properties<>;
   using preserves = all_analyses;
 

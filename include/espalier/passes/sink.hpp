@@ -21,6 +21,7 @@ namespace espalier {
 /// that moved. Linear.
 struct sink : pass {
   static constexpr std::string_view name = "sink";
+  static constexpr std::string_view description = "moves a call with one user down to it";
   using destroys = properties<>;
 
   static pass_result run(graph_storage& g) {

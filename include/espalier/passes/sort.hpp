@@ -22,6 +22,7 @@ namespace espalier {
 /// (verification) with the nodes of a cycle. Linear.
 struct sort : pass {
   static constexpr std::string_view name = "sort";
+  static constexpr std::string_view description = "sorts topologically, keeping the order where it can";
   using establishes = properties<property::topologically_sorted>;
   using destroys = properties<>;
 

@@ -83,6 +83,7 @@ private:
 /// Linear.
 struct views_to_copies : pass {
   static constexpr std::string_view name = "views_to_copies";
+  static constexpr std::string_view description = "views become copies";
   using needs = properties<property::functional>;
   using destroys = properties<property::canonical>;
 
@@ -166,6 +167,7 @@ private:
 /// Linear.
 struct copies_to_views : pass {
   static constexpr std::string_view name = "copies_to_views";
+  static constexpr std::string_view description = "copies of views become views";
   using destroys = properties<property::canonical>;
 
   static pass_result run(graph_storage& g) {

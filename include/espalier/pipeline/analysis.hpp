@@ -7,8 +7,10 @@
 #include <espalier/ir/storage.hpp>
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -61,8 +63,10 @@ public:
   /// Drops all analyses but those listed.
   template <class... As>
   void keep_only(analyses<As...>) {
-    if (!entries_.empty())
-      std::erase_if(entries_, [](const entry& e) { return ((e.of != &key_of<As>)&&...); });
+    if (entries_.empty())
+      return;
+    const std::array<key, sizeof...(As)> kept{&key_of<As>...};
+    drop_all_but(kept);
   }
   void keep_only(all_analyses) const noexcept {}
   /// Drops what is known of one graph.
@@ -72,6 +76,11 @@ public:
   bool empty() const noexcept { return entries_.empty(); }
 
 private:
+  // out of line: most pipelines ask for no analysis
+  [[gnu::noinline]] void drop_all_but(std::span<const key> kept) {
+    std::erase_if(entries_,
+                  [&](const entry& e) { return std::find(kept.begin(), kept.end(), e.of) == kept.end(); });
+  }
   struct entry {
     key of;
     const graph_storage* graph;

@@ -5,6 +5,7 @@
 
 #include <espalier/pipeline/combinators.hpp>
 #include <espalier/pipeline/pipeline.hpp>
+#include <espalier/pipeline/properties.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -91,6 +92,10 @@ public:
   /// Repeats a sequence until it changes nothing, at most `limit` times, like `es::fix`. Throws `error`
   /// (usage) when the sequence cannot run a second time after the first.
   static any_pass fix(any_pipeline<U> body, std::size_t limit = 25);
+  /// Looks whether a property holds, like `es::check<P>`. Throws `error` (usage) for one that no graph shows.
+  static any_pass check(const property_info& p);
+  /// Takes the user's word that a property holds, like `es::assume<P>`.
+  static any_pass assume(const property_info& p);
 
   std::string_view name() const noexcept { return facts().name; }
   const pass_facts& facts() const noexcept { return self_->facts(); }
@@ -123,6 +128,10 @@ private:
   };
   struct repeated;
   struct fix_model;
+  template <bool Look>
+  struct stated;
+  template <bool Look>
+  struct stated_model;
   any_pass() = default;
   std::shared_ptr<const interface> self_;
 };
@@ -143,10 +152,11 @@ public:
     return out;
   }
 
-  std::string text() const {
+  /// The stages as text, from position `first` on: what `pass_registry::parse` reads.
+  std::string text(std::size_t first = 0) const {
     std::string out;
-    for (const auto& s : stages_)
-      out += (out.empty() ? "" : " | ") + s.text();
+    for (std::size_t i = first; i < stages_.size(); ++i)
+      out += (i > first ? " | " : "") + stages_[i].text();
     return out;
   }
 
@@ -231,6 +241,58 @@ struct any_pass<U>::fix_model final : any_pass<U>::interface {
     return detail::run_stage(pass, unit, c, position, depth, watch);
   }
 };
+
+/// What `check<NAME>` and `assume<NAME>` of a pipeline text are.
+template <class U>
+template <bool Look>
+struct any_pass<U>::stated : pass {
+  static constexpr std::string_view name = Look ? "check" : "assume";
+  using preserves = all_analyses;
+  property_info property;
+  pass_result run(const graph_storage& g) const {
+    if (Look)
+      detail::demand_property(g, property);
+    return {};
+  }
+  std::string text() const { return std::string(name) + "<" + std::string(property.name) + ">"; }
+};
+
+template <class U>
+template <bool Look>
+struct any_pass<U>::stated_model final : any_pass<U>::interface {
+  stated<Look> pass;
+  pass_facts all;
+
+  explicit stated_model(const property_info& p) {
+    pass.property = p;
+    all.name = stated<Look>::name;
+    all.establishes = {&pass.property, 1};
+  }
+  stated_model(const stated_model&) = delete; // the facts point into it
+  const pass_facts& facts() const noexcept override { return all; }
+  std::string text() const override { return pass.text(); }
+  pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
+                  detail::watchers& watch) const override {
+    return detail::run_stage(pass, unit, c, position, depth, watch);
+  }
+};
+
+template <class U>
+any_pass<U> any_pass<U>::check(const property_info& property) {
+  if (!property.holds)
+    fail(error_kind::usage, "no graph shows whether it has the property '" + std::string(property.name) + "'",
+         "check<" + std::string(property.name) + ">",
+         "run a pass that establishes it, or write assume<" + std::string(property.name) + ">");
+  any_pass<U> p;
+  p.self_ = std::make_shared<const stated_model<true>>(property);
+  return p;
+}
+template <class U>
+any_pass<U> any_pass<U>::assume(const property_info& property) {
+  any_pass<U> p;
+  p.self_ = std::make_shared<const stated_model<false>>(property);
+  return p;
+}
 
 template <class U>
 any_pass<U> any_pass<U>::fix(any_pipeline<U> body, std::size_t limit) {

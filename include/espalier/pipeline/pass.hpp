@@ -25,6 +25,7 @@ struct same_dialect {};
 ///
 ///     struct drop_asserts : es::pass {
 ///       static constexpr std::string_view name = "drop-asserts";
+///       static constexpr std::string_view description = "erases assertions"; // for lists; may be left out
 ///       using needs = es::properties<es::property::functional>;
 ///       using destroys = es::properties<es::property::no_dead_code>;
 ///       using preserves = es::analyses<>;
@@ -47,7 +48,11 @@ struct pass_facts {
   std::string_view name;
   dialect_info takes{}, gives{};
   std::span<const property_info> needs, establishes, destroys;
-  bool destroys_rest = false; ///< every property but those established
+  bool destroys_rest = false;                    ///< every property but those established
+  std::span<const std::string_view> preserves{}; ///< names of analyses
+  bool preserves_all = false;                    ///< every analysis
+  std::string_view description{};                ///< one line for lists; empty when the pass says none
+  std::string_view options{}; ///< what stands between `<` and `>` in its text; empty: it has none
 };
 
 /// A pass: derived from `pass`, with a name. Where it can run is asked where it is run.
@@ -62,6 +67,31 @@ template <class D>
 constexpr dialect_info dialect_or_none() noexcept {
   if constexpr (dialect<D>)
     return info_of_dialect<D>;
+  else
+    return {};
+}
+
+template <class List>
+struct analysis_names;
+template <class... As>
+struct analysis_names<analyses<As...>> {
+  static constexpr std::string_view data[sizeof...(As) + 1] = {As::name..., {}};
+  static constexpr std::span<const std::string_view> view{data, sizeof...(As)};
+};
+template <>
+struct analysis_names<all_analyses> : analysis_names<analyses<>> {};
+
+template <class P>
+constexpr std::string_view description_of() noexcept {
+  if constexpr (requires { std::string_view(P::description); })
+    return P::description;
+  else
+    return {};
+}
+template <class P>
+constexpr std::string_view options_of() noexcept {
+  if constexpr (requires { std::string_view(P::options); })
+    return P::options;
   else
     return {};
 }
@@ -86,7 +116,11 @@ struct facts_table {
                                     property_list<typename P::needs>::view,
                                     property_list<typename P::establishes>::view,
                                     property_list<typename P::destroys>::view,
-                                    std::same_as<typename P::destroys, all_properties>};
+                                    std::same_as<typename P::destroys, all_properties>,
+                                    analysis_names<typename P::preserves>::view,
+                                    std::same_as<typename P::preserves, all_analyses>,
+                                    description_of<P>(),
+                                    options_of<P>()};
 };
 template <computes_facts P>
 struct facts_table<P> {

@@ -56,7 +56,7 @@ public:
   /// They must live as long as pipelines run.
   std::span<const std::string_view> disabled() const noexcept { return disabled_; }
   void disable(std::span<const std::string_view> names) noexcept { disabled_ = names; }
-  bool is_disabled(std::string_view name) const noexcept {
+  [[gnu::noinline]] bool is_disabled(std::string_view name) const noexcept {
     for (auto n : disabled_)
       if (n == name)
         return true;

@@ -346,7 +346,8 @@ public:
     return start(unit, c, is...);
   }
 
-  /// Takes a graph or a program and gives it back, in the dialect that the passes lead to.
+  /// Takes a graph or a program and gives it back, in the dialect that the passes lead to. The passes run
+  /// where it is, so that instruments that were given it see the same object.
   template <class U, instrument_type... Is>
   requires(!std::is_lvalue_reference_v<U> && pipeline_runs_on<U>) auto operator()(U&& unit,
                                                                                   Is&&... is) const {
@@ -354,9 +355,8 @@ public:
     check<D>();
     pass_context c;
     c.set_dialect(&info_of_dialect<D>);
-    U moved(static_cast<U&&>(unit));
-    start(moved, c, is...);
-    return pipeline_unit<U>::template retag<dialect_after<D>>(static_cast<U&&>(moved));
+    start(unit, c, is...);
+    return pipeline_unit<U>::template retag<dialect_after<D>>(static_cast<U&&>(unit));
   }
 
   /// Runs on a graph whose dialect only run time knows; the proof is made now. Throws `error` (usage) when
@@ -374,14 +374,18 @@ public:
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
     if (!c.disabled().empty())
-      detail::check_disabled(stages, c, text());
+      check_disabled(c);
     return run_all(std::index_sequence_for<Ps...>{}, unit, c, depth, is...);
   }
 
-  /// The stages as they are written: `dce | cse`.
-  std::string text() const { return text_all(std::index_sequence_for<Ps...>{}); }
+  /// The stages as they are written, from position `first` on: `dce | cse`.
+  std::string text(std::size_t first = 0) const { return text_all(std::index_sequence_for<Ps...>{}, first); }
 
 private:
+  ESPALIER_COLD void check_disabled(const pass_context& c) const {
+    detail::check_disabled(stages, c, text());
+  }
+
   template <class D>
   static constexpr void check() {
     if constexpr (proof::legal)
@@ -410,9 +414,11 @@ private:
   }
 
   template <std::size_t... I>
-  std::string text_all(std::index_sequence<I...>) const {
+  std::string text_all(std::index_sequence<I...>, std::size_t first) const {
     std::string out;
-    ((out += (I ? " | " : "") + detail::text_of(this->template stage<I>())), ...);
+    ((I < first ? void()
+                : void(out += (I > first ? " | " : "") + detail::text_of(this->template stage<I>()))),
+     ...);
     return out;
   }
 };

@@ -100,6 +100,15 @@ struct canonical {
 
 } // namespace property
 
+namespace detail {
+/// Throws `error` (verification) when the graph does not have a property that can be seen.
+inline void demand_property(const graph_storage& g, const property_info& p) {
+  if (!p.holds(g))
+    fail(error_kind::verification, "the graph does not have the property '" + std::string(p.name) + "'",
+         "check<" + std::string(p.name) + ">", "run a pass that establishes it before");
+}
+} // namespace detail
+
 /// Looks whether a property holds, and throws `error` (verification) when it does not. Establishes it.
 template <observable_property P>
 struct check : pass {
@@ -108,9 +117,7 @@ struct check : pass {
   using destroys = properties<>;
   using preserves = all_analyses;
   pass_result run(const graph_storage& g) const {
-    if (!P::holds(g))
-      fail(error_kind::verification, "the graph does not have the property '" + std::string(P::name) + "'",
-           text(), "run a pass that establishes it before");
+    detail::demand_property(g, info_of_property<P>);
     return {};
   }
   std::string text() const { return "check<" + std::string(P::name) + ">"; }

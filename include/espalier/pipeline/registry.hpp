@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/pipeline/any_pass.hpp>
+#include <espalier/pipeline/pass_table.hpp>
 
 #include <cstddef>
 #include <string>
@@ -22,11 +23,14 @@ public:
     std::string summary; ///< one line
   };
 
-  /// Adds a pass under its name. A name that is taken is an `error` (usage).
+  /// Adds a pass under its name. Without a summary, its own description is taken. A name that is taken is an
+  /// `error` (usage).
   void add(any_pass<U> p, std::string summary = {}) {
     if (find(p.name()))
       fail(error_kind::usage, "a pass named '" + std::string(p.name()) + "' is registered already",
            "pass_registry", "give it another name");
+    if (summary.empty())
+      summary = p.facts().description;
     entries_.push_back({std::move(p), std::move(summary)});
   }
   const entry* find(std::string_view name) const noexcept {
@@ -37,8 +41,9 @@ public:
   }
   const std::vector<entry>& entries() const noexcept { return entries_; }
 
-  /// Reads a pipeline: names separated by `|` or `,`, and `fix(...)` or `fix<N>(...)` around a part. Throws
-  /// `error` (usage) with the place in the text.
+  /// Reads a pipeline: names separated by `|` or `,`; `fix(...)` or `fix<N>(...)` around a part; `check<P>`
+  /// and `assume<P>` of a property that some pass speaks of. Throws `error` (usage) with the place in the
+  /// text.
   any_pipeline<U> parse(std::string_view text) const {
     std::size_t at = 0;
     auto p = sequence(text, at, 0);
@@ -47,7 +52,19 @@ public:
     return p;
   }
 
-  /// A table of the passes with their contracts: a line each.
+  /// The contracts of all passes, in order; they point into the registry.
+  std::vector<pass_facts> facts() const& {
+    std::vector<pass_facts> out;
+    for (const auto& e : entries_) {
+      out.push_back(e.pass.facts());
+      out.back().description = e.summary;
+    }
+    return out;
+  }
+
+  std::vector<pass_facts> facts() const&& = delete;
+
+  /// The passes with their contracts, for a terminal. `pass_table(facts())` is the same for a page.
   std::string list() const {
     std::string out;
     for (const auto& e : entries_) {
@@ -56,25 +73,22 @@ public:
       out += "    takes " + (f.takes.type ? std::string(f.takes.name) : std::string("any dialect")) +
              ", gives " + (f.gives.type ? std::string(f.gives.name) : std::string("the same")) + "\n";
       if (!f.needs.empty())
-        out += "    needs " + names(f.needs) + "\n";
+        out += "    needs " + detail::listed(f.needs) + "\n";
       if (!f.establishes.empty())
-        out += "    establishes " + names(f.establishes) + "\n";
+        out += "    establishes " + detail::listed(f.establishes) + "\n";
       out += "    destroys " +
              (f.destroys_rest      ? std::string("all else")
               : f.destroys.empty() ? std::string("nothing")
-                                   : names(f.destroys)) +
+                                   : detail::listed(f.destroys)) +
              "\n";
+      if (f.preserves_all || !f.preserves.empty())
+        out += "    preserves " +
+               (f.preserves_all ? std::string("all analyses") : detail::listed(f.preserves)) + "\n";
     }
     return out;
   }
 
 private:
-  static std::string names(std::span<const property_info> ps) {
-    std::string out;
-    for (const auto& p : ps)
-      out += (out.empty() ? "" : ", ") + std::string(p.name);
-    return out;
-  }
   [[noreturn]] static void refuse(std::string_view text, std::size_t at, std::string why) {
     fail(error_kind::usage, std::move(why),
          "column " + std::to_string(at + 1) + " of pipeline '" + std::string(text) + "'",
@@ -83,6 +97,18 @@ private:
   static void skip(std::string_view t, std::size_t& at) {
     while (at != t.size() && (t[at] == ' ' || t[at] == '\n' || t[at] == '\t'))
       ++at;
+  }
+
+  /// A property that a pass needs, establishes or destroys, by name.
+  const property_info& property(std::string_view t, std::size_t begin, std::string_view name) const {
+    for (const auto& e : entries_) {
+      const pass_facts& f = e.pass.facts();
+      for (auto list : {f.needs, f.establishes, f.destroys})
+        for (const auto& p : list)
+          if (p.name == name)
+            return p;
+    }
+    refuse(t, begin, "no pass speaks of a property '" + std::string(name) + "'");
   }
 
   any_pipeline<U> sequence(std::string_view t, std::size_t& at, std::size_t depth) const {
@@ -118,6 +144,10 @@ private:
         out.push(any_pass<U>::fix(std::move(body), limit));
       } else if (const entry* e = find(name)) {
         out.push(e->pass);
+      } else if (name.ends_with(">") && name.starts_with("check<")) {
+        out.push(any_pass<U>::check(property(t, begin, name.substr(6, name.size() - 7))));
+      } else if (name.ends_with(">") && name.starts_with("assume<")) {
+        out.push(any_pass<U>::assume(property(t, begin, name.substr(7, name.size() - 8))));
       } else {
         refuse(t, begin,
                name.empty() ? "the name of a pass is missing"
