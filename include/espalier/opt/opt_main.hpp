@@ -19,6 +19,7 @@
 #include <espalier/pipeline/any_pass.hpp>
 #include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/instruments/printing.hpp>
+#include <espalier/pipeline/instruments/statistics.hpp>
 #include <espalier/pipeline/instruments/timing.hpp>
 #include <espalier/pipeline/instruments/verifying.hpp>
 #include <espalier/pipeline/registry.hpp>
@@ -78,8 +79,8 @@ private:
   static constexpr const char* usage_text =
       "usage: es-opt IN.pt2 [options]\n"
       "\n"
-      "  --passes PIPELINE    run passes: names separated by ',' or '|', fix(...) around what is to be "
-      "repeated\n"
+      "  --passes PIPELINE    run passes: names separated by ',' or '|', arguments as NAME<A, B>, fix(...)\n"
+      "                       around what is to be repeated\n"
       "  --list               list the passes with their contracts\n"
       "  --print              print the graph as Python would (print_readable)\n"
       "  --text               print the textual form, which can be parsed again\n"
@@ -100,6 +101,9 @@ private:
       "  --run [INPUTS.pt]    run the program on a list of tensors and numbers that torch.save wrote\n"
       "                       (any file not named *.pt2); without it, on the archive's sample inputs\n"
       "  --save-outputs F.pt  write the list of outputs of --run as torch.save would, without constants\n"
+      "  --stats              tell how many nodes there are, before the passes and after, and what the "
+      "passes "
+      "counted\n"
       "  --timing             tell how long each step took (stderr)\n"
       "  -o OUT.pt2           save the program\n"
       "  --help               this text\n"
@@ -110,9 +114,9 @@ private:
     std::string in, out, inputs, outputs, passes, print_after, diff, html, model_explorer, cpp;
     bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
-         run = false, timing = false;
+         run = false, timing = false, stats = false;
     bool only_inspects() const {
-      return inspect && !has_passes && !print && !text && !dot && !verify && !run && out.empty() &&
+      return inspect && !has_passes && !stats && !print && !text && !dot && !verify && !run && out.empty() &&
              diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
     }
   };
@@ -138,6 +142,7 @@ private:
         {"--validate", &options::validate},
         {"--bisect", &options::bisect},
         {"--timing", &options::timing},
+        {"--stats", &options::stats},
         {"--print-after-all", &options::print_all},
         {"--print-after-change", &options::print_change}};
     const std::pair<std::string_view, std::string options::*> values[] = {
@@ -309,15 +314,19 @@ private:
       watch.push_back(any_instrument(print_after(std::cout, print_when::selected, o.print_after)));
     }
     std::unique_ptr<numeric_validation> numbers;
+    const opt_program* watched = &program; // whose graph is compared
     if (o.validate || o.bisect)
-      numbers = std::make_unique<numeric_validation>(program.placeholder_values(inputs_of(o, program)));
+      numbers = std::make_unique<numeric_validation>(
+          [&watched, inputs = inputs_of(o, program)] { return watched->placeholder_values(inputs); });
     if (o.bisect) {
       numbers->set_reference(program.storage());
       const auto found = bisect([&] { return opt_program(program); },
                                 [&](opt_program& p, pass_context& c, auto&... is) {
                                   std::vector<any_instrument> inner;
                                   (inner.push_back(any_instrument::refer(is)), ...);
+                                  watched = &p;
                                   pipeline.run(p, dialect, c, inner);
+                                  watched = &program;
                                 },
                                 [&](const graph_storage& g) { return numbers->gap(g) <= 1; });
       std::cout << found.text() << '\n';
@@ -326,6 +335,8 @@ private:
       watch.push_back(any_instrument::refer(*numbers));
     pass_context context;
     pipeline.run(program, dialect, context, watch);
+    if (o.stats)
+      std::cout << statistics_table(context);
     refresh_signature(program.storage(), program.info());
     if (after.type != dialect.type && !after.verifier.empty())
       program.info().verifier = after.verifier;
@@ -356,8 +367,14 @@ private:
     if (o.verify)
       pt2::verify_records(o.in);
     verify();
+    const auto count_nodes = [&](std::string_view when) {
+      if (o.stats)
+        std::cout << std::as_const(program).storage().num_nodes() << " nodes" << when << '\n';
+    };
+    count_nodes("");
     if (o.has_passes) {
       run_passes(o, program);
+      count_nodes(" after the passes");
       watch.lap("passes");
       verify();
     }

@@ -17,9 +17,14 @@ namespace espalier {
 template <class U = graph_storage>
 class pass_registry {
 public:
+  /// Makes a pass of the text between `<` and `>` (empty: there was none). Throws `error` (usage) for what it
+  /// does not understand.
+  using maker = any_pass<U> (*)(std::string_view arguments);
   struct entry {
     any_pass<U> pass;
-    std::string summary; ///< one line
+    std::string summary;     ///< one line
+    maker make = nullptr;    ///< for a pass that takes arguments, of which `pass` is an example
+    std::string arguments{}; ///< how they are written: `<DEVICE>`
   };
 
   /// Adds a pass under its name. A name that is taken is an `error` (usage).
@@ -29,6 +34,13 @@ public:
            "pass_registry", "give it another name");
     entries_.push_back({std::move(p), std::move(summary)});
   }
+  /// Adds a pass that takes arguments, written `name<arguments>` in a pipeline's text. The example has its
+  /// contract; `form` tells how arguments are written: `<DEVICE>`.
+  void add(any_pass<U> example, std::string form, std::string summary, maker make) {
+    add(std::move(example), std::move(summary));
+    entries_.back().make = make;
+    entries_.back().arguments = std::move(form);
+  }
   const entry* find(std::string_view name) const noexcept {
     for (const auto& e : entries_)
       if (e.pass.name() == name)
@@ -37,8 +49,9 @@ public:
   }
   const std::vector<entry>& entries() const noexcept { return entries_; }
 
-  /// Reads a pipeline: names separated by `|` or `,`, and `fix(...)` or `fix<N>(...)` around a part. Throws
-  /// `error` (usage) with the place in the text.
+  /// Reads a pipeline: names separated by `|` or `,`, with arguments where a pass takes some
+  /// (`name<a, b>`), and `fix(...)` or `fix<N>(...)` around a part. Throws `error` (usage) with the place in
+  /// the text.
   any_pipeline<U> parse(std::string_view text) const {
     std::size_t at = 0;
     auto p = sequence(text, at, 0);
@@ -52,7 +65,7 @@ public:
     std::string out;
     for (const auto& e : entries_) {
       const pass_facts& f = e.pass.facts();
-      out += std::string(f.name) + (e.summary.empty() ? "" : ": " + e.summary) + "\n";
+      out += std::string(f.name) + e.arguments + (e.summary.empty() ? "" : ": " + e.summary) + "\n";
       out += "    takes " + (f.takes.type ? std::string(f.takes.name) : std::string("any dialect")) +
              ", gives " + (f.gives.type ? std::string(f.gives.name) : std::string("the same")) + "\n";
       if (!f.needs.empty())
@@ -85,6 +98,22 @@ private:
       ++at;
   }
 
+  static any_pass<U> made(const entry& e, std::string_view name, std::string_view text, std::size_t at) {
+    const auto open = name.find('<');
+    if (open == name.npos && !e.make)
+      return e.pass;
+    if (!e.make)
+      refuse(text, at, "pass '" + std::string(e.pass.name()) + "' takes no arguments");
+    if (open != name.npos && !name.ends_with('>'))
+      refuse(text, at, "'>' is missing");
+    try {
+      return e.make(open == name.npos ? name.substr(name.size())
+                                      : name.substr(open + 1, name.size() - open - 2));
+    } catch (const error& why) {
+      throw why.within("column " + std::to_string(at + 1) + " of pipeline '" + std::string(text) + "'");
+    }
+  }
+
   any_pipeline<U> sequence(std::string_view t, std::size_t& at, std::size_t depth) const {
     any_pipeline<U> out;
     if (depth > 32)
@@ -93,7 +122,9 @@ private:
       skip(t, at);
       const std::size_t begin = at;
       while (at != t.size() && t[at] != '|' && t[at] != ',' && t[at] != '(' && t[at] != ')' && t[at] != ' ')
-        ++at;
+        if (t[at++] == '<')
+          while (at != t.size() && t[at - 1] != '>')
+            ++at;
       std::string_view name = t.substr(begin, at - begin);
       skip(t, at);
       if (at != t.size() && t[at] == '(') {
@@ -116,8 +147,8 @@ private:
           refuse(t, at, "')' is missing");
         ++at;
         out.push(any_pass<U>::fix(std::move(body), limit));
-      } else if (const entry* e = find(name)) {
-        out.push(e->pass);
+      } else if (const entry* e = find(name.substr(0, name.find('<')))) {
+        out.push(made(*e, name, t, begin));
       } else {
         refuse(t, begin,
                name.empty() ? "the name of a pass is missing"

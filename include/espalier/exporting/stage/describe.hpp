@@ -7,6 +7,8 @@
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/view.hpp>
 
+#include <torch/version.h>
+
 #include <string>
 #include <unordered_map>
 
