@@ -20,6 +20,7 @@
 #include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/instruments/printing.hpp>
 #include <espalier/pipeline/instruments/reproducer.hpp>
+#include <espalier/pipeline/instruments/statistics.hpp>
 #include <espalier/pipeline/instruments/timing.hpp>
 #include <espalier/pipeline/instruments/verifying.hpp>
 #include <espalier/pipeline/registry.hpp>
@@ -81,8 +82,8 @@ private:
   static constexpr const char* usage_text =
       "usage: es-opt IN.pt2 [options]\n"
       "\n"
-      "  --passes PIPELINE    run passes: names separated by ',' or '|', fix(...) around what is to be "
-      "repeated\n"
+      "  --passes PIPELINE    run passes: names separated by ',' or '|', arguments as NAME<A, B>, fix(...)\n"
+      "                       around what is to be repeated\n"
       "  --list [--markdown]  list the passes with their contracts\n"
       "  --print              print the graph as Python would (print_readable)\n"
       "  --text               print the textual form, which can be parsed again\n"
@@ -105,6 +106,9 @@ private:
       "  --run [INPUTS.pt]    run the program on a list of tensors and numbers that torch.save wrote\n"
       "                       (any file not named *.pt2); without it, on the archive's sample inputs\n"
       "  --save-outputs F.pt  write the list of outputs of --run as torch.save would, without constants\n"
+      "  --stats              tell how many nodes there are, before the passes and after, and what the "
+      "passes "
+      "counted\n"
       "  --timing             tell how long each step took (stderr)\n"
       "  -o OUT.pt2           save the program\n"
       "  --help               this text\n"
@@ -116,9 +120,9 @@ private:
         dialect;
     bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
-         run = false, timing = false, run_reproducer = false;
+         run = false, timing = false, stats = false, run_reproducer = false;
     bool only_inspects() const {
-      return inspect && !has_passes && !run_reproducer && !print && !text && !dot && !verify && !run &&
+      return inspect && !has_passes && !run_reproducer && !stats && !print && !text && !dot && !verify && !run &&
              out.empty() && diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
     }
   };
@@ -145,6 +149,7 @@ private:
         {"--bisect", &options::bisect},
         {"--timing", &options::timing},
         {"--run-reproducer", &options::run_reproducer},
+        {"--stats", &options::stats},
         {"--print-after-all", &options::print_all},
         {"--print-after-change", &options::print_change}};
     const std::pair<std::string_view, std::string options::*> values[] = {
@@ -331,15 +336,19 @@ private:
       watch.push_back(any_instrument(print_after(std::cout, print_when::selected, o.print_after)));
     }
     std::unique_ptr<numeric_validation> numbers;
+    const opt_program* watched = &program; // whose graph is compared
     if (o.validate || o.bisect)
-      numbers = std::make_unique<numeric_validation>(program.placeholder_values(inputs_of(o, program)));
+      numbers = std::make_unique<numeric_validation>(
+          [&watched, inputs = inputs_of(o, program)] { return watched->placeholder_values(inputs); });
     if (o.bisect) {
       numbers->set_reference(program.storage());
       const auto found = bisect([&] { return opt_program(program); },
                                 [&](opt_program& p, pass_context& c, auto&... is) {
                                   std::vector<any_instrument> inner;
                                   (inner.push_back(any_instrument::refer(is)), ...);
+                                  watched = &p;
                                   pipeline.run(p, dialect, c, inner);
+                                  watched = &program;
                                 },
                                 [&](const graph_storage& g) { return numbers->gap(g) <= 1; });
       std::cout << found.text() << '\n';
@@ -364,6 +373,8 @@ private:
                   cure + (keep.written() ? "to have it again: es-opt " + o.reproducer + " --run-reproducer"
                                          : "no reproducer could be written: " + keep.problem()));
     }
+    if (o.stats)
+      std::cout << statistics_table(context);
     refresh_signature(program.storage(), program.info());
     if (after.type != dialect.type && !after.verifier.empty())
       program.info().verifier = after.verifier;
@@ -402,8 +413,14 @@ private:
     if (o.verify)
       pt2::verify_records(o.in);
     verify();
+    const auto count_nodes = [&](std::string_view when) {
+      if (o.stats)
+        std::cout << std::as_const(program).storage().num_nodes() << " nodes" << when << '\n';
+    };
+    count_nodes("");
     if (o.has_passes) {
       run_passes(o, program);
+      count_nodes(" after the passes");
       watch.lap("passes");
       verify();
     }

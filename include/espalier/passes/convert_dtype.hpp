@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Another floating-point type for a whole graph, with guard rails: operators that lose too much in few bits
 // keep the old type between casts, what widens on purpose stays wide, and what cannot be converted faithfully
-// is refused before anything is changed. The tensors themselves (state, constants) belong to the program and
-// are converted there.
+// is refused before anything is changed. On a whole program, its tensors are converted too
+// (program/convert_tensors.hpp).
 #pragma once
 
 #include <espalier/ir/infer.hpp>
@@ -58,6 +58,11 @@ struct convert_dtype : pass {
     check(g);
     return convert(g, c, true);
   }
+  /// On a program, its state, constants and example inputs are converted with the graph, or nothing is
+  /// (program/convert_tensors.hpp).
+  template <class Program>
+  requires requires(Program& p, const convert_dtype& m, pass_context& c) { run_on_program(p, m, c); }
+  pass_result run(Program& p, pass_context& c) const { return run_on_program(p, *this, c); }
   /// `convert_dtype<f32, f16>`.
   std::string text() const {
     return std::string(name) + "<" + std::string(to_string(from)) + ", " + std::string(to_string(to)) + ">";

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Moving a graph to another device: what its operators are told to make things on, and what is known of its
-// values. The tensors themselves (state, constants) belong to the program and are moved there.
+// values. On a whole program, its tensors move too (program/convert_tensors.hpp).
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -23,7 +23,7 @@ struct device_move : pass {
   static constexpr std::string_view name = "device_move";
   static constexpr std::string_view description =
       "moves what operators make, and what is known of values, to another device";
-  static constexpr std::string_view options = "DEVICE";
+  static constexpr std::string_view options = "DEVICE[, FROM]";
   using destroys = properties<property::canonical>; // a copy between devices may now copy nothing
 
   device to;
@@ -52,11 +52,22 @@ struct device_move : pass {
     }
     return done;
   }
-  /// `device_move<cuda:0>`.
-  std::string text() const { return std::string(name) + "<" + to_string(to) + ">"; }
+  /// On a program, its state, constants and example inputs move with the graph, or nothing does. Throws
+  /// `error` where a tensor cannot be moved (program/convert_tensors.hpp).
+  template <class Program>
+  requires requires(Program& p, const device_move& m) { run_on_program(p, m); }
+  pass_result run(Program& p) const { return run_on_program(p, *this); }
+  /// Whether what is on `d` moves. A device without an index is any of its type.
+  constexpr bool moves(device d) const noexcept { return !is(d, to) && (!from || is(d, *from)); }
+  /// `device_move<cuda:0>`, `device_move<cuda:0, cpu>`.
+  std::string text() const {
+    return std::string(name) + "<" + to_string(to) + (from ? ", " + to_string(*from) : "") + ">";
+  }
 
 private:
-  bool moves(device d) const noexcept { return d != to && (!from || d == *from); }
+  static constexpr bool is(device d, device wanted) noexcept {
+    return d.type == wanted.type && (wanted.index < 0 || d.index == wanted.index);
+  }
 
   bool move_arguments(graph_storage& g, node_id n) const {
     const op_schema* s = schema_of(g.op(n));

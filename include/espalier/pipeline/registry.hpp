@@ -18,9 +18,13 @@ namespace espalier {
 template <class U = graph_storage>
 class pass_registry {
 public:
+  /// Makes a pass of the text between `<` and `>` (empty: there was none). Throws `error` (usage) for what it
+  /// does not understand.
+  using maker = any_pass<U> (*)(std::string_view arguments);
   struct entry {
     any_pass<U> pass;
-    std::string summary; ///< one line
+    std::string summary;     ///< one line
+    maker make = nullptr;    ///< for a pass that takes options, of which `pass` is an example
   };
 
   /// Adds a pass under its name. Without a summary, its own description is taken. A name that is taken is an
@@ -33,6 +37,12 @@ public:
       summary = p.facts().description;
     entries_.push_back({std::move(p), std::move(summary)});
   }
+  /// Adds a pass that takes options, written `name<options>` in a pipeline's text. The example has its
+  /// contract.
+  void add(any_pass<U> example, maker make) {
+    add(std::move(example));
+    entries_.back().make = make;
+  }
   const entry* find(std::string_view name) const noexcept {
     for (const auto& e : entries_)
       if (e.pass.name() == name)
@@ -41,9 +51,9 @@ public:
   }
   const std::vector<entry>& entries() const noexcept { return entries_; }
 
-  /// Reads a pipeline: names separated by `|` or `,`; `fix(...)` or `fix<N>(...)` around a part; `check<P>`
-  /// and `assume<P>` of a property that some pass speaks of. Throws `error` (usage) with the place in the
-  /// text.
+  /// Reads a pipeline: names separated by `|` or `,`, with arguments where a pass takes some (`name<a, b>`);
+  /// `fix(...)` or `fix<N>(...)` around a part; `check<P>` and `assume<P>` of a property that some pass speaks
+  /// of. Throws `error` (usage) with the place in the text.
   any_pipeline<U> parse(std::string_view text) const {
     std::size_t at = 0;
     auto p = sequence(text, at, 0);
@@ -69,7 +79,7 @@ public:
     std::string out;
     for (const auto& e : entries_) {
       const pass_facts& f = e.pass.facts();
-      out += std::string(f.name) + (e.summary.empty() ? "" : ": " + e.summary) + "\n";
+      out += std::string(f.name) + (f.options.empty() ? "" : "<" + std::string(f.options) + ">") + (e.summary.empty() ? "" : ": " + e.summary) + "\n";
       out += "    takes " + (f.takes.type ? std::string(f.takes.name) : std::string("any dialect")) +
              ", gives " + (f.gives.type ? std::string(f.gives.name) : std::string("the same")) + "\n";
       if (!f.needs.empty())
@@ -111,6 +121,22 @@ private:
     refuse(t, begin, "no pass speaks of a property '" + std::string(name) + "'");
   }
 
+  static any_pass<U> made(const entry& e, std::string_view name, std::string_view text, std::size_t at) {
+    const auto open = name.find('<');
+    if (open == name.npos && !e.make)
+      return e.pass;
+    if (!e.make)
+      refuse(text, at, "pass '" + std::string(e.pass.name()) + "' takes no arguments");
+    if (open != name.npos && !name.ends_with('>'))
+      refuse(text, at, "'>' is missing");
+    try {
+      return e.make(open == name.npos ? name.substr(name.size())
+                                      : name.substr(open + 1, name.size() - open - 2));
+    } catch (const error& why) {
+      throw why.within("column " + std::to_string(at + 1) + " of pipeline '" + std::string(text) + "'");
+    }
+  }
+
   any_pipeline<U> sequence(std::string_view t, std::size_t& at, std::size_t depth) const {
     any_pipeline<U> out;
     if (depth > 32)
@@ -119,7 +145,9 @@ private:
       skip(t, at);
       const std::size_t begin = at;
       while (at != t.size() && t[at] != '|' && t[at] != ',' && t[at] != '(' && t[at] != ')' && t[at] != ' ')
-        ++at;
+        if (t[at++] == '<')
+          while (at != t.size() && t[at - 1] != '>')
+            ++at;
       std::string_view name = t.substr(begin, at - begin);
       skip(t, at);
       if (at != t.size() && t[at] == '(') {
@@ -142,12 +170,12 @@ private:
           refuse(t, at, "')' is missing");
         ++at;
         out.push(any_pass<U>::fix(std::move(body), limit));
-      } else if (const entry* e = find(name)) {
-        out.push(e->pass);
       } else if (name.ends_with(">") && name.starts_with("check<")) {
         out.push(any_pass<U>::check(property(t, begin, name.substr(6, name.size() - 7))));
       } else if (name.ends_with(">") && name.starts_with("assume<")) {
         out.push(any_pass<U>::assume(property(t, begin, name.substr(7, name.size() - 8))));
+      } else if (const entry* e = find(name.substr(0, name.find('<')))) {
+        out.push(made(*e, name, t, begin));
       } else {
         refuse(t, begin,
                name.empty() ? "the name of a pass is missing"

@@ -3,10 +3,9 @@
 // (`torch/_export/passes/lift_constants_pass.py`): a file has no other place for them.
 #pragma once
 
-#include <espalier/bridge/pytree.hpp>
-#include <espalier/bridge/types.hpp>
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/view.hpp>
+#include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/state_dict.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
@@ -32,18 +31,6 @@ inline bool reads_attributes(const graph_storage& g) {
   return false;
 }
 
-/// The order in which a signature lists inputs (`torch/_export/utils.py`): user inputs last.
-inline int input_rank(input_kind k) noexcept {
-  switch (k) {
-  case input_kind::token:
-    return 0;
-  case input_kind::user_input:
-    return 9;
-  default:
-    return static_cast<int>(k);
-  }
-}
-
 /// Throws at the first read of an attribute.
 inline void refuse_attributes(const graph_storage& g, const std::string& place) {
   for (node n : nodes(g))
@@ -66,16 +53,11 @@ inline std::size_t lift_attributes(graph_storage& g, program_info& info, const s
                                    const state_dict& constants) {
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     detail::refuse_attributes(g.subgraph(i), "subgraph " + std::to_string(i));
-  assign_names(g);
-  name_space names;
+  name_space names = detail::names_in(g);
   std::vector<node> reads;
-  for (node n : nodes(g)) {
-    for (std::size_t i = 0; i != n.num_results(); ++i)
-      names.reserve(n.result(i).name());
-    names.reserve(n.name());
+  for (node n : nodes(g))
     if (n.kind() == node_kind::get_attr)
       reads.push_back(n);
-  }
   auto& specs = info.signature.inputs;
   std::size_t added = 0;
   for (node n : reads) {
@@ -97,23 +79,8 @@ inline std::size_t lift_attributes(graph_storage& g, program_info& info, const s
     if (same < inputs.size()) {
       v = inputs[same].result().id();
     } else {
-      std::size_t before = 0; // the first input that comes later in that order
-      while (before != specs.size() && detail::input_rank(specs[before].kind) <= detail::input_rank(kind))
-        ++before;
-      input_spec s;
-      s.kind = kind;
-      s.target = target;
-      s.arg.name = names.create(std::string(kind == input_kind::parameter ? "p_"
-                                            : kind == input_kind::buffer  ? "b_"
-                                                                          : "c_") +
-                                detail::path_atom(target));
-      const auto& tensor = kept ? state[at].tensor : constants.at(target);
-      const node_id fresh = g.placeholder(kind, s.arg.name, g.intern_meta(value_meta(meta_of(tensor))));
-      const node_id after = g.next(fresh);
-      for (std::size_t i = before; i < inputs.size(); ++i) // it was put last: the later ones go behind it
-        g.move_before(inputs[i].id(), after);
-      v = g.result(fresh);
-      specs.insert(specs.begin() + static_cast<std::ptrdiff_t>(before), std::move(s));
+      v = detail::add_state_input(g, info, names, kind, target,
+                                  kept ? state[at].tensor : constants.at(target));
       ++added;
     }
     g.replace_all_uses(n.result().id(), v);

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/pipeline/pipeline.hpp>
+#include <espalier/program/convert_tensors.hpp> // passes that take a program's tensors along
 #include <espalier/program/exported_program.hpp>
 #include <espalier/signature/refresh.hpp>
 

@@ -17,6 +17,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <limits>
 #include <mutex>
 #include <string>
@@ -67,6 +68,11 @@ public:
   /// `placeholders` are one value a placeholder: `program.placeholder_values(inputs)`. They are copied for
   /// every run, so that graphs that write to them do no harm.
   explicit numeric_validation(std::vector<c10::IValue> placeholders, tolerance t = {}, std::uint64_t seed = 0)
+      : numeric_validation([v = std::move(placeholders)] { return v; }, t, seed) {}
+  /// For passes that change what the inputs of a graph are, such as constant folding: asks for the values
+  /// anew before each run.
+  explicit numeric_validation(std::function<std::vector<c10::IValue>()> placeholders, tolerance t = {},
+                              std::uint64_t seed = 0)
       : inputs_(std::move(placeholders)), tolerance_(t), seed_(seed) {}
 
   void before(const stage_info&, const graph_storage& g) {
@@ -149,7 +155,7 @@ private:
       generator.set_current_seed(seed_);
     }
     std::vector<c10::IValue> inputs;
-    for (const auto& v : inputs_)
+    for (const auto& v : inputs_())
       inputs.push_back(v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().detach().clone())
                                                               : v);
     results out;
@@ -172,7 +178,7 @@ private:
     return out;
   }
 
-  std::vector<c10::IValue> inputs_;
+  std::function<std::vector<c10::IValue>()> inputs_;
   tolerance tolerance_;
   std::uint64_t seed_;
   bool started_ = false;

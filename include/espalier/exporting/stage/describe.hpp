@@ -6,6 +6,8 @@
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/view.hpp>
 
+#include <torch/version.h>
+
 #include <string>
 #include <string_view>
 #include <unordered_map>
