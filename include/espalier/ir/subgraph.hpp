@@ -265,8 +265,8 @@ public:
 private:
   std::string name_for(const std::string& wish) {
     std::string name = wish;
-    for (std::size_t i = wish.empty() ? g_.num_subgraphs() : 1;
-         name.empty() || !names_.insert(name).second; ++i)
+    for (std::size_t i = wish.empty() ? g_.num_subgraphs() : 1; name.empty() || !names_.insert(name).second;
+         ++i)
       name = (wish.empty() ? "subgraph" : wish) + "_" + std::to_string(i);
     return name;
   }

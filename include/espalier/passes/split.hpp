@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
+#include <espalier/pipeline/outline.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
@@ -119,9 +120,9 @@ private:
 
 /// How `split` cuts.
 struct split_options {
-  std::size_t min_nodes = 1;             ///< regions of fewer calls stay as they are
-  std::string_view prefix = "subgraph";  ///< of the subgraphs' names: `prefix_0`, ...
-  delegation_report* report = nullptr;   ///< where to put the report, if anywhere
+  std::size_t min_nodes = 1;            ///< regions of fewer calls stay as they are
+  std::string_view prefix = "subgraph"; ///< of the subgraphs' names: `prefix_0`, ...
+  delegation_report* report = nullptr;  ///< where to put the report, if anywhere
 };
 
 /// The report of a plan for a graph that has not been cut yet. Linear, but for sorting operators by name.
@@ -135,8 +136,7 @@ inline delegation_report report_of(const graph_storage& g, const region_plan& pl
   const auto name = [&](std::size_t i) { return std::string(o.prefix) + "_" + std::to_string(i); };
   for (const auto& nodes : plan.regions) {
     const auto border = border_of_region(nodes);
-    r.regions.push_back(
-        {name(r.regions.size()), nodes.size(), border.inputs.size(), border.outputs.size()});
+    r.regions.push_back({name(r.regions.size()), nodes.size(), border.inputs.size(), border.outputs.size()});
     r.delegated += nodes.size();
     for (const node_id n : nodes)
       ++ops[target_of(g.op(n))].first;
@@ -165,9 +165,10 @@ inline delegation_report report_of(const graph_storage& g, const region_plan& pl
 /// calls that moved into subgraphs. Linear.
 template <class Predicate>
 struct split : pass {
-  static_assert(node_predicate<Predicate>,
-                "espalier: split(predicate) requires a predicate that is asked of a node and gives bool; write "
-                "split([](es::node n) { return ...; }), or split(es::calls_to<es::aten::relu>{})");
+  static_assert(
+      node_predicate<Predicate>,
+      "espalier: split(predicate) requires a predicate that is asked of a node and gives bool; write "
+      "split([](es::node n) { return ...; }), or split(es::calls_to<es::aten::relu>{})");
   static constexpr std::string_view name = "split";
   using destroys = properties<property::canonical>;
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/ir/subgraph.hpp>
+#include <espalier/pipeline/outline.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/pipeline/regions.hpp>
 
@@ -23,9 +24,10 @@ namespace espalier {
 /// pass leaves other numbers of inputs or outputs. Linear beside what the pass does.
 template <class Predicate, pass_type P>
 struct region_pass : pass {
-  static_assert(node_predicate<Predicate>,
-                "espalier: on_regions(predicate, pass) requires a predicate that is asked of a node and gives "
-                "bool; write on_regions([](es::node n) { return ...; }, pass), or give it es::calls_to<...>{}");
+  static_assert(
+      node_predicate<Predicate>,
+      "espalier: on_regions(predicate, pass) requires a predicate that is asked of a node and gives "
+      "bool; write on_regions([](es::node n) { return ...; }, pass), or give it es::calls_to<...>{}");
   static_assert(std::same_as<typename P::gives, same_dialect>,
                 "espalier: on_regions(predicate, pass) requires a pass that gives back the dialect it takes, "
                 "because the graph around keeps its own");

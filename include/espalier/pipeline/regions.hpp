@@ -2,16 +2,16 @@
 // Regions: the connected parts of a graph whose calls a predicate takes, such that each can become one call.
 // What a backend gets delegated, what a fused kernel covers, what a pass is confined to.
 //
-// Two things keep a call out of a region that it would fit in: it does more than compute its results
-// (writing, drawing random numbers, asserting, or using memory that is written to), or a way leads out of the
-// region and back in by it. The second is decided by stages: an outside call stands one stage later than a
-// region that it uses, everything else no earlier than what it uses. Values go from a region to an earlier or
-// the same stage never, so that regions of calls of one stage can all be gathered at once and no cycle
-// arises; FX's partitioner (`torch/fx/passes/infra/partitioner.py`) asks the same of all ways between two
-// partitions, which takes the square of the graph.
+// A call that does more than compute its results is in none: it writes, draws random numbers, asserts, or
+// uses memory that is written to. And a way must not lead out of a region and back in. Partitioners of FX's
+// kind (`torch/fx/passes/infra/partitioner.py`) ask that of all ways out of every two partitions, which takes
+// the square of the graph. Here nodes stand in stages: whatever is outside stands a stage after the regions
+// that it uses, all else no earlier than what it uses. Calls of one stage that feed each other can be
+// gathered without a cycle, all at once; that is nearly all of the work. Regions that still feed each other
+// are tried pair by pair, between their stages only.
 #pragma once
 
-#include <espalier/ir/subgraph.hpp>
+#include <espalier/ir/storage.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
@@ -43,23 +43,20 @@ struct calls_to {
 
 /// Why a call is in no region.
 enum class left_out : std::uint8_t {
-  no,              ///< it is in one
-  unsupported,     ///< the predicate says no, or it is a higher-order call
-  writes,          ///< it writes to memory that it did not allocate
-  random,          ///< it draws random numbers, whose order is part of the program
-  effects,         ///< it asserts, prints, or does what nobody knows
-  shares_memory,   ///< it uses or gives memory that some call writes to
-  too_small,       ///< its region would have fewer calls than the least
+  no,            ///< it is in one
+  unsupported,   ///< the predicate says no, or it is a higher-order call
+  writes,        ///< it writes to memory that it did not allocate
+  random,        ///< it draws random numbers, whose order is part of the program
+  effects,       ///< it asserts, prints, or does what nobody knows
+  shares_memory, ///< it uses or gives memory that some call writes to
+  too_small,     ///< its region would have fewer calls than the least
 };
 
 /// A sentence about the reason.
 constexpr std::string_view to_string(left_out r) noexcept {
-  constexpr std::string_view names[] = {"in a region",
-                                        "not supported",
-                                        "writes to memory",
-                                        "draws random numbers",
-                                        "has effects",
-                                        "uses memory that is written to",
+  constexpr std::string_view names[] = {"in a region",      "not supported",
+                                        "writes to memory", "draws random numbers",
+                                        "has effects",      "uses memory that is written to",
                                         "region too small"};
   return names[static_cast<int>(r)];
 }
@@ -69,19 +66,18 @@ struct region_options {
   std::size_t min_nodes = 1; ///< regions of fewer calls are given up
 };
 
-/// Two regions that stay apart although one uses the other's values: by way of a call outside, they would
-/// depend on each other as one.
+/// Two regions that stay apart although one uses the other's values: as one, they would depend on themselves.
 struct region_gap {
   std::size_t from = 0, to = 0; ///< positions among the regions
-  node_id between{};            ///< the call that puts the second behind the first
+  node_id between{}; ///< on another way from the first to the second; invalid if the two were not tried
 };
 
 /// The regions of a graph, and why other calls are in none. Holds ids: valid until the graph is edited.
 struct region_plan {
-  std::vector<std::vector<node_id>> regions;          ///< by their first calls; calls in program order
-  std::vector<std::pair<node_id, left_out>> outside;  ///< calls in no region, in program order
-  std::vector<region_gap> gaps;                       ///< each pair of regions once
-  std::size_t steps = 0;                              ///< nodes and arguments looked at
+  std::vector<std::vector<node_id>> regions;         ///< by their first calls; calls in program order
+  std::vector<std::pair<node_id, left_out>> outside; ///< calls in no region, in program order
+  std::vector<region_gap> gaps;                      ///< each pair of regions once
+  std::size_t steps = 0;                             ///< nodes and arguments looked at
 
   /// How many calls are in regions.
   std::size_t num_inside() const noexcept {
@@ -125,8 +121,7 @@ private:
 class region_finder {
 public:
   explicit region_finder(const graph_storage& g)
-      : g_(g), role_(g.node_capacity(), outside), stage_(g.node_capacity(), 0), parent_(g.node_capacity()),
-        cause_(g.node_capacity()) {}
+      : g_(g), role_(g.node_capacity(), outside), stage_(g.node_capacity()), parent_(g.node_capacity()) {}
 
   template <class Predicate>
   region_plan run(const Predicate& predicate, const region_options& o) {
@@ -134,6 +129,8 @@ public:
     alias_classes memory(g_, classes);
     for (node_id n = g_.first(); n.valid(); n = g_.next(n)) {
       const node_kind k = g_.kind(n);
+      if (k == node_kind::output)
+        continue; // after everything
       if (k == node_kind::call_function || k == node_kind::call_higher_order) {
         const left_out why = k == node_kind::call_function && predicate(node(g_, n))
                                  ? why_not(n, classes, memory)
@@ -144,17 +141,22 @@ public:
           plan_.outside.emplace_back(n, why);
       }
       if (role_[n.index] != inside && k != node_kind::placeholder && !may_move(g_, n, classes, memory))
-        role_[n.index] = pinned;
+        role_[n.index] = ordered;
       set_stage(n);
     }
     join_late();
+    join_tried();
     collect(o);
     find_gaps();
     return std::move(plan_);
   }
 
 private:
-  enum role : std::uint8_t { outside, pinned, inside };
+  enum role : std::uint8_t {
+    outside,
+    ordered,
+    inside
+  }; // `ordered`: outside, and keeps its place among those
 
   left_out why_not(node_id n, call_classes& classes, alias_classes& memory) const {
     switch (classes(g_.op(n))) {
@@ -190,74 +192,12 @@ private:
     parent_[b] = a;
   }
 
-  /// The earliest stage that a node can have, and, for what is inside, the region of that stage that it
-  /// continues.
-  void set_stage(node_id n) {
-    parent_[n.index] = n.index;
-    ++plan_.steps;
-    std::uint32_t s = 0;
-    node_id cause{};
-    for (const auto& x : g_.slots(n)) {
-      ++plan_.steps;
-      if (!x.is_use())
-        continue;
-      const node_id d = g_.def(value_id{x.w0});
-      const bool leaves = role_[d.index] == inside && role_[n.index] != inside;
-      const std::uint32_t t = stage_[d.index] + leaves;
-      if (t > s)
-        cause = leaves ? n : cause_[d.index];
-      s = std::max(s, t);
-    }
-    if (role_[n.index] == pinned) { // these keep their order
-      if (last_pinned_.valid() && stage_[last_pinned_.index] > s) {
-        s = stage_[last_pinned_.index];
-        cause = cause_[last_pinned_.index];
-      }
-      last_pinned_ = n;
-    }
-    stage_[n.index] = s;
-    cause_[n.index] = cause;
-    last_stage_ = std::max(last_stage_, s);
-    if (role_[n.index] != inside)
-      return;
-    for (const auto& x : g_.slots(n))
-      if (x.is_use())
-        if (const node_id d = g_.def(value_id{x.w0}); role_[d.index] == inside && stage_[d.index] == s)
-          unite(d.index, n.index);
-  }
-
-  /// From the last stage to the first, moves regions to the stage of one that uses them, where all their
-  /// users allow it, and what is outside as far as its users allow. Stages stay as they must be.
-  void join_late() {
-    const auto is_inside = [&](node_id n) { return role_[n.index] == inside; };
-    const node_groups parts(g_, g_.node_capacity(),
-                            [&](node_id n) { return is_inside(n) ? root(n.index) : none; });
-    const node_groups leads(g_, last_stage_ + 1, [&](node_id n) {
-      return is_inside(n) && root(n.index) == n.index ? stage_[n.index] : none;
-    });
-    const node_groups others(g_, last_stage_ + 1,
-                             [&](node_id n) { return is_inside(n) ? none : stage_[n.index]; });
-    late_ = stage_;
-    node_id next_pinned{};
-    for (std::size_t s = last_stage_ + 1; s-- > 0;) {
-      for (const node_id lead : leads[s])
-        join(parts[lead.index]);
-      const auto here = others[s];
-      for (std::size_t i = here.size(); i-- > 0;) {
-        const node_id n = here[i];
-        std::uint32_t limit = last_stage_;
-        if (role_[n.index] == pinned) {
-          if (next_pinned.valid())
-            limit = late_[next_pinned.index];
-          next_pinned = n;
-        }
-        each_user(n, [&](node_id u) { limit = std::min(limit, late(u)); });
-        late_[n.index] = limit;
-      }
-    }
-  }
-  std::uint32_t late(node_id u) noexcept {
-    return role_[u.index] == inside ? late_[root(u.index)] : late_[u.index];
+  /// What a node is part of: its region, by that region's first call, or itself.
+  std::uint32_t cluster(node_id n) noexcept { return role_[n.index] == inside ? root(n.index) : n.index; }
+  std::uint32_t stage(node_id n) noexcept { return stage_[cluster(n)]; }
+  node_groups regions() {
+    return {g_, g_.node_capacity(),
+            [&](node_id n) { return role_[n.index] == inside ? root(n.index) : none; }};
   }
   template <class F>
   void each_user(node_id n, F&& f) {
@@ -268,37 +208,97 @@ private:
           f(g_.user(u));
       }
   }
+  template <class F>
+  void each_operand(node_id n, F&& f) {
+    for (const auto& x : g_.slots(n)) {
+      ++plan_.steps;
+      if (x.is_use())
+        f(g_.def(value_id{x.w0}));
+    }
+  }
+
+  /// The earliest stage that a node can have; a call inside is of one region with those that it uses of that
+  /// stage.
+  void set_stage(node_id n) {
+    parent_[n.index] = n.index;
+    ++plan_.steps;
+    auto& s = stage_[n.index];
+    const bool is_inside = role_[n.index] == inside;
+    each_operand(
+        n, [&](node_id d) { s = std::max(s, stage_[d.index] + (role_[d.index] == inside && !is_inside)); });
+    if (role_[n.index] == ordered) { // these keep their order
+      if (last_ordered_.valid())
+        s = std::max(s, stage_[last_ordered_.index]);
+      last_ordered_ = n;
+    }
+    last_stage_ = std::max(last_stage_, s);
+    if (is_inside)
+      each_operand(n, [&](node_id d) {
+        if (role_[d.index] == inside && stage_[d.index] == s)
+          unite(d.index, n.index);
+      });
+  }
+
+  /// From the last stage to the first, moves whole regions to the stage of one that uses them, where all
+  /// their users allow it, and joins the two; moves what is outside as far as its users allow. Stages stay as
+  /// they must be at every step.
+  void join_late() {
+    const node_groups parts = regions();
+    const node_groups leads(g_, last_stage_ + 1, [&](node_id n) {
+      return role_[n.index] == inside && root(n.index) == n.index ? stage_[n.index] : none;
+    });
+    const node_groups others(g_, last_stage_ + 1, [&](node_id n) {
+      return role_[n.index] == inside || n == g_.output_node() ? none : stage_[n.index];
+    });
+    node_id next_ordered{};
+    for (std::size_t s = last_stage_ + 1; s-- > 0;) {
+      for (const node_id lead : leads[s])
+        join(parts[lead.index]);
+      const auto here = others[s];
+      for (std::size_t i = here.size(); i-- > 0;) {
+        const node_id n = here[i];
+        std::uint32_t limit = last_stage_;
+        if (role_[n.index] == ordered) {
+          if (next_ordered.valid())
+            limit = stage_[next_ordered.index];
+          next_ordered = n;
+        }
+        each_user(n, [&](node_id u) { limit = std::min(limit, stage(u)); });
+        stage_[n.index] = limit;
+      }
+    }
+  }
   void join(std::span<const node_id> part) {
     const std::uint32_t me = root(part.front().index);
     std::uint32_t limit = last_stage_;
     bool is_used = false;
     for (const node_id n : part)
       each_user(n, [&](node_id u) {
-        if (role_[u.index] != inside)
-          limit = std::min(limit, late_[u.index] - 1);
-        else if (root(u.index) != me)
-          limit = std::min(limit, late(u)), is_used = true;
+        const bool region = role_[u.index] == inside;
+        if (cluster(u) == me)
+          return;
+        limit = std::min(limit, stage(u) - !region);
+        is_used = is_used || region;
       });
     bool joined = false;
     if (is_used)
       for (const node_id n : part)
         each_user(n, [&](node_id u) {
-          if (role_[u.index] != inside || root(u.index) == root(me) || late(u) != limit)
+          if (role_[u.index] != inside || root(u.index) == root(me) || stage(u) != limit)
             return;
           unite(me, u.index);
-          late_[root(me)] = limit;
+          stage_[root(me)] = limit;
           joined = true;
         });
     if (joined)
       return;
-    // Nobody to join. Who is fed by no region may go late, which leaves the more room to regions before it;
-    // who is fed by one stays where that can join it.
+    // Nobody to join. What is fed by no region may go late, which leaves the more room to regions before it;
+    // what is fed by one stays where that can join it.
+    bool is_fed = false;
     for (const node_id n : part)
-      for (const auto& x : g_.slots(n))
-        if (x.is_use())
-          if (const node_id d = g_.def(value_id{x.w0}); role_[d.index] == inside && root(d.index) != me)
-            return;
-    late_[me] = limit;
+      each_operand(n, [&](node_id d) { is_fed = is_fed || (role_[d.index] == inside && cluster(d) != me); });
+    if (!is_fed)
+      stage_[me] = limit;
   }
 
   void collect(const region_options& o) {
@@ -329,190 +329,224 @@ private:
                 [&](const auto& a, const auto& b) { return g_.is_before(a.first, b.first); });
   }
 
-  void find_gaps() {
-    std::vector<std::uint32_t> seen(plan_.regions.size(), none); // by which region from which one
-    for (std::uint32_t to = 0; to != plan_.regions.size(); ++to)
-      for (const node_id n : plan_.regions[to])
+  /// Regions that feed each other are tried one by one: a walk from the first and one back from the second
+  /// take turns, along ways outside of both, no further than the stages between the two. Where they do not
+  /// meet, the two become one. In one round only pairs whose stages do not overlap, since two such pairs
+  /// cannot be a cycle together; then stages are told anew. Stops at a number of steps that is linear in the
+  /// graph.
+  void join_tried() {
+    for (bool again = find_candidates(); again && plan_.steps < most_steps_;) {
+      tell_stages();
+      const node_groups parts = regions();
+      std::stable_sort(candidates_.begin(), candidates_.end(), [&](const candidate& x, const candidate& y) {
+        return std::pair(stage(x.to), stage(x.from)) < std::pair(stage(y.to), stage(y.from));
+      });
+      again = false;
+      std::uint32_t free_from = 0; // pairs before that stage have been joined in this round
+      std::vector<std::pair<node_id, node_id>> joined;
+      for (candidate& x : candidates_) {
+        if (x.between.valid())
+          continue;
+        if (stage(x.from) < free_from) {
+          again = true;
+          continue;
+        }
+        if (plan_.steps >= most_steps_)
+          break;
+        x.between = way_between(cluster(x.from), cluster(x.to), parts);
+        if (x.between.valid() || plan_.steps >= most_steps_)
+          continue;
+        free_from = stage(x.to);
+        joined.emplace_back(x.from, x.to);
+      }
+      for (const auto& [from, to] : joined)
+        unite(from.index, to.index);
+      std::erase_if(candidates_, [&](const candidate& x) { return cluster(x.from) == cluster(x.to); });
+    }
+  }
+  /// A use of one region's value in another region.
+  struct candidate {
+    node_id from, to;
+    node_id between{}; ///< known to be on another way from one to the other
+  };
+  bool find_candidates() {
+    const node_groups parts = regions();
+    std::vector<std::uint32_t> seen(g_.node_capacity(), none); // by region: the last that was found to use it
+    for (node_id lead = g_.first(); lead.valid(); lead = g_.next(lead))
+      for (const node_id n : parts[lead.index])
         for (const auto& x : g_.slots(n)) {
           ++plan_.steps;
           if (!x.is_use())
             continue;
-          const std::uint32_t from = region_[g_.def(value_id{x.w0}).index];
-          if (from == none || from == to || seen[from] == to)
+          const node_id d = g_.def(value_id{x.w0});
+          if (role_[d.index] != inside || root(d.index) == lead.index || seen[root(d.index)] == lead.index)
             continue;
-          seen[from] = to;
-          plan_.gaps.push_back({from, to, cause_[n.index]});
+          seen[root(d.index)] = lead.index;
+          candidates_.push_back({d, n});
         }
+    most_steps_ = plan_.steps * most_work;
+    return !candidates_.empty();
+  }
+  /// The earliest stages, regions as they are: each stands before all that uses it, all else no later.
+  void tell_stages() {
+    std::vector<std::uint32_t> waits_for(g_.node_capacity());
+    std::vector<node_id> ordered_after(g_.node_capacity());
+    node_id last{};
+    for (node_id n = g_.first(); n.valid() && n != g_.output_node(); n = g_.next(n)) {
+      stage_[n.index] = 0;
+      for (const auto& x : g_.slots(n))
+        waits_for[cluster(n)] += x.is_use() && cluster(g_.def(value_id{x.w0})) != cluster(n);
+      if (role_[n.index] != ordered)
+        continue;
+      if (last.valid()) {
+        ordered_after[last.index] = n;
+        ++waits_for[n.index];
+      }
+      last = n;
+    }
+    std::vector<node_id> ready; // members of what stands
+    const node_groups members(g_, g_.node_capacity(), [&](node_id n) { return cluster(n); });
+    const auto place = [&](std::uint32_t c) {
+      for (const node_id n : members[c])
+        ready.push_back(n);
+    };
+    const auto reach = [&](node_id u, std::uint32_t s) {
+      const std::uint32_t c = cluster(u);
+      stage_[c] = std::max(stage_[c], s);
+      if (--waits_for[c] == 0)
+        place(c);
+    };
+    for (node_id n = g_.first(); n.valid() && n != g_.output_node(); n = g_.next(n))
+      if (cluster(n) == n.index && waits_for[n.index] == 0)
+        place(n.index);
+    for (std::size_t i = 0; i != ready.size(); ++i) {
+      const node_id n = ready[i];
+      each_user(n, [&](node_id u) {
+        if (cluster(u) != cluster(n))
+          reach(u, stage(n) + (role_[n.index] == inside));
+      });
+      if (ordered_after[n.index].valid())
+        reach(ordered_after[n.index], stage(n));
+    }
+  }
+
+  /// Visits what is reached from a cluster, one look at a time.
+  class walk {
+  public:
+    walk(region_finder& f, const node_groups& parts, bool forward, std::uint32_t from)
+        : f_(f), parts_(parts), forward_(forward), queue_{from} {}
+    bool done() const noexcept { return at_ == queue_.size(); }
+    std::uint32_t current() const noexcept { return queue_[at_]; }
+    void add(std::uint32_t cluster) { queue_.push_back(cluster); }
+    /// A neighbour of what was reached, or nothing yet. There is one look or none left.
+    node_id look() {
+      const graph_storage& g = f_.g_;
+      ++f_.plan_.steps;
+      const node_id lead{queue_[at_]};
+      const auto members = f_.role_[lead.index] == inside ? parts_[lead.index] : std::span(&lead, 1);
+      const node_id n = members[member_];
+      if (use_.valid()) {
+        const node_id u = g.user(use_);
+        use_ = g.next_use(use_);
+        return g.kind(u) == node_kind::output ? node_id{} : u;
+      }
+      const std::size_t last = forward_ ? g.num_results(n) : g.slots(n).size();
+      if (i_ != last) {
+        const std::size_t i = i_++;
+        if (forward_)
+          use_ = g.first_use(g.result(n, i));
+        else if (const auto& x = g.slots(n)[i]; x.is_use())
+          return g.def(value_id{x.w0});
+        return {};
+      }
+      i_ = 0;
+      if (++member_ == members.size()) {
+        member_ = 0;
+        ++at_;
+      }
+      return {};
+    }
+
+  private:
+    region_finder& f_;
+    const node_groups& parts_;
+    bool forward_;
+    std::vector<std::uint32_t> queue_;
+    std::size_t at_ = 0, member_ = 0, i_ = 0;
+    slot_id use_{};
+  };
+
+  /// A node on a way from one region to another that is in neither; invalid when there is none.
+  node_id way_between(std::uint32_t from, std::uint32_t to, const node_groups& parts) {
+    reached_.resize(g_.node_capacity());
+    const std::uint32_t forward_mark = ++stamp_, backward_mark = ++stamp_;
+    walk forward(*this, parts, true, from), backward(*this, parts, false, to);
+    const auto look = [&](walk& w, std::uint32_t mine, std::uint32_t other, std::uint32_t begin,
+                          std::uint32_t end) -> node_id {
+      const std::uint32_t before = w.current();
+      const node_id n = w.look();
+      if (!n.valid())
+        return {};
+      const std::uint32_t c = cluster(n);
+      if (c == begin || reached_[c] == mine)
+        return {};
+      if (c == end) // a way, unless it is the very use that is asked about
+        return before == begin ? node_id{} : node_id{before};
+      if (reached_[c] == other)
+        return n;
+      if (stage_[c] > stage_[to] || stage_[c] <= stage_[from])
+        return {};
+      reached_[c] = mine;
+      w.add(c);
+      return {};
+    };
+    while (!forward.done() && !backward.done() && plan_.steps < most_steps_) {
+      if (const node_id n = look(forward, forward_mark, backward_mark, from, to); n.valid())
+        return n;
+      if (const node_id n = look(backward, backward_mark, forward_mark, to, from); n.valid())
+        return n;
+    }
+    return {};
+  }
+
+  void find_gaps() {
+    std::vector<std::pair<std::uint64_t, node_id>> all;
+    for (const candidate& x : candidates_)
+      if (const auto from = region_[x.from.index], to = region_[x.to.index]; from != none && to != none)
+        all.emplace_back(std::uint64_t{from} << 32 | to, x.between);
+    std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (const auto& [pair, between] : all)
+      if (const std::size_t from = pair >> 32, to = pair & none;
+          plan_.gaps.empty() || plan_.gaps.back().from != from || plan_.gaps.back().to != to)
+        plan_.gaps.push_back({from, to, between});
   }
 
   static constexpr std::uint32_t none = node_groups::none;
+  static constexpr std::size_t most_work = 16; // steps in all, by those of the linear part
   const graph_storage& g_;
   std::vector<role> role_;
-  std::vector<std::uint32_t> stage_;  // by node: the earliest
-  std::vector<std::uint32_t> late_;   // by node outside and by region's lead: the final one
+  std::vector<std::uint32_t> stage_;  // by cluster
   std::vector<std::uint32_t> parent_; // union-find of nodes inside
   std::vector<std::uint32_t> region_; // by node
-  std::vector<node_id> cause_;        // by node: whose stage is why its own is no earlier
-  node_id last_pinned_{};
-  std::uint32_t last_stage_ = 0;
+  std::vector<candidate> candidates_;
+  std::vector<std::uint32_t> reached_; // by cluster: the last walk that came there
+  std::uint32_t stamp_ = 0;
+  std::size_t most_steps_ = 0;
+  node_id last_ordered_{};       // while stages are first told
+  std::uint32_t last_stage_ = 0; // before regions are tried
   region_plan plan_;
 };
 
 } // namespace detail
 
-/// The regions of a graph: the connected sets of calls that the predicate takes and that do nothing but
-/// compute their results, such that all of them can become one call each without a cycle. Subgraphs are not
-/// looked into, and higher-order calls are in no region. Regions that feed each other stay apart only where
-/// their stages differ (above): `gaps` tells. Linear in the nodes and arguments.
+/// The regions of a graph: connected sets of calls that the predicate takes and that do nothing but compute
+/// their results, such that each can become one call without a cycle. No two that feed each other could be
+/// one: `gaps` names what is between them. (On a graph so tangled that trying all pairs would take more than
+/// a fixed number of steps a node and argument, the rest is left apart, and their gaps name nothing.)
+/// Subgraphs are not looked into, and higher-order calls are in no region. Linear, but for sorting the gaps.
 template <node_predicate Predicate>
 region_plan find_regions(const graph_storage& g, const Predicate& predicate, const region_options& o = {}) {
   return detail::region_finder(g).run(predicate, o);
-}
-
-namespace detail {
-
-/// Moves the calls of each region together, so that each is an interval of the program. All else keeps its
-/// place as far as it can: what a region needs comes before it, and calls that do more than compute their
-/// results keep their order. Tells how many nodes had to move. Linear.
-class region_gatherer {
-public:
-  region_gatherer(graph_storage& g, std::span<const std::vector<node_id>> regions)
-      : g_(g), regions_(regions), cluster_(g.node_capacity(), none), state_(g.node_capacity()),
-        pinned_before_(g.node_capacity()) {}
-
-  std::size_t run() {
-    for (std::uint32_t r = 0; r != regions_.size(); ++r)
-      for (const node_id n : regions_[r])
-        cluster_[n.index] = r;
-    call_classes classes;
-    alias_classes memory(g_, classes);
-    node_id pinned{};
-    for (node_id n = g_.first(); n.valid(); n = g_.next(n)) {
-      if (cluster_[n.index] != none || may_move(g_, n, classes, memory) ||
-          g_.kind(n) == node_kind::placeholder)
-        continue;
-      pinned_before_[n.index] = pinned;
-      pinned = n;
-    }
-    for (node_id n = g_.first(); n.valid(); n = g_.next(n))
-      place(lead_of(n));
-    return put_in_order(g_, order_);
-  }
-
-private:
-  static constexpr std::uint32_t none = 0xffff'ffffu;
-  enum state : std::uint8_t { waiting, opened, placed };
-
-  /// A region is known by its first call.
-  node_id lead_of(node_id n) const {
-    const std::uint32_t r = cluster_[n.index];
-    return r == none ? n : regions_[r].front();
-  }
-  /// What it needs first, then it: by a stack, since chains are as long as graphs.
-  void place(node_id first) {
-    stack_.push_back(first);
-    while (!stack_.empty()) {
-      const node_id lead = stack_.back();
-      const std::uint32_t r = cluster_[lead.index];
-      const std::span<const node_id> all = r == none ? std::span(&lead, 1) : std::span(regions_[r]);
-      auto& s = state_[lead.index];
-      if (s == waiting) {
-        s = opened;
-        for (auto n = all.rbegin(); n != all.rend(); ++n)
-          need_operands(*n);
-        continue;
-      }
-      stack_.pop_back();
-      if (s == opened)
-        order_.insert(order_.end(), all.begin(), all.end());
-      s = placed;
-    }
-  }
-  void need_operands(node_id n) {
-    const auto slots = g_.slots(n);
-    for (std::size_t i = slots.size(); i-- > 0;)
-      if (slots[i].is_use())
-        need(g_.def(value_id{slots[i].w0}));
-    if (pinned_before_[n.index].valid())
-      need(pinned_before_[n.index]);
-  }
-  void need(node_id n) {
-    if (const node_id lead = lead_of(n); state_[lead.index] == waiting)
-      stack_.push_back(lead);
-  }
-
-  graph_storage& g_;
-  std::span<const std::vector<node_id>> regions_;
-  std::vector<std::uint32_t> cluster_; // by node: the region
-  std::vector<state> state_;           // by lead
-  std::vector<node_id> pinned_before_; // by node
-  std::vector<node_id> stack_, order_;
-};
-
-/// The borders of regions. Linear in what they hold.
-class border_reader {
-public:
-  explicit border_reader(const graph_storage& g) : g_(g) {}
-  subgraph_border operator()(std::span<const node_id> region) {
-    subgraph_border b;
-    b.nodes.assign(region.begin(), region.end());
-    ++stamp_;
-    for (const node_id n : region)
-      mark(nodes_, n.index);
-    for (const node_id n : region)
-      for (const auto& x : g_.slots(n))
-        if (x.is_use() && !marked(nodes_, g_.def(value_id{x.w0}).index) && !marked(values_, x.w0)) {
-          mark(values_, x.w0);
-          b.inputs.push_back(value_id{x.w0});
-        }
-    for (const node_id n : region)
-      for (std::size_t i = 0; i != g_.num_results(n); ++i)
-        if (used_outside(g_.result(n, i)))
-          b.outputs.push_back(g_.result(n, i));
-    return b;
-  }
-
-private:
-  void mark(std::vector<std::uint32_t>& of, std::uint32_t i) const {
-    if (i >= of.size())
-      of.resize(i + 1);
-    of[i] = stamp_;
-  }
-  bool marked(const std::vector<std::uint32_t>& of, std::uint32_t i) const {
-    return i < of.size() && of[i] == stamp_;
-  }
-  bool used_outside(value_id v) const {
-    for (slot_id s = g_.first_use(v); s.valid(); s = g_.next_use(s))
-      if (!marked(nodes_, g_.user(s).index))
-        return true;
-    return false;
-  }
-
-  const graph_storage& g_;
-  std::vector<std::uint32_t> nodes_, values_; // by id: the last region that held it
-  std::uint32_t stamp_ = 0;
-};
-
-} // namespace detail
-
-/// Makes each region a subgraph, and one call of `higher_order::invoke_subgraph` in the place of its calls:
-/// `prefix_0`, `prefix_1`, ... The regions must be some of those that `find_regions` gave for this very
-/// graph. Gives the calls, in the order of the regions. Linear.
-inline std::vector<node_id> outline_regions(graph_storage& g, std::span<const std::vector<node_id>> regions,
-                                            std::string_view prefix = "subgraph") {
-  std::vector<node_id> calls;
-  if (regions.empty())
-    return calls;
-  detail::region_gatherer(g, regions).run();
-  detail::outliner outline(g);
-  detail::copy_tables tables;
-  detail::border_reader border_of_region(g);
-  for (std::size_t i = 0; i != regions.size(); ++i) {
-    const subgraph_border border = border_of_region(regions[i]);
-    calls.push_back(outline.run(border, detail::copy_subgraph(g, border, tables),
-                                std::string(prefix) + "_" + std::to_string(i)));
-  }
-  return calls;
 }
 
 } // namespace espalier
