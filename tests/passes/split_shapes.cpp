@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Shapes that are hard for partitioners: the regions are right, and the work for a node does not grow with the
-// graph. Work is counted, not timed.
+// Shapes that are hard for partitioners: the regions are right, and the work for a node does not grow with
+// the graph. Work is counted, not timed.
 #include "regions.hpp"
 
 #include <espalier/passes/inline.hpp>
@@ -135,7 +135,7 @@ std::size_t size_of(const es::graph_storage& g) {
 TEST_CASE("hard shapes: regions are sound, as large as they can be, and told why they are apart") {
   for (const auto& s : shapes)
     for (const std::size_t n : {1, 2, 3, 7, 40}) {
-      INFO(s.name << " of " << n);
+      INFO(std::string(s.name) << " of " << n);
       const auto g = s.make(n);
       CHECK(laws::fault_of_regions(g, es::find_regions(g, supported{})) == "");
     }
@@ -144,9 +144,10 @@ TEST_CASE("hard shapes: regions are sound, as large as they can be, and told why
   CHECK(es::find_regions(shared_mask(1000), supported{}).regions.size() == 1000);
 }
 
-TEST_CASE("hard shapes: sixteen times the graph is no more work a node, and all pairs are tried") {
+TEST_CASE(
+    "hard shapes: sixteen times the graph is at most a quarter more work a node, and all pairs are tried") {
   for (const auto& s : shapes) {
-    INFO(s.name);
+    INFO(std::string(s.name));
     const auto work = [&](std::size_t n) {
       const auto g = s.make(n);
       const auto plan = es::find_regions(g, supported{});
@@ -156,15 +157,15 @@ TEST_CASE("hard shapes: sixteen times the graph is no more work a node, and all 
       return static_cast<double>(plan.steps) / static_cast<double>(size_of(g));
     };
     const double small = work(1000), large = work(16000);
-    MESSAGE(s.name << ": " << small << " and " << large << " steps a node and argument");
-    CHECK(large < small * 1.25 + 0.1);
+    MESSAGE(std::string(s.name) << ": " << small << " and " << large << " steps a node and argument");
+    CHECK(large < small * 1.25);
     CHECK(large < 16);
   }
 }
 
 TEST_CASE("thousands of regions: split and inline name, and give back, every node") {
   for (const auto& s : shapes) {
-    INFO(s.name);
+    INFO(std::string(s.name));
     auto g = s.make(3000);
     const auto calls = g.num_nodes();
     const auto plan = es::find_regions(g, supported{});
