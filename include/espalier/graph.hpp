@@ -129,7 +129,7 @@
 #include <espalier/passes/hoist.hpp>
 #include <espalier/passes/infer_shapes.hpp>
 #include <espalier/passes/lower_spellings.hpp>
-#include <espalier/passes/order.hpp>
+#include <espalier/pipeline/order.hpp>
 #include <espalier/passes/raise.hpp>
 #include <espalier/passes/remove_assertions.hpp>
 #include <espalier/passes/rename_placeholders.hpp>

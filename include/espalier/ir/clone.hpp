@@ -4,7 +4,6 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
-#include <espalier/support/side_table.hpp>
 
 #include <cstdint>
 #include <string>
@@ -15,16 +14,60 @@ namespace espalier {
 
 namespace detail {
 
+struct subgraph_tag;
+
+/// A table by id that forgets what was written to it at the cost of what was written.
+template <class Id, class T = Id>
+class copy_table {
+public:
+  T operator[](Id i) const { return i.index < of_.size() ? of_[i.index] : T{}; }
+  void set(Id i, T to) {
+    if (i.index >= of_.size())
+      of_.resize(i.index + 1);
+    of_[i.index] = to;
+    written_.push_back(i.index);
+  }
+  void clear() {
+    for (const auto i : written_)
+      of_[i] = T{};
+    written_.clear();
+  }
+
+private:
+  std::vector<T> of_;
+  std::vector<std::uint32_t> written_;
+};
+
+/// What has become of a graph's values, metas and so on. Given to one copier after another, it makes each
+/// cost what it copies, however large the graph is that it copies from.
+struct copy_tables {
+  copy_table<value_id> values;
+  copy_table<meta_id> metas;
+  copy_table<origin_id> origins;
+  copy_table<id<subgraph_tag>> subgraphs;
+  void clear() {
+    values.clear();
+    metas.clear();
+    origins.clear();
+    subgraphs.clear();
+  }
+};
+
 /// Copies nodes from one graph to the end of another: names, metas, origins and the subgraphs that arguments
 /// name.
 class node_copier {
 public:
-  node_copier(const graph_storage& from, graph_storage& to)
-      : from_(from), to_(to), values_(from.value_capacity()), metas_(), origins_() {}
+  node_copier(const graph_storage& from, graph_storage& to) : from_(from), to_(to), tables_(own_) {}
+  node_copier(const graph_storage& from, graph_storage& to, copy_tables& tables)
+      : from_(from), to_(to), tables_(tables) {
+    tables_.clear();
+  }
+  node_copier(const node_copier&) = delete;
+  node_copier& operator=(const node_copier&) = delete;
 
   /// What `v` has become; invalid when its node has not been copied.
-  value_id operator[](value_id v) const { return values_[v.index]; }
-  void map(value_id from, value_id to) { values_[from.index] = to; }
+  value_id operator[](value_id v) const { return tables_.values[v]; }
+  void map(value_id from, value_id to) { tables_.values.set(from, to); }
   /// Uses of `from` become a constant, which owns no text and no items.
   void map(value_id from, const argument& constant) { constants_.push_back({from, constant}); }
 
@@ -64,7 +107,7 @@ public:
       to_.set_name(m, std::string(from_.text(from_.node_name(n))));
     for (std::size_t i = 0; i != from_.num_results(n); ++i) {
       const value_id v = from_.result(n, i), w = to_.result(m, i);
-      values_[v.index] = w;
+      map(v, w);
       if (from_.value_name(v).valid())
         to_.set_value_name(w, std::string(from_.text(from_.value_name(v))));
       if (from_.meta_of(v).valid())
@@ -79,7 +122,7 @@ private:
   void rewrite(argument& a) {
     if (a.form == arg_form::value) {
       const value_id v = a.val;
-      a.val = values_[v.index];
+      a.val = tables_.values[v];
       if (!a.val.valid())
         for (const auto& [from, constant] : constants_)
           if (from == v)
@@ -90,35 +133,33 @@ private:
   }
   std::uint32_t subgraph(std::uint32_t i);
   meta_id meta(meta_id m) {
-    meta_id& known = metas_[m];
-    if (!known.valid()) {
-      value_meta v = from_.get_meta(m);
-      if (v.text.valid())
-        v.text = to_.intern(std::string(from_.text(v.text)));
-      known = to_.intern_meta(v);
-    }
-    return known;
+    if (const meta_id known = tables_.metas[m]; known.valid())
+      return known;
+    value_meta v = from_.get_meta(m);
+    if (v.text.valid())
+      v.text = to_.intern(std::string(from_.text(v.text)));
+    const meta_id now = to_.intern_meta(v);
+    tables_.metas.set(m, now);
+    return now;
   }
   origin_id origin_of(origin_id o) {
-    origin_id& known = origins_[o];
-    if (!known.valid()) {
-      origin out;
-      for (auto& e : from_.get_origin(o).entries) {
-        const str_id key = to_.intern(std::string(from_.text(e.key)));
-        out.entries.push_back({key, to_.intern(std::string(from_.text(e.text)))});
-      }
-      known = to_.intern_origin(out);
+    if (const origin_id known = tables_.origins[o]; known.valid())
+      return known;
+    origin out;
+    for (auto& e : from_.get_origin(o).entries) {
+      const str_id key = to_.intern(std::string(from_.text(e.key)));
+      out.entries.push_back({key, to_.intern(std::string(from_.text(e.text)))});
     }
-    return known;
+    const origin_id now = to_.intern_origin(out);
+    tables_.origins.set(o, now);
+    return now;
   }
 
   const graph_storage& from_;
   graph_storage& to_;
-  std::vector<value_id> values_;
+  copy_tables own_;
+  copy_tables& tables_;
   std::vector<std::pair<value_id, argument>> constants_;
-  side_table<meta_id, meta_id> metas_;
-  side_table<origin_id, origin_id> origins_;
-  std::vector<std::uint32_t> subgraphs_; // plus 1
 };
 
 } // namespace detail
@@ -139,12 +180,12 @@ namespace detail {
 inline std::uint32_t node_copier::subgraph(std::uint32_t i) {
   if (i >= from_.num_subgraphs())
     return i; // a fault that the verifier reports
-  if (subgraphs_.size() < from_.num_subgraphs())
-    subgraphs_.resize(from_.num_subgraphs(), 0);
-  if (!subgraphs_[i])
-    subgraphs_[i] =
-        to_.add_subgraph(std::string(from_.text(from_.subgraph_name(i))), compacted(from_.subgraph(i))) + 1;
-  return subgraphs_[i] - 1;
+  if (const auto known = tables_.subgraphs[id<subgraph_tag>(i)]; known.valid())
+    return known.index;
+  const std::uint32_t now =
+      to_.add_subgraph(std::string(from_.text(from_.subgraph_name(i))), compacted(from_.subgraph(i)));
+  tables_.subgraphs.set(id<subgraph_tag>(i), id<subgraph_tag>(now));
+  return now;
 }
 } // namespace detail
 

@@ -248,6 +248,40 @@ public:
     subgraphs_.push_back(std::move(g));
     return static_cast<std::uint32_t>(subgraphs_.size() - 1);
   }
+  constexpr void set_subgraph_name(std::size_t i, std::string_view name) {
+    subgraph_names_[i] = intern(name);
+  }
+  /// Drops the subgraphs that no node names; the others move up, and keep their order. Linear.
+  constexpr void drop_unused_subgraphs() {
+    std::vector<std::uint32_t> to;
+    for (std::size_t i = 0; i != subgraphs_.size(); ++i)
+      to.push_back(nil);
+    const auto each = [&](auto&& f) {
+      for (node_id n = first(); n.valid(); n = next(n)) {
+        const auto& r = nodes_[n.index];
+        for (std::uint32_t i = r.first_slot; i != r.first_slot + r.num_slots; ++i)
+          if (slots_[i].form() == arg_form::subgraph && slots_[i].w2 < to.size())
+            f(slots_[i]);
+      }
+    };
+    each([&](const detail::slot& x) { to[x.w2] = 0; });
+    std::uint32_t kept = 0;
+    for (std::size_t i = 0; i != to.size(); ++i) {
+      if (to[i] == nil)
+        continue;
+      to[i] = kept;
+      if (kept != i) {
+        subgraphs_[kept] = std::move(subgraphs_[i]);
+        subgraph_names_[kept] = subgraph_names_[i];
+      }
+      ++kept;
+    }
+    if (kept == to.size())
+      return;
+    subgraphs_.resize(kept);
+    subgraph_names_.resize(kept);
+    each([&](detail::slot& x) { x = detail::slot::constant(arg_form::subgraph, 0, to[x.w2]); });
+  }
 
   // ---- metadata
   // -----------------------------------------------------------------------------------------------

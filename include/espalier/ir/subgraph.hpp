@@ -16,6 +16,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -31,15 +32,13 @@ struct subgraph_border {
 
 namespace detail {
 
-template <class = when_used>
-std::string quoted_name(const graph_storage& g, node_id n) {
+inline std::string quoted_name(const graph_storage& g, node_id n) {
   const node v(g, n);
   const std::string name(v.name());
   return name.empty() ? "node " + std::to_string(n.index) : "'" + name + "'";
 }
 
 /// Finds a set's border; holds what that takes.
-template <class = when_used>
 class border_finder {
 public:
   border_finder(const graph_storage& g, std::span<const node_id> chosen) : g_(g), role_(g.node_capacity()) {
@@ -180,18 +179,16 @@ private:
 /// The border of a set of calls, given in any order. Throws `error`: usage for what is no call of this graph;
 /// verification when the set is not convex (a way leads out of it and back in; the message tells the way), or
 /// when gathering it would move a node that is not pure past another. Linear.
-template <class = when_used>
-subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
+inline subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
   return detail::border_finder(g, nodes).find();
 }
 
-/// The set as a graph of its own: a placeholder for each input, named as the value it stands for; the nodes;
-/// the outputs. Names, metas, origins and subgraphs come along.
-template <class = when_used>
-graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border) {
+namespace detail {
+inline graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border,
+                                   copy_tables& tables) {
   graph_storage out;
   out.reserve(border.nodes.size() + border.inputs.size() + 1, border.nodes.size() * 4);
-  detail::node_copier copier(g, out);
+  node_copier copier(g, out, tables);
   for (const value_id v : border.inputs)
     copier.stand_in(v);
   for (const node_id n : border.nodes)
@@ -206,11 +203,80 @@ graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& borde
   out.set_name(out.output(results), "output");
   return out;
 }
+} // namespace detail
+
+/// The set as a graph of its own: a placeholder for each input, named as the value it stands for; the nodes;
+/// the outputs. Names, metas, origins and subgraphs come along.
+inline graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border) {
+  detail::copy_tables tables;
+  return detail::copy_subgraph(g, border, tables);
+}
 
 /// How `extract_subgraph` calls what it extracted.
 struct extract_options {
-  std::string name = {}; ///< the subgraph's; empty: `subgraph_N`
+  std::string name = {}; ///< the subgraph's, with a number if it is taken; empty: `subgraph_N`
 };
+
+namespace detail {
+
+/// Puts calls in the place of sets of nodes. What one costs depends on the set alone, so that a graph can be
+/// cut into many.
+class outliner {
+public:
+  explicit outliner(graph_storage& g) : g_(g) {
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      names_.insert(std::string(g.text(g.subgraph_name(i))));
+  }
+  /// The body is a graph with the border's inputs and outputs, such as a copy of the set. An empty name, or
+  /// one that is taken, gets a number.
+  node_id run(const subgraph_border& border, graph_storage body, const std::string& name) {
+    const std::string unique = name_for(name);
+    const std::uint32_t index = g_.add_subgraph(unique, std::move(body));
+    std::vector<argument> args{argument::of_subgraph(index), argument(std::string_view(unique))};
+    for (const value_id v : border.inputs)
+      args.push_back(argument(value(g_, v)));
+    const node_id last = border.nodes.back(), behind = g_.next(last);
+    const insertion_point before = g_.current_insertion_point();
+    g_.set_insertion_point({behind});
+    // as Python writes a call whose graph gives a tuple: its results one by one, the call under a name of its
+    // own
+    const node_id call = g_.call(*find_op("higher_order::invoke_subgraph"), args, border.outputs.size(),
+                                 false, node_kind::call_higher_order);
+    std::string call_name = "invoke_subgraph";
+    while (g_.find_string(call_name).valid())
+      call_name = "invoke_subgraph_" + std::to_string(++calls_);
+    g_.set_name(call, call_name);
+    g_.set_origin(call, g_.origin_of(last));
+    for (const node_id n : border.followers)
+      g_.move_before(n, behind);
+    for (std::size_t i = 0; i != border.outputs.size(); ++i) {
+      const value_id old = border.outputs[i], now = g_.result(call, i);
+      g_.set_meta(now, g_.meta_of(old));
+      if (g_.value_name(old).valid())
+        g_.set_value_name(now, std::string(g_.text(g_.value_name(old))));
+      g_.replace_all_uses(old, now);
+    }
+    for (auto n = border.nodes.rbegin(); n != border.nodes.rend(); ++n)
+      g_.erase(*n);
+    g_.set_insertion_point({before.before.valid() && !g_.alive(before.before) ? call : before.before});
+    return call;
+  }
+
+private:
+  std::string name_for(const std::string& wish) {
+    std::string name = wish;
+    for (std::size_t i = wish.empty() ? g_.num_subgraphs() : 1; name.empty() || !names_.insert(name).second;
+         ++i)
+      name = (wish.empty() ? "subgraph" : wish) + "_" + std::to_string(i);
+    return name;
+  }
+
+  graph_storage& g_;
+  std::unordered_set<std::string> names_; // of subgraphs
+  std::size_t calls_ = 0;                 // the number in the last name of a call
+};
+
+} // namespace detail
 
 /// Moves a set of calls into a subgraph and puts one call of `higher_order::invoke_subgraph` in their place:
 /// its arguments are the subgraph, its name, and the border's inputs, its results the border's outputs, under
@@ -219,163 +285,172 @@ struct extract_options {
 inline node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes,
                                 const extract_options& options = {}) {
   const subgraph_border border = border_of(g, nodes);
-  const auto find_name = [&] {
-    for (std::size_t i = g.num_subgraphs();; ++i) {
-      std::string name = "subgraph_" + std::to_string(i);
-      bool taken = false;
-      for (std::size_t k = 0; k != g.num_subgraphs() && !taken; ++k)
-        taken = g.text(g.subgraph_name(k)) == name;
-      if (!taken)
-        return name;
-    }
-  };
-  const std::string name = options.name.empty() ? find_name() : options.name;
-  const std::uint32_t index = g.add_subgraph(name, copy_subgraph(g, border));
-
-  std::vector<argument> args{argument::of_subgraph(index), argument(std::string_view(name))};
-  for (const value_id v : border.inputs)
-    args.push_back(argument(value(g, v)));
-  const node_id last = border.nodes.back(), behind = g.next(last);
-  const insertion_point before = g.current_insertion_point();
-  g.set_insertion_point({behind});
-  // as Python writes a call whose graph gives a tuple: its results one by one, the call under a name of its
-  // own
-  const node_id call = g.call(*find_op("higher_order::invoke_subgraph"), args, border.outputs.size(), false,
-                              node_kind::call_higher_order);
-  std::string call_name = "invoke_subgraph";
-  for (std::size_t i = 1; g.find_string(call_name).valid(); ++i)
-    call_name = "invoke_subgraph_" + std::to_string(i);
-  g.set_name(call, call_name);
-  g.set_origin(call, g.origin_of(last));
-  for (const node_id n : border.followers)
-    g.move_before(n, behind);
-  for (std::size_t i = 0; i != border.outputs.size(); ++i) {
-    const value_id old = border.outputs[i], now = g.result(call, i);
-    g.set_meta(now, g.meta_of(old));
-    if (g.value_name(old).valid())
-      g.set_value_name(now, std::string(g.text(g.value_name(old))));
-    g.replace_all_uses(old, now);
-  }
-  for (auto n = border.nodes.rbegin(); n != border.nodes.rend(); ++n)
-    g.erase(*n);
-  g.set_insertion_point({before.before.valid() && !g.alive(before.before) ? call : before.before});
-  return call;
+  return detail::outliner(g).run(border, copy_subgraph(g, border), options.name);
 }
+
+namespace detail {
+
+/// Puts graphs in the place of calls. What one costs depends on the graph it puts in, so that many calls can
+/// be inlined into a large graph.
+class inliner {
+public:
+  explicit inliner(graph_storage& g) : g_(g) {
+    for (node_id n = g.first(); n.valid(); n = g.next(n))
+      take_names(n);
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      mark(graphs_taken_, g.subgraph_name(i), true);
+  }
+
+  /// Throws `error` (verification) before anything has changed.
+  void run(node_id call, const graph_storage& body, std::span<const argument> operands) {
+    check(call, body, operands);
+    const auto inputs = placeholders(body);
+    const node_id output = body.output_node();
+    const std::size_t outputs = g_.num_results(call);
+    // the call goes; its results keep their names
+    mark(taken_, g_.node_name(call), false);
+    for (std::size_t i = 0; i != outputs; ++i)
+      mark(taken_, g_.value_name(g_.result(call, i)), true);
+
+    node_copier copier(body, g_, tables_);
+    for (std::size_t i = 0; i != inputs.size(); ++i)
+      if (const value_id v = inputs[i].result().id(); operands[i].form == arg_form::value)
+        copier.map(v, operands[i].val);
+      else
+        copier.map(v, operands[i]);
+    const insertion_point before = g_.current_insertion_point();
+    g_.set_insertion_point({call});
+    constexpr std::size_t none = ~std::size_t{0};
+    std::vector<std::size_t> output_of(body.value_capacity(),
+                                       none); // the first that puts a value of the body out
+    for (std::size_t i = outputs; i-- > 0;)
+      if (const auto out = result_of(body, output, i); out.is_value())
+        output_of[out.as_value().id().index] = i;
+    const auto first_new = static_cast<std::uint32_t>(g_.value_capacity());
+    std::vector<node_id> made;
+    for (node_id n = body.first(); n.valid(); n = body.next(n)) {
+      if (body.kind(n) == node_kind::placeholder || body.kind(n) == node_kind::output)
+        continue;
+      const node_id m = copier.copy(n);
+      made.push_back(m);
+      const bool one = g_.num_results(m) == 1 && !g_.returns_list(m); // its name is its result's
+      bool clash = !one && is_taken(taken_, g_.node_name(m));
+      for (std::size_t i = 0; i != g_.num_results(m); ++i) {
+        const str_id name = g_.value_name(g_.result(m, i));
+        const std::size_t out = output_of[body.result(n, i).index];
+        clash =
+            clash || (is_taken(taken_, name) && (out == none || g_.value_name(g_.result(call, out)) != name));
+      }
+      if (clash)
+        g_.clear_name(m);
+    }
+    std::vector<bool> named(g_.value_capacity() - first_new); // of the values that came with the body
+    for (std::size_t i = 0; i != outputs; ++i) {
+      const value_id old = g_.result(call, i);
+      const auto out = result_of(body, output, i);
+      const value_id now = out.is_value() ? copier[out.as_value().id()] : value_id{};
+      if (!now.valid())
+        continue;
+      const std::string name(g_.text(g_.value_name(old)));
+      g_.replace_all_uses(old, now);
+      if (name.empty() || now.index < first_new || named[now.index - first_new])
+        continue; // an operand, or named by an earlier output
+      named[now.index - first_new] = true;
+      const node_id def = g_.def(now);
+      if (g_.num_results(def) == 1 && !g_.returns_list(def))
+        g_.set_name(def, name);
+      else
+        g_.set_value_name(now, name);
+    }
+    for (const node_id m : made)
+      take_names(m);
+    for (; graphs_ != g_.num_subgraphs(); ++graphs_)
+      rename_graph(graphs_);
+    const node_id next = g_.next(call);
+    g_.erase(call);
+    g_.set_insertion_point({before.before == call ? next : before.before});
+  }
+
+private:
+  static arg_view result_of(const graph_storage& body, node_id output, std::size_t i) {
+    return arg_view(body, output, body.arg_slot(output, i));
+  }
+  void check(node_id call, const graph_storage& body, std::span<const argument> operands) const {
+    const auto refuse = [&](std::string cause, std::string cure) {
+      fail(error_kind::verification, std::move(cause), "inline_subgraph, " + quoted_name(g_, call),
+           std::move(cure));
+    };
+    const auto inputs = placeholders(body);
+    const node_id output = body.output_node();
+    const std::size_t outputs = output.valid() ? body.num_args(output) : 0;
+    if (inputs.size() != operands.size())
+      refuse("the subgraph has " + std::to_string(inputs.size()) + " placeholders, but " +
+                 std::to_string(operands.size()) + " operands are given",
+             "give one for each placeholder");
+    if (outputs != g_.num_results(call))
+      refuse("the subgraph puts out " + std::to_string(outputs) + " values, but the call has " +
+                 std::to_string(g_.num_results(call)) + " results",
+             "correct the call, or the subgraph");
+    for (const argument& a : operands)
+      if (a.count != 0 || !a.text.empty())
+        refuse("an operand is text or a list, which a placeholder does not stand for",
+               "pass the list's elements one by one");
+    std::vector<bool> constant(body.value_capacity());
+    for (std::size_t k = 0; k != inputs.size(); ++k)
+      constant[inputs[k].result().id().index] = operands[k].form != arg_form::value;
+    for (std::size_t i = 0; i != outputs; ++i) {
+      const auto out = result_of(body, output, i);
+      if (g_.has_uses(g_.result(call, i)) && (!out.is_value() || constant[out.as_value().id().index]))
+        refuse("result " + std::to_string(i) + " is used, but is a constant in the subgraph",
+               "replace its uses by the constant first");
+    }
+  }
+
+  static void mark(std::vector<bool>& of, str_id s, bool taken) {
+    if (!s.valid())
+      return;
+    if (of.size() <= s.index)
+      of.resize(s.index + 1);
+    of[s.index] = taken;
+  }
+  static bool is_taken(const std::vector<bool>& of, str_id s) {
+    return s.valid() && s.index < of.size() && of[s.index];
+  }
+  void take_names(node_id n) {
+    mark(taken_, g_.node_name(n), true);
+    for (std::size_t i = 0; i != g_.num_results(n); ++i)
+      mark(taken_, g_.value_name(g_.result(n, i)), true);
+  }
+  /// Files name graphs by text: those that came with a body get names that no other has.
+  void rename_graph(std::size_t i) {
+    const std::string wish(g_.text(g_.subgraph_name(i)));
+    for (std::size_t k = 1; is_taken(graphs_taken_, g_.subgraph_name(i)); ++k)
+      g_.set_subgraph_name(i, wish + "_" + std::to_string(k));
+    mark(graphs_taken_, g_.subgraph_name(i), true);
+  }
+
+  graph_storage& g_;
+  copy_tables tables_;
+  std::vector<bool> taken_, graphs_taken_; // names of nodes and values, and of subgraphs, by string
+  std::size_t graphs_ = g_.num_subgraphs();
+};
+
+} // namespace detail
 
 /// Replaces a call by the nodes of `body`, whose placeholders become `operands`, in their order. What used
 /// the call's results uses the values that `body` puts out, under the results' names; other names are kept
 /// where they are free. Throws `error` (verification), before anything has changed, when operands and
 /// placeholders, or results and outputs, do not match in number, when an operand is text or a list, or when a
 /// used result is no value in `body`. Linear.
-template <class = when_used>
-void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
-                     std::span<const argument> operands) {
-  const auto refuse = [&](std::string cause, std::string cure) {
-    fail(error_kind::verification, std::move(cause), "inline_subgraph, " + detail::quoted_name(g, call),
-         std::move(cure));
-  };
-  const auto inputs = placeholders(body);
-  const node_id output = body.output_node();
-  const std::size_t outputs = output.valid() ? body.num_args(output) : 0;
-  if (inputs.size() != operands.size())
-    refuse("the subgraph has " + std::to_string(inputs.size()) + " placeholders, but " +
-               std::to_string(operands.size()) + " operands are given",
-           "give one for each placeholder");
-  if (outputs != g.num_results(call))
-    refuse("the subgraph puts out " + std::to_string(outputs) + " values, but the call has " +
-               std::to_string(g.num_results(call)) + " results",
-           "correct the call, or the subgraph");
-  for (const argument& a : operands)
-    if (a.count != 0 || !a.text.empty())
-      refuse("an operand is text or a list, which a placeholder does not stand for",
-             "pass the list's elements one by one");
-  const auto result_of = [&](std::size_t i) { return arg_view(body, output, body.arg_slot(output, i)); };
-  for (std::size_t i = 0; i != outputs; ++i) {
-    if (!g.has_uses(g.result(call, i)))
-      continue;
-    const auto out = result_of(i);
-    bool known = out.is_value();
-    for (std::size_t k = 0; known && k != inputs.size(); ++k)
-      known = inputs[k].result() != out.as_value() || operands[k].form == arg_form::value;
-    if (!known)
-      refuse("result " + std::to_string(i) + " is used, but is a constant in the subgraph",
-             "replace its uses by the constant first");
-  }
-
-  std::vector<bool> taken; // names of the graph around, by string
-  const auto take = [&](str_id s) {
-    if (!s.valid())
-      return;
-    if (taken.size() <= s.index)
-      taken.resize(s.index + s.index / 2 + 16);
-    taken[s.index] = true;
-  };
-  const auto is_taken = [&](str_id s) { return s.valid() && s.index < taken.size() && taken[s.index]; };
-  for (node_id n = g.first(); n.valid(); n = g.next(n)) {
-    if (n != call)
-      take(g.node_name(n));
-    for (std::size_t i = 0; i != g.num_results(n); ++i)
-      take(g.value_name(g.result(n, i)));
-  }
-
-  detail::node_copier copier(body, g);
-  for (std::size_t i = 0; i != inputs.size(); ++i)
-    if (const value_id v = inputs[i].result().id(); operands[i].form == arg_form::value)
-      copier.map(v, operands[i].val);
-    else
-      copier.map(v, operands[i]);
-  const insertion_point before = g.current_insertion_point();
-  g.set_insertion_point({call});
-  constexpr std::size_t none = ~std::size_t{0};
-  std::vector<std::size_t> output_of(body.value_capacity(),
-                                     none); // the first that puts a value of the body out
-  for (std::size_t i = outputs; i-- > 0;)
-    if (const auto out = result_of(i); out.is_value())
-      output_of[out.as_value().id().index] = i;
-  std::vector<bool> inner; // values that came with the body, by value
-  for (node_id n = body.first(); n.valid(); n = body.next(n)) {
-    if (body.kind(n) == node_kind::placeholder || body.kind(n) == node_kind::output)
-      continue;
-    const node_id m = copier.copy(n);
-    const bool one = g.num_results(m) == 1 && !g.returns_list(m); // its name is its result's
-    bool clash = !one && is_taken(g.node_name(m));
-    inner.resize(g.value_capacity());
-    for (std::size_t i = 0; i != g.num_results(m); ++i) {
-      const str_id name = g.value_name(g.result(m, i));
-      const std::size_t out = output_of[body.result(n, i).index];
-      clash = clash || (is_taken(name) && (out == none || g.value_name(g.result(call, out)) != name));
-      inner[g.result(m, i).index] = true;
-    }
-    if (clash)
-      g.clear_name(m);
-  }
-  for (std::size_t i = 0; i != outputs; ++i) {
-    const value_id old = g.result(call, i);
-    const auto out = result_of(i);
-    const value_id now = out.is_value() ? copier[out.as_value().id()] : value_id{};
-    if (!now.valid())
-      continue;
-    const std::string name(g.text(g.value_name(old)));
-    g.replace_all_uses(old, now);
-    if (name.empty() || now.index >= inner.size() || !inner[now.index])
-      continue; // an operand, or named by an earlier output
-    inner[now.index] = false;
-    const node_id def = g.def(now);
-    if (g.num_results(def) == 1 && !g.returns_list(def))
-      g.set_name(def, name);
-    else
-      g.set_value_name(now, name);
-  }
-  const node_id next = g.next(call);
-  g.erase(call);
-  g.set_insertion_point({before.before == call ? next : before.before});
+inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
+                            std::span<const argument> operands) {
+  detail::inliner(g).run(call, body, operands);
 }
 
 /// Replaces a call of `higher_order::invoke_subgraph`, as `extract_subgraph` and Python's exporter make it,
 /// by its subgraph's nodes. The subgraph stays with the graph, since other calls may name it; `compacted`
 /// drops those that none names. Throws as above, and `error` (usage) for other nodes.
-template <class = when_used>
-void inline_subgraph(graph_storage& g, node_id call) {
+inline void inline_subgraph(graph_storage& g, node_id call) {
   if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order ||
       g.op(call) != find_op("higher_order::invoke_subgraph"))
     fail(error_kind::usage, "only calls of higher_order::invoke_subgraph say how to inline them",

@@ -3,7 +3,7 @@
 // first, where it can be folded or computed once; chains that are independent of each other interleave.
 #pragma once
 
-#include <espalier/passes/order.hpp>
+#include <espalier/pipeline/order.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>

@@ -3,7 +3,7 @@
 // must, and so that patterns on neighbours (fusion, delegation) find it there.
 #pragma once
 
-#include <espalier/passes/order.hpp>
+#include <espalier/pipeline/order.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>

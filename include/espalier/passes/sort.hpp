@@ -5,7 +5,7 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
-#include <espalier/passes/order.hpp>
+#include <espalier/pipeline/order.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>

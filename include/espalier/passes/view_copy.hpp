@@ -6,9 +6,9 @@
 #include <espalier/ir/infer.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/passes/canonical/support.hpp>
-#include <espalier/passes/order.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
+#include <espalier/pipeline/order.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: BSL-1.0
+// Splitting by predicate: what a backend takes becomes subgraphs, called by `invoke_subgraph`; what it does
+// not take stays. A report tells what went where, and why the rest did not.
+#pragma once
+
+#include <espalier/ir/storage.hpp>
+#include <espalier/pipeline/outline.hpp>
+#include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_context.hpp>
+#include <espalier/pipeline/pass_result.hpp>
+#include <espalier/pipeline/properties.hpp>
+#include <espalier/pipeline/regions.hpp>
+#include <espalier/schema/builtin.hpp>
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace espalier {
+
+/// Where the calls of a graph went, and why: a value, which outlives the graph. In the manner of ExecuTorch's
+/// `get_delegation_info` (`exir/backend/utils.py`), and with the reasons.
+struct delegation_report {
+  struct region {
+    std::string name;
+    std::size_t nodes = 0, inputs = 0, outputs = 0;
+  };
+  /// How many calls of an operator are in regions, and how many are not.
+  struct op_row {
+    std::string op; ///< as printers write it: `aten.add.Tensor`
+    std::size_t delegated = 0, left = 0;
+  };
+  /// How many calls of an operator were left out for one reason.
+  struct omission {
+    left_out why = left_out::no;
+    std::string op;
+    std::size_t count = 0;
+  };
+  /// Two regions that feed each other by way of a call that is in neither.
+  struct gap {
+    std::string from, to, between;
+  };
+
+  std::vector<region> regions;     ///< in program order
+  std::vector<op_row> operators;   ///< by name
+  std::vector<omission> omissions; ///< by reason, then by name
+  std::vector<gap> gaps;
+  std::size_t delegated = 0, left = 0; ///< calls
+  std::size_t min_nodes = 1;           ///< the least that a region needed
+
+  /// A page of text.
+  std::string text() const {
+    std::string out = "Regions: " + std::to_string(regions.size()) +
+                      "\nCalls in regions: " + std::to_string(delegated) +
+                      "\nCalls left out: " + std::to_string(left) + "\n";
+    table t{"region", "calls", "inputs", "outputs"};
+    for (const auto& r : regions)
+      t.row(r.name, r.nodes, r.inputs, r.outputs);
+    out += t.text();
+    table ops{"operator", "in regions", "left out"};
+    for (const auto& o : operators)
+      ops.row(o.op, o.delegated, o.left);
+    out += ops.text();
+    for (std::size_t i = 0; i != omissions.size();) {
+      const left_out why = omissions[i].why;
+      std::size_t count = 0;
+      std::string names;
+      for (; i != omissions.size() && omissions[i].why == why; ++i) {
+        count += omissions[i].count;
+        names += (names.empty() ? "" : ", ") + omissions[i].op +
+                 (omissions[i].count == 1 ? "" : " (" + std::to_string(omissions[i].count) + ")");
+      }
+      out += "\nLeft out, " + std::string(to_string(why)) +
+             (why == left_out::too_small ? " (fewer than " + std::to_string(min_nodes) + " calls)" : "") +
+             ": " + std::to_string(count) + "\n  " + names + "\n";
+    }
+    if (!gaps.empty())
+      out += "\nRegions that would be a cycle as one:\n";
+    for (const auto& g : gaps)
+      out += "  " + g.from + " and " + g.to + ": '" + g.between + "' stands between\n";
+    return out;
+  }
+
+private:
+  /// Columns as wide as what they hold; the first to the left, numbers to the right.
+  class table {
+  public:
+    template <class... T>
+    table(const T&... heads) : rows_{{std::string(heads)...}} {}
+    template <class... N>
+    void row(const std::string& name, N... n) {
+      rows_.push_back({name, std::to_string(n)...});
+    }
+    std::string text() const {
+      std::string out;
+      if (rows_.size() == 1)
+        return out;
+      std::vector<std::size_t> width(rows_[0].size());
+      for (const auto& r : rows_)
+        for (std::size_t i = 0; i != r.size(); ++i)
+          width[i] = std::max(width[i], r[i].size());
+      out += '\n';
+      for (const auto& r : rows_) {
+        out += r[0] + std::string(width[0] - r[0].size(), ' ');
+        for (std::size_t i = 1; i != r.size(); ++i)
+          out += std::string(width[i] - r[i].size() + 2, ' ') + r[i];
+        out += '\n';
+      }
+      return out;
+    }
+
+  private:
+    std::vector<std::vector<std::string>> rows_;
+  };
+};
+
+/// How `split` cuts.
+struct split_options {
+  std::size_t min_nodes = 1;            ///< regions of fewer calls stay as they are
+  std::string_view prefix = "subgraph"; ///< of the subgraphs' names: `prefix_0`, ...
+  delegation_report* report = nullptr;  ///< where to put the report, if anywhere
+};
+
+/// The report of a plan for a graph that has not been cut yet. Linear, but for sorting operators by name.
+inline delegation_report report_of(const graph_storage& g, const region_plan& plan,
+                                   const split_options& o = {}) {
+  delegation_report r;
+  r.min_nodes = o.min_nodes;
+  std::map<std::string, std::pair<std::size_t, std::size_t>> ops;
+  std::map<std::pair<left_out, std::string>, std::size_t> omissions;
+  detail::border_reader border_of_region(g);
+  const auto name = [&](std::size_t i) { return std::string(o.prefix) + "_" + std::to_string(i); };
+  for (const auto& nodes : plan.regions) {
+    const auto border = border_of_region(nodes);
+    r.regions.push_back({name(r.regions.size()), nodes.size(), border.inputs.size(), border.outputs.size()});
+    r.delegated += nodes.size();
+    for (const node_id n : nodes)
+      ++ops[target_of(g.op(n))].first;
+  }
+  for (const auto& [n, why] : plan.outside) {
+    ++r.left;
+    ++ops[target_of(g.op(n))].second;
+    ++omissions[{why, target_of(g.op(n))}];
+  }
+  for (auto& [op, n] : ops)
+    r.operators.push_back({op, n.first, n.second});
+  for (auto& [key, n] : omissions)
+    r.omissions.push_back({key.first, key.second, n});
+  for (const auto& gap : plan.gaps) {
+    const std::string between(g.text(g.node_name(gap.between)));
+    r.gaps.push_back(
+        {name(gap.from), name(gap.to), between.empty() ? target_of(g.op(gap.between)) : between});
+  }
+  return r;
+}
+
+/// Makes each region of calls that the predicate takes a subgraph and one call of `invoke_subgraph`
+/// (`find_regions` says what a region is). Calls that write, draw random numbers or have effects, and those
+/// that use memory which is written to, stay outside: Python refuses a subgraph that writes, and nothing may
+/// be seen to change places. Subgraphs are not looked into: `on_subgraphs(split(...))` does that. Counts the
+/// calls that moved into subgraphs. Linear.
+template <class Predicate>
+struct split : pass {
+  static_assert(
+      node_predicate<Predicate>,
+      "espalier: split(predicate) requires a predicate that is asked of a node and gives bool; write "
+      "split([](es::node n) { return ...; }), or split(es::calls_to<es::aten::relu>{})");
+  static constexpr std::string_view name = "split";
+  using destroys = properties<property::canonical>;
+
+  [[no_unique_address]] Predicate predicate;
+  split_options options;
+  constexpr explicit split(Predicate p = {}, split_options o = {})
+      : predicate(static_cast<Predicate&&>(p)), options(o) {}
+
+  pass_result run(graph_storage& g, pass_context& c) const {
+    const region_plan plan = find_regions(g, predicate, {options.min_nodes});
+    if (options.report)
+      *options.report = report_of(g, plan, options);
+    outline_regions(g, plan.regions, options.prefix);
+    c.count("regions", plan.regions.size());
+    return {0, plan.num_inside()};
+  }
+};
+
+} // namespace espalier
