@@ -38,6 +38,12 @@ inline std::string quoted_name(const graph_storage& g, node_id n) {
   return name.empty() ? "node " + std::to_string(n.index) : "'" + name + "'";
 }
 
+/// `higher_order::invoke_subgraph`: what stands for extracted nodes.
+inline op_id extracted_op() {
+  static const op_id op = *find_op("higher_order::invoke_subgraph");
+  return op;
+}
+
 /// Finds a set's border; holds what that takes.
 class border_finder {
 public:
@@ -61,12 +67,14 @@ public:
     }
   }
 
+  /// Whether the set can become one node; asked instead of `find`.
+  bool exists() {
+    explains_ = false;
+    walk();
+    return !refused_;
+  }
   subgraph_border find() {
-    for (node_id n = first_;; n = g_.next(n)) {
-      visit(n);
-      if (n == last_)
-        break;
-    }
+    walk();
     for (const node_id n : border_.nodes)
       for (std::size_t i = 0; i != g_.num_results(n); ++i)
         if (used_outside(g_.result(n, i)))
@@ -77,6 +85,13 @@ public:
 private:
   enum class role : std::uint8_t { other, chosen, follower };
 
+  void walk() {
+    for (node_id n = first_; !refused_; n = g_.next(n)) {
+      visit(n);
+      if (n == last_)
+        break;
+    }
+  }
   void visit(node_id n) {
     const bool chosen = role_[n.index] == role::chosen;
     for (const auto& x : g_.slots(n)) {
@@ -84,8 +99,12 @@ private:
         continue;
       const value_id v{x.w0};
       const node_id def = g_.def(v);
-      if (chosen && role_[def.index] == role::follower)
+      if (chosen && role_[def.index] == role::follower) {
+        refused_ = true;
+        if (!explains_)
+          return;
         refuse_cycle(def, n);
+      }
       if (chosen && role_[def.index] != role::chosen)
         add_input(v);
       if (!chosen && role_[def.index] != role::other)
@@ -99,10 +118,18 @@ private:
   }
 
   // How much an operator minds its place: not at all, with respect to others of the kind (random numbers,
-  // running statistics, assertions), with respect to all.
+  // running statistics, assertions), with respect to all. What was extracted before, as much as it holds.
   static std::size_t mind(const graph_storage& g, node_id n) {
     if (!node(g, n).is_call())
       return 0;
+    if (g.op(n) == extracted_op()) {
+      std::size_t most = 0;
+      for (const auto& x : g.slots(n))
+        if (x.form() == arg_form::subgraph && x.w2 < g.num_subgraphs())
+          for (const node inner : nodes(g.subgraph(x.w2)))
+            most = std::max(most, mind(g.subgraph(x.w2), inner));
+      return most;
+    }
     const op_flags f = flags_of(g.op(n));
     if (f.mutates || f.higher_order || !f.known_schema)
       return 2;
@@ -118,12 +145,16 @@ private:
     const auto passes = [&](role earlier) {
       for (std::size_t other = 0; other != 3; ++other)
         if (const node_id blame = seen_[static_cast<std::size_t>(earlier)][other];
-            blame.valid() && level + other >= 2)
+            blame.valid() && level + other >= 2) {
+          refused_ = true;
+          if (!explains_)
+            return;
           fail(error_kind::verification,
                quoted_name(g_, blame) + " and " + quoted_name(g_, n) +
                    " would change places, and one of them changes or depends on more than its results",
                "extract_subgraph",
                "choose the nodes between them too, or lower to a functional dialect first");
+        }
     };
     if (mine == role::other)
       passes(role::chosen);
@@ -171,6 +202,7 @@ private:
   std::vector<bool> is_input_; // by value
   node_id seen_[3][3];         // by role and by how much it minds: the latest
   node_id first_, last_;
+  bool explains_ = true, refused_ = false;
   subgraph_border border_;
 };
 
@@ -181,6 +213,12 @@ private:
 /// when gathering it would move a node that is not pure past another. Linear.
 inline subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
   return detail::border_finder(g, nodes).find();
+}
+
+/// Whether `border_of` has an answer for the set: what a pass that grows regions asks at every step. Nodes
+/// that are no calls of this graph throw as there. Linear.
+inline bool can_extract(const graph_storage& g, std::span<const node_id> nodes) {
+  return detail::border_finder(g, nodes).exists();
 }
 
 namespace detail {
@@ -240,8 +278,8 @@ public:
     g_.set_insertion_point({behind});
     // as Python writes a call whose graph gives a tuple: its results one by one, the call under a name of its
     // own
-    const node_id call = g_.call(*find_op("higher_order::invoke_subgraph"), args, border.outputs.size(),
-                                 false, node_kind::call_higher_order);
+    const node_id call =
+        g_.call(extracted_op(), args, border.outputs.size(), false, node_kind::call_higher_order);
     std::string call_name = "invoke_subgraph";
     while (g_.find_string(call_name).valid())
       call_name = "invoke_subgraph_" + std::to_string(++calls_);
@@ -451,8 +489,7 @@ inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage&
 /// by its subgraph's nodes. The subgraph stays with the graph, since other calls may name it; `compacted`
 /// drops those that none names. Throws as above, and `error` (usage) for other nodes.
 inline void inline_subgraph(graph_storage& g, node_id call) {
-  if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order ||
-      g.op(call) != find_op("higher_order::invoke_subgraph"))
+  if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order || g.op(call) != detail::extracted_op())
     fail(error_kind::usage, "only calls of higher_order::invoke_subgraph say how to inline them",
          "inline_subgraph",
          "for another operator, give the subgraph and the operands: inline_subgraph(graph, call, body, "
