@@ -107,6 +107,9 @@
 #include <espalier/pipeline/instruments/timing.hpp>
 #include <espalier/pipeline/instruments/verifying.hpp>
 #include <espalier/pipeline/legality.hpp>
+#include <espalier/pipeline/on_regions.hpp>
+#include <espalier/pipeline/order.hpp>
+#include <espalier/pipeline/outline.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
@@ -114,6 +117,7 @@
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/pipeline/property.hpp>
+#include <espalier/pipeline/regions.hpp>
 #include <espalier/pipeline/registry.hpp>
 
 #include <espalier/rewrite/driver.hpp>
@@ -128,13 +132,14 @@
 #include <espalier/passes/device_move.hpp>
 #include <espalier/passes/hoist.hpp>
 #include <espalier/passes/infer_shapes.hpp>
+#include <espalier/passes/inline.hpp>
 #include <espalier/passes/lower_spellings.hpp>
-#include <espalier/pipeline/order.hpp>
 #include <espalier/passes/raise.hpp>
 #include <espalier/passes/remove_assertions.hpp>
 #include <espalier/passes/rename_placeholders.hpp>
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
+#include <espalier/passes/split.hpp>
 #include <espalier/passes/view_copy.hpp>
 
 #include <espalier/archive/crc32.hpp>

@@ -10,6 +10,7 @@
 #include <espalier/support/inline_vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
+#include <bit>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>

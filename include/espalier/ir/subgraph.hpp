@@ -32,19 +32,22 @@ struct subgraph_border {
 
 namespace detail {
 
-inline std::string quoted_name(const graph_storage& g, node_id n) {
+template <class = when_used>
+std::string quoted_name(const graph_storage& g, node_id n) {
   const node v(g, n);
   const std::string name(v.name());
   return name.empty() ? "node " + std::to_string(n.index) : "'" + name + "'";
 }
 
 /// `higher_order::invoke_subgraph`: what stands for extracted nodes.
-inline op_id extracted_op() {
+template <class = when_used>
+op_id extracted_op() {
   static const op_id op = *find_op("higher_order::invoke_subgraph");
   return op;
 }
 
 /// Finds a set's border; holds what that takes.
+template <class = when_used>
 class border_finder {
 public:
   border_finder(const graph_storage& g, std::span<const node_id> chosen) : g_(g), role_(g.node_capacity()) {
@@ -211,18 +214,21 @@ private:
 /// The border of a set of calls, given in any order. Throws `error`: usage for what is no call of this graph;
 /// verification when the set is not convex (a way leads out of it and back in; the message tells the way), or
 /// when gathering it would move a node that is not pure past another. Linear.
-inline subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
+template <class = when_used>
+subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
   return detail::border_finder(g, nodes).find();
 }
 
 /// Whether `border_of` has an answer for the set: what a pass that grows regions asks at every step. Nodes
 /// that are no calls of this graph throw as there. Linear.
-inline bool can_extract(const graph_storage& g, std::span<const node_id> nodes) {
+template <class = when_used>
+bool can_extract(const graph_storage& g, std::span<const node_id> nodes) {
   return detail::border_finder(g, nodes).exists();
 }
 
 namespace detail {
-inline graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border,
+template <class = when_used>
+graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border,
                                    copy_tables& tables) {
   graph_storage out;
   out.reserve(border.nodes.size() + border.inputs.size() + 1, border.nodes.size() * 4);
@@ -245,7 +251,8 @@ inline graph_storage copy_subgraph(const graph_storage& g, const subgraph_border
 
 /// The set as a graph of its own: a placeholder for each input, named as the value it stands for; the nodes;
 /// the outputs. Names, metas, origins and subgraphs come along.
-inline graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border) {
+template <class = when_used>
+graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border) {
   detail::copy_tables tables;
   return detail::copy_subgraph(g, border, tables);
 }
@@ -259,6 +266,7 @@ namespace detail {
 
 /// Puts calls in the place of sets of nodes. What one costs depends on the set alone, so that a graph can be
 /// cut into many.
+template <class = when_used>
 class outliner {
 public:
   explicit outliner(graph_storage& g) : g_(g) {
@@ -330,6 +338,7 @@ namespace detail {
 
 /// Puts graphs in the place of calls. What one costs depends on the graph it puts in, so that many calls can
 /// be inlined into a large graph.
+template <class = when_used>
 class inliner {
 public:
   explicit inliner(graph_storage& g) : g_(g) {
@@ -480,7 +489,8 @@ private:
 /// where they are free. Throws `error` (verification), before anything has changed, when operands and
 /// placeholders, or results and outputs, do not match in number, when an operand is text or a list, or when a
 /// used result is no value in `body`. Linear.
-inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
+template <class = when_used>
+void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
                             std::span<const argument> operands) {
   detail::inliner(g).run(call, body, operands);
 }
@@ -488,7 +498,8 @@ inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage&
 /// Replaces a call of `higher_order::invoke_subgraph`, as `extract_subgraph` and Python's exporter make it,
 /// by its subgraph's nodes. The subgraph stays with the graph, since other calls may name it; `compacted`
 /// drops those that none names. Throws as above, and `error` (usage) for other nodes.
-inline void inline_subgraph(graph_storage& g, node_id call) {
+template <class = when_used>
+void inline_subgraph(graph_storage& g, node_id call) {
   if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order || g.op(call) != detail::extracted_op())
     fail(error_kind::usage, "only calls of higher_order::invoke_subgraph say how to inline them",
          "inline_subgraph",

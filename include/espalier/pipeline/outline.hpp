@@ -44,7 +44,7 @@ public:
     }
     for (node_id n = g_.first(); n.valid(); n = g_.next(n))
       place(lead_of(n));
-    return put_in_order(g_, order_);
+    return g_.reorder(order_);
   }
 
 private:
