@@ -95,13 +95,15 @@ struct archive_info {
 
 namespace detail {
 
-inline std::string_view format_text(const zip::reader& z, std::string_view root) {
+template <class = when_used>
+std::string_view format_text(const zip::reader& z, std::string_view root) {
   auto* e = z.find(std::string(root) + "/archive_format");
   return e ? z.data(*e).text() : std::string_view();
 }
 
 /// The folder that the first record lies in; PyTorch's readers go by it too.
-inline std::string_view root_folder(const zip::reader& z) noexcept {
+template <class = when_used>
+std::string_view root_folder(const zip::reader& z) noexcept {
   if (z.entries().empty())
     return {};
   auto name = z.entries().front().name;
@@ -109,12 +111,14 @@ inline std::string_view root_folder(const zip::reader& z) noexcept {
   return slash == name.npos ? std::string_view() : name.substr(0, slash);
 }
 
-inline bool is_zip(const shared_bytes& file) noexcept {
+template <class = when_used>
+bool is_zip(const shared_bytes& file) noexcept {
   return file.text().starts_with("PK\3\4") || file.text().starts_with("PK\5\6");
 }
 
 /// The kind of a file that is no zip archive.
-inline archive_kind kind_of_raw(const shared_bytes& file) noexcept {
+template <class = when_used>
+archive_kind kind_of_raw(const shared_bytes& file) noexcept {
   auto t = file.text();
   if (t.size() >= 2 && t[0] == '\x80' && t[1] >= 2 && t[1] <= 5)
     return archive_kind::torch_save; // a bare pickle
@@ -124,7 +128,8 @@ inline archive_kind kind_of_raw(const shared_bytes& file) noexcept {
 }
 
 /// The kind of a zip archive, by the names of its records.
-inline archive_kind kind_of(const zip::reader& z) {
+template <class = when_used>
+archive_kind kind_of(const zip::reader& z) {
   auto root = root_folder(z);
   bool pt2 = format_text(z, root) == "pt2";
   bool program = false, compiled = false, code = false, pickle = false, legacy = false, executorch = false;
@@ -161,7 +166,8 @@ inline archive_kind kind_of(const zip::reader& z) {
 }
 
 /// Opens an archive of exported programs; anything else is refused under its name.
-inline zip::reader open_exported(const shared_bytes& file, const std::string& place) {
+template <class = when_used>
+zip::reader open_exported(const shared_bytes& file, const std::string& place) {
   auto refuse = [&](archive_kind k, const std::string& more = {}) {
     fail(error_kind::archive, "this is " + std::string(describe(k)) + more, place, std::string(loader_of(k)));
   };
@@ -187,7 +193,8 @@ inline zip::reader open_exported(const shared_bytes& file, const std::string& pl
 }
 
 // Reads what is worth knowing of a program's text and skips the rest.
-inline void skim(model_info& m, std::string_view text, std::string_view where) {
+template <class = when_used>
+void skim(model_info& m, std::string_view text, std::string_view where) {
   m.text_bytes = text.size();
   json::reader r(text, where);
   for (json::object program(r); program.next();) {
@@ -230,7 +237,8 @@ inline void skim(model_info& m, std::string_view text, std::string_view where) {
 } // namespace detail
 
 /// Says what a file in memory is. Throws only if it is an archive that is damaged.
-inline archive_info inspect(const shared_bytes& file, const std::string& place) {
+template <class = when_used>
+archive_info inspect(const shared_bytes& file, const std::string& place) {
   archive_info info;
   info.file_bytes = file.size();
   if (!detail::is_zip(file)) {
@@ -272,7 +280,8 @@ inline archive_info inspect(const shared_bytes& file, const std::string& place) 
 
 /// Compares every record of a file with its checksum: throws `error` (archive) that names the first damaged
 /// one. Gives the number of bytes compared. Needs no program in the file, only sound, stored records.
-inline std::uint64_t verify_records(const shared_bytes& file, const std::string& place) {
+template <class = when_used>
+std::uint64_t verify_records(const shared_bytes& file, const std::string& place) {
   zip::reader z(file, place);
   std::uint64_t bytes = 0;
   for (auto& e : z.entries()) {
@@ -281,10 +290,12 @@ inline std::uint64_t verify_records(const shared_bytes& file, const std::string&
   }
   return bytes;
 }
-inline std::uint64_t verify_records(const std::string& path) { return verify_records(map_file(path), path); }
+template <class = when_used>
+std::uint64_t verify_records(const std::string& path) { return verify_records(map_file(path), path); }
 
 /// The findings as lines of text, for people.
-inline std::string to_string(const archive_info& info) {
+template <class = when_used>
+std::string to_string(const archive_info& info) {
   std::string s =
       "kind: " + std::string(describe(info.kind)) + "\nfile: " + std::to_string(info.file_bytes) + " bytes";
   if (info.records)
@@ -313,6 +324,7 @@ inline std::string to_string(const archive_info& info) {
 }
 
 /// Says what a file is: kind, producer, schema, models, sizes. The file is mapped; weights are not touched.
-inline archive_info inspect(const std::string& path) { return inspect(map_file(path), path); }
+template <class = when_used>
+archive_info inspect(const std::string& path) { return inspect(map_file(path), path); }
 
 } // namespace espalier::pt2

@@ -23,14 +23,18 @@ namespace espalier::zip {
 
 namespace detail {
 // Little-endian fields, wherever they lie.
-inline std::uint32_t get16(const std::byte* p) noexcept {
+template <class = when_used>
+std::uint32_t get16(const std::byte* p) noexcept {
   return std::uint32_t(p[0]) | std::uint32_t(p[1]) << 8;
 }
-inline std::uint32_t get32(const std::byte* p) noexcept { return get16(p) | get16(p + 2) << 16; }
-inline std::uint64_t get64(const std::byte* p) noexcept {
+template <class = when_used>
+std::uint32_t get32(const std::byte* p) noexcept { return get16(p) | get16(p + 2) << 16; }
+template <class = when_used>
+std::uint64_t get64(const std::byte* p) noexcept {
   return get32(p) | std::uint64_t(get32(p + 4)) << 32;
 }
-inline void put(std::string& s, std::uint64_t x, int bytes) {
+template <class = when_used>
+void put(std::string& s, std::uint64_t x, int bytes) {
   for (int i = 0; i != bytes; ++i)
     s.push_back(char(x >> 8 * i & 0xff));
 }

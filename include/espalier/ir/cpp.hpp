@@ -479,7 +479,8 @@ private:
 /// a placeholder in (parameters and buffers among them), one value an output out. Symbols are read from the
 /// sizes of the inputs. Throws `error` (unsupported) with the node that cannot be written: higher-order
 /// calls, attributes, operators outside ATen.
-inline std::string print_cpp(const graph_storage& g, const cpp_options& o = {}) {
+template <class = when_used>
+std::string print_cpp(const graph_storage& g, const cpp_options& o = {}) {
   return detail::cpp_printer(g, o).run();
 }
 

@@ -24,7 +24,8 @@ struct structure_options {
 
 namespace detail {
 
-inline std::uint64_t hash_text(std::string_view s) noexcept {
+template <class = when_used>
+std::uint64_t hash_text(std::string_view s) noexcept {
   std::uint64_t h = 0xcbf2'9ce4'8422'2325ull ^ s.size();
   for (char c : s)
     h = (h ^ static_cast<unsigned char>(c)) * 0x100'0000'01b3ull;
@@ -169,12 +170,14 @@ bool same_meta(const graph_storage& a, const value_meta& x, const graph_storage&
 } // namespace detail
 
 /// A hash of what a graph computes. The same in every run, on every machine. Linear.
-inline std::uint64_t structural_hash(const graph_storage& g, const structure_options& o = {}) {
+template <class = when_used>
+std::uint64_t structural_hash(const graph_storage& g, const structure_options& o = {}) {
   return detail::structure_hasher(g, o).run();
 }
 
 /// Whether two graphs compute the same by the same nodes in the same order. Linear.
-inline bool structurally_equal(const graph_storage& a, const graph_storage& b,
+template <class = when_used>
+bool structurally_equal(const graph_storage& a, const graph_storage& b,
                                const structure_options& o = {}) {
   if (a.num_nodes() != b.num_nodes() || a.num_subgraphs() != b.num_subgraphs())
     return false;

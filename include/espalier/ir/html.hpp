@@ -209,7 +209,8 @@ std::string html_page(std::string_view title, const std::string& sides) {
 } // namespace detail
 
 /// One page with one graph, subgraphs below it.
-inline std::string to_html(const graph_storage& g, const html_options& o = {}) {
+template <class = when_used>
+std::string to_html(const graph_storage& g, const html_options& o = {}) {
   std::string side;
   detail::with_names(
       g, [&](const graph_storage& named) { detail::html_writer(side).side(named, "", nullptr, false); });
@@ -218,7 +219,8 @@ inline std::string to_html(const graph_storage& g, const html_options& o = {}) {
 
 /// One page with two graphs side by side: removed and changed nodes are marked on the left, added and changed
 /// ones on the right.
-inline std::string to_html(const graph_storage& before, const graph_storage& after,
+template <class = when_used>
+std::string to_html(const graph_storage& before, const graph_storage& after,
                            const html_options& o = {}) {
   std::string sides;
   detail::with_names(before, [&](const graph_storage& a) {

@@ -159,7 +159,8 @@ struct module_frame {
 
 /// The frames of a serialised `nn_module_stack` (`key,path,type;key,path,type`), outermost first. The type
 /// may hold commas; the key and the path may not.
-inline std::vector<module_frame> parse_module_stack(std::string_view s) {
+template <class = when_used>
+std::vector<module_frame> parse_module_stack(std::string_view s) {
   std::vector<module_frame> frames;
   while (!s.empty()) {
     const auto end = s.find(';');

@@ -47,9 +47,11 @@ struct inline_subgraphs : pass {
   grad_mode around = grad_mode::unknown; ///< the mode that the program runs under
   constexpr explicit inline_subgraphs(grad_mode m = grad_mode::unknown) : around(m) {}
 
+  template <class = when_used>
   pass_result run(graph_storage& g) const { return run(g, around); }
 
 private:
+  template <class = when_used>
   static pass_result run(graph_storage& g, grad_mode mode) {
     pass_result done;
     if (g.num_subgraphs() == 0)

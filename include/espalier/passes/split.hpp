@@ -53,6 +53,7 @@ struct delegation_report {
   std::size_t min_nodes = 1;           ///< the least that a region needed
 
   /// A page of text.
+  template <class = when_used>
   std::string text() const {
     std::string out = "Regions: " + std::to_string(regions.size()) +
                       "\nCalls in regions: " + std::to_string(delegated) +
@@ -126,7 +127,8 @@ struct split_options {
 };
 
 /// The report of a plan for a graph that has not been cut yet. Linear, but for sorting operators by name.
-inline delegation_report report_of(const graph_storage& g, const region_plan& plan,
+template <class = when_used>
+delegation_report report_of(const graph_storage& g, const region_plan& plan,
                                    const split_options& o = {}) {
   delegation_report r;
   r.min_nodes = o.min_nodes;
@@ -177,6 +179,7 @@ struct split : pass {
   constexpr explicit split(Predicate p = {}, split_options o = {})
       : predicate(static_cast<Predicate&&>(p)), options(o) {}
 
+  template <class = when_used>
   pass_result run(graph_storage& g, pass_context& c) const {
     const region_plan plan = find_regions(g, predicate, {options.min_nodes});
     if (options.report)

@@ -26,6 +26,7 @@ struct bisect_report {
   std::size_t edit = 0;     ///< which rewrite of the whole run it is, from 1; 0 when unknown
   std::size_t runs = 0;     ///< how often the pipeline ran
 
+  template <class = when_used>
   std::string text() const {
     if (!good_before)
       return "the check fails before the first pass";
@@ -45,10 +46,12 @@ class first_bad_stage : public instrument {
 public:
   first_bad_stage(const Good& good, const pass_context& c, bisect_report& out)
       : good_(&good), c_(&c), out_(&out) {}
+  template <class = when_used>
   void before(const stage_info& s, const graph_storage&) {
     if (!s.composite)
       edits_before_ = c_->edits();
   }
+  template <class = when_used>
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
     if (s.composite || out_->guilty || !r.changed() || (*good_)(g))
       return;

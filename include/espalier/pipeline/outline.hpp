@@ -146,7 +146,8 @@ private:
 /// Makes each region a subgraph, and one call of `higher_order::invoke_subgraph` in the place of its calls:
 /// `prefix_0`, `prefix_1`, ... The regions must be some of those that `find_regions` gave for this very
 /// graph. Gives the calls, in the order of the regions. Linear.
-inline std::vector<node_id> outline_regions(graph_storage& g, std::span<const std::vector<node_id>> regions,
+template <class = when_used>
+std::vector<node_id> outline_regions(graph_storage& g, std::span<const std::vector<node_id>> regions,
                                             std::string_view prefix = "subgraph") {
   std::vector<node_id> calls;
   if (regions.empty())

@@ -25,6 +25,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -338,8 +339,9 @@ private:
     for (bool again = find_candidates(); again && plan_.steps < most_steps_;) {
       tell_stages();
       const node_groups parts = regions();
-      std::stable_sort(candidates_.begin(), candidates_.end(), [&](const candidate& x, const candidate& y) {
-        return std::pair(stage(x.to), stage(x.from)) < std::pair(stage(y.to), stage(y.from));
+      std::sort(candidates_.begin(), candidates_.end(), [&](const candidate& x, const candidate& y) {
+        return std::tuple(stage(x.to), stage(x.from), x.to.index, x.from.index) <
+               std::tuple(stage(y.to), stage(y.from), y.to.index, y.from.index);
       });
       again = false;
       std::uint32_t free_from = 0; // pairs before that stage have been joined in this round
@@ -514,7 +516,9 @@ private:
     for (const candidate& x : candidates_)
       if (const auto from = region_[x.from.index], to = region_[x.to.index]; from != none && to != none)
         all.emplace_back(std::uint64_t{from} << 32 | to, x.between);
-    std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : a.second.index < b.second.index;
+    });
     for (const auto& [pair, between] : all)
       if (const std::size_t from = pair >> 32, to = pair & none;
           plan_.gaps.empty() || plan_.gaps.back().from != from || plan_.gaps.back().to != to)

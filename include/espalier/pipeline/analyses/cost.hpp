@@ -61,7 +61,8 @@ namespace detail {
 
 /// An operator's name without namespace, overload, and the underscore of a mutating spelling; empty for other
 /// namespaces than ATen's.
-inline std::string_view aten_base_name(op_id o) {
+template <class = when_used>
+std::string_view aten_base_name(op_id o) {
   std::string_view n = name_of(o);
   if (!n.starts_with("aten::"))
     return {};
@@ -72,7 +73,8 @@ inline std::string_view aten_base_name(op_id o) {
   return n;
 }
 
-inline cost_model cost_model_of(op_id o, call_class c) {
+template <class = when_used>
+cost_model cost_model_of(op_id o, call_class c) {
   const op_flags f = flags_of(o);
   if (f.higher_order)
     return cost_model::subgraphs;
@@ -148,6 +150,7 @@ inline cost_model cost_model_of(op_id o, call_class c) {
 }
 
 /// Costs of the nodes of one graph; subgraphs share the sizes and what is known of operators.
+template <class = when_used>
 class cost_counter {
 public:
   cost_counter(size_values& sizes, call_classes& classes) : sizes_(sizes), classes_(classes) {}
@@ -372,6 +375,7 @@ struct cost {
   };
 
   /// `sizes` gives the values of symbols; the graph's hints stand in for those it does not know.
+  template <class = when_used>
   static result compute(const graph_storage& g, const symbol_lookup& sizes = {}) {
     detail::size_values values(sizes);
     detail::call_classes classes;

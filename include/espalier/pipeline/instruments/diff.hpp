@@ -15,10 +15,12 @@ class diff_each : public instrument {
 public:
   explicit diff_each(std::ostream& out) : out_(&out) {}
 
+  template <class = when_used>
   void before(const stage_info& s, const graph_storage& g) {
     if (!s.composite) // its parts are stages of their own, and come before its end
       before_ = g;
   }
+  template <class = when_used>
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
     if (s.composite || !r.changed())
       return;

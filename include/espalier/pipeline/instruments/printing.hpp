@@ -26,6 +26,7 @@ public:
   explicit print_after(std::ostream& out, print_when when = print_when::changed, std::string name = {})
       : out_(&out), when_(when), name_(std::move(name)) {}
 
+  template <class = when_used>
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
     const bool wanted = when_ == print_when::selected  ? s.name == name_
                         : when_ == print_when::changed ? r.changed() && !s.composite
@@ -33,6 +34,7 @@ public:
     if (wanted)
       print(s, g, "after");
   }
+  template <class = when_used>
   void failed(const stage_info& s, const graph_storage& g, std::string_view what) {
     if (when_ != print_when::failure)
       return;

@@ -25,6 +25,7 @@ public:
     static constexpr std::size_t none = ~std::size_t{};
   };
 
+  template <class = when_used>
   void before(const stage_info& s, const graph_storage&) {
     const std::size_t parent = open_.empty() ? row::none : open_.back().index;
     std::size_t at = 0;
@@ -37,11 +38,13 @@ public:
     }
     open_.push_back({at, clock::now()});
   }
+  template <class = when_used>
   void after(const stage_info&, const graph_storage&, const pass_result& r) {
     close();
     auto& last = rows_[last_];
     last.result += r;
   }
+  template <class = when_used>
   void failed(const stage_info&, const graph_storage&, std::string_view) {
     while (!open_.empty())
       close();
@@ -51,6 +54,7 @@ public:
   const std::vector<row>& rows() const noexcept { return rows_; }
 
   /// A line a stage: milliseconds, runs, nodes erased and rewritten, the name.
+  template <class = when_used>
   std::string text() const {
     std::string out = "      ms  runs  erased  rewritten  stage\n";
     for (const auto& r : rows_) {

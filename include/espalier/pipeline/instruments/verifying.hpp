@@ -19,6 +19,7 @@ class verify_each : public instrument {
 public:
   explicit verify_each(verify_options o = {}) : options_(o) { options_.limit = 1; }
 
+  template <class = when_used>
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) const {
     if (!r.changed() || s.composite)
       return;
@@ -37,10 +38,12 @@ struct verified : pass {
   using takes = D;
   using destroys = properties<>;
   using preserves = all_analyses;
+  template <class = when_used>
   pass_result run(const graph_storage& g) const {
     verify_or_throw<D>(g, {.limit = 1});
     return {};
   }
+  template <class = when_used>
   std::string text() const { return "verified<" + std::string(D::name) + ">"; }
 };
 
