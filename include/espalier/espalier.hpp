@@ -33,7 +33,10 @@
 #include <espalier/trace/trace_result.hpp>
 #include <espalier/trace/tracer.hpp>
 
+#include <espalier/program/constant_fold.hpp>
+#include <espalier/program/convert_tensors.hpp>
 #include <espalier/program/exported_program.hpp>
+#include <espalier/program/fold_conv_batch_norm.hpp>
 #include <espalier/program/functionalized.hpp>
 #include <espalier/program/higher_order.hpp>
 #include <espalier/program/input_check.hpp>
