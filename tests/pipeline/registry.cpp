@@ -10,6 +10,8 @@
 #include <doctest/doctest.h>
 
 #include <string>
+#include <string_view>
+#include <utility>
 
 namespace es = espalier;
 
@@ -28,12 +30,26 @@ struct needs_clean : es::pass {
   es::pass_result run(es::graph_storage&) const { return {}; }
 };
 
+/// A pass with an argument.
+struct counts : es::pass {
+  static constexpr std::string_view name = "counts";
+  std::string what;
+  explicit counts(std::string w) : what(std::move(w)) {}
+  std::string text() const { return "counts<" + what + ">"; }
+  es::pass_result run(es::graph_storage&) const { return {}; }
+};
+
 es::pass_registry<> known() {
   es::pass_registry<> r;
   r.add(es::dce{}, "erases what nobody uses");
   r.add(es::cse{});
   r.add(lower_like{});
   r.add(needs_clean{});
+  r.add(counts("x"), "<WHAT>", "counts", [](std::string_view a) -> es::any_pass<> {
+    if (a.empty())
+      es::fail(es::error_kind::usage, "nothing to count", "pass 'counts'", "write counts<WHAT>");
+    return counts(std::string(a));
+  });
   return r;
 }
 
@@ -63,6 +79,16 @@ TEST_CASE("text becomes a pipeline, and the pipeline the same text") {
   CHECK(r.parse("cse,dce").text() == "cse | dce");
   CHECK(r.parse(" cse |fix( cse| dce ) ").text() == "cse | fix<25>(cse | dce)");
   CHECK(r.parse(r.parse("fix<3>(fix(dce) | cse)").text()).text() == "fix<3>(fix<25>(dce) | cse)");
+}
+
+TEST_CASE("passes take arguments where they say so") {
+  CHECK(known().parse("dce | counts<a, b|c(d)>, cse").text() == "dce | counts<a, b|c(d)> | cse");
+  CHECK(known().parse("fix(counts<a> | dce)").text() == "fix<25>(counts<a> | dce)");
+  CHECK(known().list().find("counts<WHAT>: counts\n") != std::string::npos);
+  CHECK(refused("dce | counts") ==
+        "nothing to count (at column 7 of pipeline 'dce | counts': pass 'counts'); write counts<WHAT>");
+  CHECK(refused("dce<3>").starts_with("pass 'dce' takes no arguments (at column 1 "));
+  CHECK(refused("counts<a | dce").starts_with("'>' is missing (at column 1 "));
 }
 
 TEST_CASE("what text gets wrong is said with its column") {

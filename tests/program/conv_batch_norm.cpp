@@ -5,6 +5,9 @@
 
 #include <espalier/exporting/export_program.hpp>
 #include <espalier/ir/hash.hpp>
+#include <espalier/passes/convert_dtype.hpp>
+#include <espalier/passes/device_move.hpp>
+#include <espalier/program/constant_fold.hpp>
 #include <espalier/program/fold_conv_batch_norm.hpp>
 #include <espalier/program/pipeline_unit.hpp>
 #include <espalier/program/save_load.hpp>
@@ -166,6 +169,32 @@ TEST_CASE("left alone: two uses, training, no batch, statistics that a run write
   stays(Sequential(Conv2d(2, 2, 3), BatchNorm2d(BatchNorm2dOptions(2).track_running_stats(false))), x);
   // a 2-d convolution without a batch gives three dimensions, of which the norm takes the second
   stays(Sequential(Conv2d(2, 4, 1), BatchNorm1d(4)), torch::randn({2, 4, 4}));
+}
+
+TEST_CASE("docs/program.md: passes on whole programs") {
+  torch::manual_seed(6);
+  using namespace torch::nn;
+  Sequential net(Conv2d(2, 3, 3), used(BatchNorm2d(3)), ReLU(), Flatten(), Linear(12, 2));
+  net->eval();
+  const auto x = torch::randn({1, 2, 4, 4});
+  auto program = es::export_program(net, es::inputs(es::named("x", x)));
+
+  // clang-format off
+  // these parameters are frozen: new ones take their place
+  constexpr auto for_inference = es::fold_conv_batch_norm{} | es::constant_fold({.parameters = true});
+  for_inference.run(program);
+
+  // graph, state, constants and example inputs, or nothing
+  constexpr auto narrow = es::check<es::property::functional>{} |
+                          es::convert_dtype(es::scalar_type::f32, es::scalar_type::bf16);
+  narrow.run(program);
+  es::device_move(*es::parse_device("meta")).run(program); // or "cuda:0"
+  // clang-format on
+
+  CHECK(norms(program.storage()) == 0);
+  for (const auto& e : program.state_dict())
+    CHECK((e.tensor.is_meta() && e.tensor.scalar_type() != at::kFloat));
+  CHECK_NOTHROW(program.verify());
 }
 
 TEST_CASE("programs of the corpus") {

@@ -62,7 +62,7 @@ def check_printing(c):
     usage = c.works("--help")
     for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o", "--list",
                    "--diff", "--html", "--cpp", "--model-explorer", "--verify-each", "--validate", "--bisect", "--print-after", "--reproducer",
-                   "--run-reproducer"):
+                   "--run-reproducer", "--stats"):
         c.expect(f"--help tells of {option}", option in usage)
     c.expect("-h is --help", c.works("-h") == usage)
     c.expect("--print reads like Python", "torch.ops.aten.linear.default(input, p_0_weight, p_0_bias)" in c.works(mlp, "--print"))
@@ -159,6 +159,21 @@ def check_watching(c):
     c.expect("--validate tells the gap", re.search(r"^pass raise: the outputs are \S+ times the tolerance apart$", shown, re.M), shown)
     shown = c.works("lowered.pt2", "--passes", "raise,dce", "--bisect")
     c.expect("--bisect finds nobody guilty", "the check holds after every pass" in shown, shown)
+    mlp = c.model("mlp/model_decomp.pt2")
+    shown = c.works(mlp, "--passes", "constant_fold<parameters> | dce", "--stats", "--validate", "--verify-each", "-o", "folded.pt2")
+    c.expect("--stats counts nodes and what passes did", re.match(r"\d+ nodes\ncount  pass .*\n +2  constant_fold  folded\n", shown), shown)
+    c.expect("folding changes no bit", "pass constant_fold: the outputs are 0 times" in shown, shown)
+    c.expect("--bisect follows inputs that change", "the check holds" in c.works(mlp, "--passes", "constant_fold<parameters>", "--bisect"))
+    wide = c.works(mlp, "--passes", "convert_dtype<f32, f64>", "--run", "-o", "wide.pt2")
+    c.expect("convert_dtype takes the example inputs along", "f64[3, 4]" in wide, wide)
+    inputs = [x.double() if x.is_floating_point() else x for x in programs.load_values(mlp.parent / "inputs.pt")]
+    wrong = programs.difference(programs.call(programs.load(c.folder / "wide.pt2"), inputs),
+                                [x.double() for x in programs.load_values(mlp.parent / "outputs.pt")], programs.TOLERANCE)
+    c.expect("Python runs the program of another type", not wrong, str(wrong))
+    c.works(mlp, "--passes", "device_move<meta>", "--verify")
+    c.refused(mlp, "--passes", "device_move", says="write device_move<cuda:0>")
+    c.refused(mlp, "--passes", "constant_fold<everything>", says="choose among parameters")
+    c.refused(mlp, "--passes", "dce<3>", says="takes no arguments")
     c.expect("--diff of a file with itself", c.works(gpt, "--diff", gpt) == "no difference\n")
     c.expect("--diff of two", re.search(r"^ *[-+<>] ", c.works(gpt, "--diff", "lowered.pt2"), re.M))
     c.refused(gpt, "--passes", "dce |", says="the name of a pass is missing")

@@ -15,6 +15,7 @@
 #include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/interpreter.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/signature/refresh.hpp>
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -272,6 +273,7 @@ private:
     for (const auto& s : what.sources)
       read.push_back(g.def(s.value));
     const std::size_t removed = detail::drop_unused_state(p, read);
+    refresh_signature(g, p.info());
     done.erased = what.calls.size() + removed;
     c.count("folded", what.calls.size());
     c.count("removed", removed);

@@ -7,6 +7,7 @@
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/signature/refresh.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
@@ -136,6 +137,7 @@ pass_result convert_program(program_base& p, Wanted&& wanted, F&& f, Edit&& edit
       fail(error_kind::unsupported,
            "the example inputs cannot be converted with the program: " + examples.unread, "example inputs",
            "drop them first: program.example_inputs() = {}");
+    refresh_signature(g, p.info()); // outputs may be casts now
   } catch (...) {
     g = before;
     throw;

@@ -13,6 +13,7 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/signature/refresh.hpp>
 
 #include <ATen/ATen.h>
 
@@ -239,6 +240,7 @@ private:
       g.erase(x.norm);
     }
     const std::size_t removed = detail::drop_unused_state(p, read);
+    refresh_signature(g, p.info());
     c.count("folded", pairs.size());
     c.count("removed", removed);
     return {.erased = pairs.size() + removed, .rewritten = pairs.size()};
