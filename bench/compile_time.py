@@ -49,14 +49,14 @@ def pipeline_of(n):
     """A pipeline of n passes, run."""
     yield "#include <espalier/ir/graph.hpp>\n#include <espalier/pipeline/pipeline.hpp>\nnamespace es = espalier;"
     for i in range(n):
-        yield (f"struct p{i} : es::pass {{ static constexpr std::string_view name = \"p{i}\"; using destroys = es::properties<>;"
-               " static es::pass_result run(es::graph_storage&) { return {}; } };")
+        yield (f"struct p{i} : es::pass {{ static constexpr std::string_view name = \"p{i}\"; "
+               "using destroys = es::properties<>; static es::pass_result run(es::graph_storage&) { return {}; } };")
     yield "es::pass_result f(es::graph<es::aten_ir>& g) { return (" + " | ".join(f"p{i}{{}}" for i in range(n)) + ").run(g); }"
 
 
 def rules_of(n):
     """A rewriter of n rules, each with a pattern two operators deep, run."""
-    ops = ("sin", "cos", "exp", "sqrt", "erf", "neg", "abs", "relu", "floor", "ceil", "round", "sign", "trunc", "sigmoid", "log")
+    ops = "sin cos exp sqrt erf neg abs relu floor ceil round sign trunc sigmoid log".split()
     yield "#include <espalier/rewrite/driver.hpp>\n#include <espalier/schema/aten.hpp>\nnamespace es = espalier;"
     yield "namespace aten = es::aten;\nconstexpr auto x = es::capture<\"x\">;"
     rules = (f"es::rewrite<\"r{i}\">(es::pattern<aten::{ops[i % len(ops)]}>(es::pattern<aten::{ops[i // len(ops)]}>(x)), "

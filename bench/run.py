@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Run the benchmarks and their peers, print one table (Markdown), write it as JSON.
+"""Run the benchmarks and their peers, print one table (Markdown), write it as JSON and as plots.
 
     run.py --programs build-release/bench --out build/bench/results.json [--only NAME]... [--quick]
 
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import compile_time
+import plot
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = Path(__file__).resolve().parent / "peers"
@@ -283,7 +284,7 @@ def main():
     print(f"\n{len(rows)} rows; targets missed: {len(missed)}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(rows, indent=1) + "\n")
-    say(f"written: {args.out}")
+    say(f"written: {args.out}, and {plot.write(rows, args.out.parent)} plots beside it")
 
 
 if __name__ == "__main__":

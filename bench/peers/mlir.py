@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 """mlir-opt of MLIR 19 on the graphs of bench_passes: nanoseconds a node, by its own -mlir-timing, one thread, verifier
-off. That is a clock on the wall: it is multiplied by the share of the time that the process had a processor. Small graphs
-stand several times in one module, a function each, because that clock shows tenths of milliseconds. Nothing is reported where the tool is not installed."""
+off. That is a clock on the wall: it is multiplied by the share of time that the process had a processor. Small graphs
+stand several times in one module, a function each, because that clock shows tenths of milliseconds. Nothing is reported
+where the tool is not installed."""
 import os
 import re
 import shutil
