@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """What including Espalier costs: CPU seconds and peak memory of the compiler on a source that includes a header and
-nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h."""
+nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h. And what one more pass of
+a pipeline and one more rule of a rewriter cost: seconds each, from generated sources of 2 and of n."""
 import os
 import resource
 import subprocess
@@ -44,6 +45,29 @@ UNITS = (
 )
 
 
+def pipeline_of(n):
+    """A pipeline of n passes, run."""
+    yield "#include <espalier/ir/graph.hpp>\n#include <espalier/pipeline/pipeline.hpp>\nnamespace es = espalier;"
+    for i in range(n):
+        yield (f"struct p{i} : es::pass {{ static constexpr std::string_view name = \"p{i}\"; "
+               "using destroys = es::properties<>; static es::pass_result run(es::graph_storage&) { return {}; } };")
+    yield "es::pass_result f(es::graph<es::aten_ir>& g) { return (" + " | ".join(f"p{i}{{}}" for i in range(n)) + ").run(g); }"
+
+
+def rules_of(n):
+    """A rewriter of n rules, each with a pattern two operators deep, run."""
+    ops = "sin cos exp sqrt erf neg abs relu floor ceil round sign trunc sigmoid log".split()
+    yield "#include <espalier/rewrite/driver.hpp>\n#include <espalier/schema/aten.hpp>\nnamespace es = espalier;"
+    yield "namespace aten = es::aten;\nconstexpr auto x = es::capture<\"x\">;"
+    rules = (f"es::rewrite<\"r{i}\">(es::pattern<aten::{ops[i % len(ops)]}>(es::pattern<aten::{ops[i // len(ops)]}>(x)), "
+             "[](auto& r, const auto& m) { return r.template call<aten::tanh>(m[x]); })" for i in range(n))
+    yield ("es::pass_result f(es::graph_storage& g, es::pass_context& c) { return es::rewrite_greedily(g, c, es::rule_set("
+           + ",\n".join(rules) + ")); }")
+
+
+GENERATED = {"compile one more pass of a pipeline": pipeline_of, "compile one more rule of a rewriter": rules_of}
+
+
 @dataclass
 class Target:
     name: str
@@ -74,6 +98,24 @@ def compile_once(command):
             raise RuntimeError(log.read().decode(errors="replace")[:800])
     # ru_maxrss of the driver is the largest of itself and of the compiler proper, which it waits for
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
+def measure_generated(compiler, quick, say):
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "unit.cpp"
+
+        def seconds(lines):
+            source.write_text("\n".join(lines))
+            command = [*compiler, "-std=c++20", "-O0", "-c", f"-I{ROOT / 'include'}", str(source), "-o", f"{folder}/unit.o"]
+            return sorted(compile_once(command)[0] for _ in range(1 if quick else 3))[0 if quick else 1]
+
+        for name, lines in GENERATED.items():
+            say(name)
+            two = seconds(lines(2))
+            rows += [{"bench": name, "size": str(n), "unit": "s", "ours": (seconds(lines(n)) - two) / (n - 2), "peers": {}}
+                     for n in (8, 32, 128)]
+    return rows
 
 
 def measure(quick, say):
@@ -112,4 +154,4 @@ def measure(quick, say):
     for r in rows:
         if torch_row:
             r["peers"] = {TORCH: torch_row[r["unit"]]}
-    return rows
+    return rows + measure_generated(compiler, quick, say)

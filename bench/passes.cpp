@@ -2,6 +2,7 @@
 // Passes, nanoseconds a node of the graph they are given: PASS_GRAPH/NODES on the graphs of bench/dag.hpp, of
 // which each run gets a fresh copy. `bench_passes --write DIR` writes those graphs as DIR/GRAPH_NODES.dag
 // instead: the Python peers are measured on these very files.
+#include "bandwidth.hpp"
 #include "dag.hpp"
 #include "fifty_rules.hpp"
 #include "main.hpp"
@@ -22,7 +23,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
@@ -80,11 +80,6 @@ storage build(const bench::dag& d) {
 void per_node(benchmark::State& state, const storage& g, std::size_t copies = 1) {
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(g.num_nodes() * copies));
 }
-/// What the work must read and write at least, for the machine's limit.
-void touches(benchmark::State& state, double bytes_per_node) {
-  state.counters["touched_bytes"] = bytes_per_node;
-}
-
 /// `work(copy)` on fresh copies, small graphs several at a time so that stopping the clock does not count.
 /// Fails when it does not give the same as the first time.
 template <class F>
@@ -212,19 +207,8 @@ void by_hand_trivial(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * N);
 }
 
-/// Nanoseconds a byte: what the machine's limits are computed from.
-void copy_bandwidth(benchmark::State& state) {
-  const std::size_t size = std::size_t{256} << 20;
-  std::vector<char> from(size, 1), to(size);
-  for (auto _ : state) {
-    std::memcpy(to.data(), from.data(), size);
-    benchmark::ClobberMemory();
-  }
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(size));
-}
-
-// Bytes a node that a pass touches: 96 of the graph, 32 more where every argument is asked for its
-// definition; what is left out (records that it writes, tables) makes the limit lower than it could be.
+// Bytes a node that a pass touches at least: a node with its links, value and two argument slots, and an
+// entry of a table. What it writes besides, and what it reads twice, makes the limit lower than it could be.
 constexpr double graph_bytes = 96, table_bytes = 16;
 
 using work = es::pass_result (*)(storage&);
@@ -279,7 +263,7 @@ void register_all() {
               (std::string(r.name) + "_" + std::string(d.name) + "/" + std::to_string(n)).c_str(),
               [&r, name = d.name, n](benchmark::State& state) {
                 on_copies(state, graph_of(name, n), r.run);
-                touches(state, r.bytes);
+                bench::touches(state, r.bytes);
               });
           b->Unit(benchmark::kMillisecond);
           if (n >= 1'000'000)
@@ -290,7 +274,7 @@ void register_all() {
       benchmark::RegisterBenchmark((std::string(name) + "_random/" + std::to_string(n)).c_str(),
                                    [f, n](benchmark::State& state) {
                                      on_one(state, graph_of("random", n), f);
-                                     touches(state, graph_bytes);
+                                     bench::touches(state, graph_bytes);
                                    })
           ->Unit(benchmark::kMillisecond);
   };
@@ -305,7 +289,7 @@ BENCHMARK(pipeline_trivial<8>)->Name("pipeline_trivial/8");
 BENCHMARK(by_hand_trivial<8>)->Name("by_hand_trivial/8");
 BENCHMARK(pipeline_trivial<32>)->Name("pipeline_trivial/32");
 BENCHMARK(by_hand_trivial<32>)->Name("by_hand_trivial/32");
-BENCHMARK(copy_bandwidth)->Unit(benchmark::kMillisecond);
+BENCHMARK(bench::copy_bandwidth)->Name("copy_bandwidth")->Unit(benchmark::kMillisecond);
 
 } // namespace
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Run the benchmarks and their peers, print one table (Markdown), write it as JSON.
+"""Run the benchmarks and their peers, print one table (Markdown), write it as JSON and as plots.
 
     run.py --programs build-release/bench --out build/bench/results.json [--only NAME]... [--quick]
 
 Times are medians of repetitions, CPU time of one thread, ours and the peers' in the same run. `ratio` is each
-peer's figure divided by ours: above 1, ours is faster. docs/benchmarks.md tells what each row is.
+peer's figure divided by ours: above 1, ours is faster. `limit` is what moving the bytes that a row touches costs this
+machine. docs/benchmarks.md tells what each row is.
 """
 import argparse
 import json
@@ -19,10 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import compile_time
+import plot
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS = Path(__file__).resolve().parent / "peers"
 FX, EXPORT, JIT, META, FAKE = "torch.fx", "torch.export", "torch::jit trace", "meta kernels", "FakeTensor"
+MLIR, JIT_PASSES, ONNX, BY_HAND = "MLIR", "torch::jit", "onnxoptimizer", "loop by hand"
 
 
 @dataclass
@@ -34,20 +37,28 @@ class Group:
     scale: float = 1.0  # from nanoseconds an item to the unit
     rows: tuple = ()
     twins: dict = field(default_factory=dict)  # {(prefix of the peer, prefix of the row): peer's name}
-    script: str = ""    # the Python peer
-    peer: str = ""      # and what it is called
+    units: dict = field(default_factory=dict)    # {prefix of a row: another unit}
+    scripts: dict = field(default_factory=dict)  # {Python script: the peer that it measures}
+    peers: dict = field(default_factory=dict)    # {C++ program: the peer that it measures}, rows by the same names
+    writes_files: bool = False      # for the scripts
     peer_tells_total: bool = False  # of the whole model: both are divided by the operators of our graph
 
 
 GROUPS = {
-    "graph": Group("graph", "ns/node", rows=("graph_",), script="fx.py", peer=FX),
-    "passes": Group("passes", "ns/node", rows=("dce_", "cse_"), script="fx.py", peer=FX),
+    "graph": Group("graph", "ns/node", rows=("graph_",), scripts={"fx.py": FX}),
+    "passes": Group("passes", "ns/node",
+                    rows=("cse_", "dce_", "canonicalize_", "fifty_rules_", "sort_", "sink_", "hoist_", "verify_", "hash_",
+                          "print_", "diff_", "edit", "pipeline_"),
+                    units={"edit": "ns/edit", "pipeline_": "ns/pass"}, twins={("by_hand_", "pipeline_"): BY_HAND},
+                    scripts={"mlir.py": MLIR, "fx_passes.py": FX, "onnx_optimizer.py": ONNX},
+                    peers={"jit_passes": JIT_PASSES}, writes_files=True),
     "tracing": Group("tracing", "ns/operator", rows=("export_program_", "record_"),
                      twins={("jit_trace_", "export_program_"): JIT, ("jit_trace_", "record_"): JIT},
-                     script="torch_export.py", peer=EXPORT, peer_tells_total=True),
-    "archive": Group("archive", "us/node", 1e-3, rows=("save_", "load_"), script="torch_archive.py", peer=EXPORT),
+                     scripts={"torch_export.py": EXPORT}, peer_tells_total=True),
+    "archive": Group("archive", "us/node", 1e-3, rows=("save_", "load_"), scripts={"torch_archive.py": EXPORT},
+                     writes_files=True),
     "rules": Group("rules", "ns/call", rows=("rule_",), twins={("meta_kernel_", "rule_"): META},
-                   script="fake_tensor.py", peer=FAKE),
+                   scripts={"fake_tensor.py": FAKE}),
     "compile": Group("", "s"),
 }
 
@@ -64,14 +75,26 @@ def peer_ratio(name, least):
     return lambda row: row["peers"][name] / row["ours"] >= least if name in row["peers"] else None
 
 
+def all_of(*conditions):
+    def reached(row):
+        found = [c(row) for c in conditions]
+        return False if False in found else None if None in found else True
+    return reached
+
+
 TARGETS = [
+    Target(r"cse_random 100000$", "10x MLIR, 20x torch::jit", all_of(peer_ratio(MLIR, 10), peer_ratio(JIT_PASSES, 20))),
+    Target(r"dce_random 100000$", "100x torch::jit", peer_ratio(JIT_PASSES, 100)),
+    Target(r"canonicalize_random 100000$", "5x MLIR", peer_ratio(MLIR, 5)),
+    Target(r"fifty_rules_pairs\b", "2 M nodes/s: 500 ns", lambda row: row["ours"] <= 500),
+    Target(r"pipeline_trivial\b", "the loop by hand, 5 % more", peer_ratio(BY_HAND, 1 / 1.05)),
     Target(r"graph_iterate\b", "200 M nodes/s: 5 ns", lambda row: row["ours"] <= 5),
     Target(r"graph_create\b", "10 M nodes/s: 100 ns", lambda row: row["ours"] <= 100),
     Target(r"record_mlp\b", "4x the JIT tracer", peer_ratio(JIT, 4)),
     Target(r"export_program_\w+\b", "300x Python", peer_ratio(EXPORT, 300)),
     Target(r"(save|load)_mlp\b", "100x Python", peer_ratio(EXPORT, 100)),
     Target(r"slope of export_program_mlp", "<= 1.05", lambda row: row["ours"] <= 1.05),
-    Target(r"flatness of graph_\w+", "<= 2", lambda row: row["ours"] <= 2),
+    Target(r"flatness of \w+", "<= 2", lambda row: row["ours"] <= 2),
 ] + [Target(re.escape(r.name) + "$", r.text, r.reached) for r in compile_time.TARGETS]
 
 
@@ -81,16 +104,18 @@ def say(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run_program(path, quick):
-    """{benchmark: (nanoseconds an item, counters)}, medians."""
-    repetitions = "3" if quick else "7"
-    command = [str(path), "--benchmark_format=json", f"--benchmark_repetitions={repetitions}",
+def run_program(path, quick, repetitions=7):
+    """{benchmark: (nanoseconds an item, counters)}, medians. Nothing of a program that fails."""
+    command = [str(path), "--benchmark_format=json", f"--benchmark_repetitions={3 if quick else repetitions}",
                "--benchmark_report_aggregates_only=true", "--benchmark_min_time=" + ("0.02" if quick else "0.1")]
     if quick:  # leave out what takes seconds
-        command.append("--benchmark_filter=-/(1000000|10000000)$")
-    text = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=single_threaded()).stdout
+        command.append("--benchmark_filter=-/(1000000|10000000)(/iterations:1)?$")
+    done = subprocess.run(command, stdout=subprocess.PIPE, env=single_threaded())
+    if done.returncode != 0:
+        say(f"run.py: {path.name} failed; its rows are left out")
+        return {}
     out = {}
-    for b in json.loads(text)["benchmarks"]:
+    for b in json.loads(done.stdout)["benchmarks"]:
         if b.get("error_occurred"):
             raise SystemExit(f"run.py: {path.name}: {b['name']}: {b['error_message']}")
         if b.get("aggregate_name") == "median":
@@ -107,16 +132,18 @@ def run_script(name, quick, folder):
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=single_threaded())
     if done.returncode != 0:
         say(f"run.py: {name} failed; its peers are left out\n" + done.stderr.strip()[-800:])
+    elif done.stderr.strip():
+        say(f"run.py: {name}: {done.stderr.strip()[-800:]}")
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     return {(r["bench"], r["size"]): r["value"] for r in rows}
 
 
 def split_name(name):
     bench, _, size = name.partition("/")
-    return bench, size
+    return bench, size.split("/")[0]
 
 
-def measure(group, programs, quick, scripts):
+def measure(group, programs, quick):
     rows, items = {}, {}
     path = programs / f"bench_{group.program}"
     if not path.is_file():
@@ -124,11 +151,14 @@ def measure(group, programs, quick, scripts):
         return []
     say(f"run {path.name}")
     found = run_program(path, quick)
+    copied_byte = found.get("copy_bandwidth", (None,))[0]  # nanoseconds to read and to write one
     for name, (ns, b) in found.items():
         bench, size = split_name(name)
         if bench.startswith(group.rows):
-            rows[bench, size] = row = {"bench": bench, "size": size, "unit": group.unit, "ours": ns * group.scale,
-                                       "peers": {}}
+            unit = next((u for prefix, u in group.units.items() if bench.startswith(prefix)), group.unit)
+            rows[bench, size] = row = {"bench": bench, "size": size, "unit": unit, "ours": ns * group.scale, "peers": {}}
+            if copied_byte and "touched_bytes" in b:
+                row["limit"] = b["touched_bytes"] * copied_byte / 2
             items[bench, size] = b.get("operators", 1)
             if "bytes_per_node" in b:
                 row["bytes_per_node"] = b["bytes_per_node"]
@@ -138,16 +168,22 @@ def measure(group, programs, quick, scripts):
             row = rows.get((ours + bench.removeprefix(theirs), size)) if bench.startswith(theirs) else None
             if row:
                 row["peers"][peer] = ns * group.scale
-    if group.script:
-        if group.script not in scripts:
-            say(f"run peers/{group.script}")
-            with tempfile.TemporaryDirectory() as folder:
-                if group.program == "archive":
-                    subprocess.run([str(path), "--write", folder], check=True)
-                scripts[group.script] = run_script(group.script, quick, folder if group.program == "archive" else None)
-        for key, ns in scripts[group.script].items():
-            if key in rows:
-                rows[key]["peers"][group.peer] = ns * group.scale / (items[key] if group.peer_tells_total else 1)
+    for program, peer in group.peers.items():
+        if not (programs / f"bench_{program}").is_file():
+            say(f"run.py: there is no {programs / f'bench_{program}'}: {peer} is left out")
+            continue
+        say(f"run bench_{program}")
+        for name, (ns, _) in run_program(programs / f"bench_{program}", quick, 3).items():
+            if split_name(name) in rows:
+                rows[split_name(name)]["peers"][peer] = ns * group.scale
+    with tempfile.TemporaryDirectory() as folder:
+        if group.writes_files:
+            subprocess.run([str(path), "--write", folder], check=True)
+        for script, peer in group.scripts.items():
+            say(f"run peers/{script}")
+            for key, ns in run_script(script, quick, folder if group.writes_files else None).items():
+                if key in rows:
+                    rows[key]["peers"][peer] = ns * group.scale / (items[key] if group.peer_tells_total else 1)
     return list(rows.values())
 
 
@@ -177,7 +213,8 @@ def derived(rows):
                     peers[peer] = slope(p)
             out.append({"bench": f"slope of {bench}", "size": f"{points[0][0]}..{points[-1][0]}", "unit": "log-log",
                         "ours": slope(points), "peers": peers})
-    for bench in ("graph_create", "graph_iterate", "graph_operands", "graph_clone", "graph_erase"):
+    for bench in ("graph_create", "graph_iterate", "graph_operands", "graph_clone", "graph_erase", "cse_random", "dce_random",
+                  "canonicalize_random", "fifty_rules_pairs"):
         points = by_size(rows, bench)
         if len(points) > 1:
             times = [t for _, t in points]
@@ -202,23 +239,23 @@ def number(x):
 def target_of(row):
     """(text, True, False or None where the peer was not measured)"""
     for t in TARGETS:
-        if re.match(t.row, row["bench"]):
+        if re.match(t.row, f"{row['bench']} {row['size']}".strip()):
             return t.text, t.reached(row)
     return "", None
 
 
 def table(rows):
-    head = ["bench", "size", "unit", "ours", "peers", "ratio", "target", "reached"]
+    head = ["bench", "size", "unit", "ours", "limit", "peers", "ratio", "target", "reached"]
     lines = [head]
     for r in rows:
         text, reached = target_of(r)
         compared = r["unit"] not in ("log-log", "max/min", "MB", "bytes/node")
-        lines.append([r["bench"], r["size"], r["unit"], number(r["ours"]),
+        lines.append([r["bench"], r["size"], r["unit"], number(r["ours"]), number(r["limit"]) if "limit" in r else "",
                       ", ".join(f"{k} {number(v)}" for k, v in r["peers"].items()),
                       ", ".join(number(v / r["ours"]) + "x" for v in r["peers"].values()) if compared else "",
                       text, {True: "yes", False: "NO", None: "" if not text else "not measured"}[reached]])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    numeric = {3, 5}
+    numeric = {3, 4, 6}
     out = ["| " + " | ".join(c.rjust(w) if i in numeric else c.ljust(w) for i, (c, w) in enumerate(zip(line, widths))) + " |"
            for line in lines]
     rule = ["-" * (w - 1) + ":" if i in numeric else "-" * w for i, w in enumerate(widths)]
@@ -234,11 +271,11 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes and few repetitions: minutes become seconds")
     args = parser.parse_args()
 
-    rows, scripts = [], {}
+    rows = []
     for name, group in GROUPS.items():
         if args.only and name not in args.only:
             continue
-        rows += compile_time.measure(args.quick, say) if name == "compile" else measure(group, args.programs, args.quick, scripts)
+        rows += compile_time.measure(args.quick, say) if name == "compile" else measure(group, args.programs, args.quick)
     rows += derived(rows)
     if not rows:
         sys.exit("run.py: nothing was measured; build the programs first: ./dev bench")
@@ -247,7 +284,7 @@ def main():
     print(f"\n{len(rows)} rows; targets missed: {len(missed)}")
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(rows, indent=1) + "\n")
-    say(f"written: {args.out}")
+    say(f"written: {args.out}, and {plot.write(rows, args.out.parent)} plots beside it")
 
 
 if __name__ == "__main__":

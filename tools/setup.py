@@ -86,6 +86,10 @@ PYPI = [
     ("torch", TORCH, "torch/lib/libtorch_cpu.so"),
 ]
 
+# Peers of the benchmarks. Nothing needs them: without one, its columns stay empty.
+DEBIAN_PEERS = [("MLIR 19's mlir-opt", "mlir-19-tools", program("mlir-opt-19", "mlir-opt"))]
+PYPI_PEERS = [("onnx", "", "onnx/__init__.py"), ("onnxoptimizer", "", "onnxoptimizer/__init__.py")]
+
 
 def site_packages():
     return next(iter(sorted(VENV.glob("lib/python3*/site-packages"))), None)
@@ -140,14 +144,14 @@ def install_debian(missing):
     return run(*install, env=env) == 0
 
 
-def install_pypi(missing):
+def install_pypi(missing, *options):
     python = VENV / "bin/python"
     if not python.exists() and run(sys.executable, "-m", "venv", VENV) != 0:
         return False
     if subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode != 0:
         if run(python, "-m", "ensurepip") != 0:
             return False
-    return run(python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input",
+    return run(python, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *options,
                *(spec(*m) for m in missing)) == 0
 
 
@@ -163,12 +167,29 @@ def explain(debian, pypi):
         print(line, file=sys.stderr)
 
 
+def install_peers():
+    """Tries to, and goes on without those that it cannot install."""
+    debian = [(what, package) for what, package, probe in DEBIAN_PEERS if not probe()]
+    pypi = [(name, version) for name, version, proof in PYPI_PEERS if not pip_has(name, version, proof)]
+    if debian and not install_debian(debian):
+        say("the benchmarks go without " + ", ".join(what for what, _ in debian))
+    if pypi and not install_pypi(pypi, "--retries", "1"):
+        say("the benchmarks go without " + ", ".join(name for name, _ in pypi))
+
+
 def ensure(command=None):
     """Install what `command` (None: any) needs. 0 if all is there now, 1 with one line for each thing that isn't."""
     given = os.environ.get("ESPALIER_TORCH")
     if given and not find_torch.is_libtorch(Path(given)):
         print(f"ESPALIER_TORCH={given}: no LibTorch there; it must hold include/ and lib/libtorch_cpu.so.", file=sys.stderr)
         return 1
+    status = ensure_needed(command)
+    if status == 0 and command in (None, "bench"):
+        install_peers()
+    return status
+
+
+def ensure_needed(command):
     debian, pypi = missing_debian(command), missing_pypi()
     if not debian and not pypi:
         return 0

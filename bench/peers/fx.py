@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: BSL-1.0
-"""torch.fx on the graphs of bench/chain.hpp and bench/passes.cpp: nanoseconds a node."""
+"""torch.fx on the graph of bench/chain.hpp: nanoseconds a node. Its passes: fx_passes.py."""
 import torch
 from torch import fx
-from torch._functorch.compile_utils import fx_graph_cse
 
 import measure
 
@@ -18,22 +17,6 @@ def chain(n):
             back = previous
         previous = y
     g.output(previous)
-    return g
-
-
-def dead(n):
-    g = chain(n)
-    nodes = list(g.nodes)
-    nodes[-1].args = (nodes[0],)
-    return g
-
-
-def twice(n):
-    g = fx.Graph()
-    x = a = b = g.placeholder("x")
-    for _ in range(n // 2):
-        a, b = g.call_function(ADD, (a, x)), g.call_function(ADD, (b, x))
-    g.output(g.call_function(torch.ops.aten.mul.Tensor, (a, b)))
     return g
 
 
@@ -69,9 +52,5 @@ if __name__ == "__main__":
             ("graph_operands", operands, lambda: (chain(n),)),
             ("graph_clone", clone, lambda: (chain(n),)),
             ("graph_erase", erase, lambda: (chain(n),)),
-            ("dce_nothing", fx.Graph.eliminate_dead_code, lambda: (chain(n),)),
-            ("dce_dead", fx.Graph.eliminate_dead_code, lambda: (dead(n),)),
-            ("cse_nothing", fx_graph_cse, lambda: (chain(n),)),
-            ("cse_twice", fx_graph_cse, lambda: (twice(n),)),
         ):
             measure.report(name, n, measure.median_ns(work, make, budget_s=20) / n)

@@ -70,7 +70,7 @@ TEST_CASE("fifty rules at once grow linearly") {
         g, [](storage& s, es::pass_context& c) { return es::rewrite_greedily(s, c, bench::fifty_rules); });
   });
   grows_linearly("rewrite_once", [](storage& g) {
-    rewrite_pairs(
-        g, [](storage& s, es::pass_context& c) { return es::rewrite_once(s, c, bench::fifty_rules); });
+    rewrite_pairs(g,
+                  [](storage& s, es::pass_context& c) { return es::rewrite_once(s, c, bench::fifty_rules); });
   });
 }

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Common subexpression elimination by hash-consing: one walk, one open-addressed table of node ids. A call is
-// merged with an earlier equal one when it is pure and nothing it reads or makes shares memory with a value
-// that the graph writes to. Outputs keep their nodes, hence their names, and two outputs never become one
-// tensor.
+// Common subexpression elimination by hash-consing: one walk, one open-addressed table of node ids, in which
+// calls of neighbouring operands are neighbours, so that large graphs go through the caches in order. A call
+// is merged with an earlier equal one when it is pure and nothing it reads or makes shares memory with a
+// value that the graph writes to. Outputs keep their nodes, hence their names, and two outputs never become
+// one tensor.
 #pragma once
 
 #include <espalier/ir/storage.hpp>
@@ -12,6 +13,7 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -37,29 +39,83 @@ private:
     node_id node{};
   };
 
+  /// Nodes by what they compute. A node is looked for in the eight entries that belong to its newest operand,
+  /// which its neighbours in the program have just brought into the cache; where those are taken (one operand
+  /// of many calls), anywhere from where its hash says. Entries stay, so that both find what was put there.
+  class node_table {
+  public:
+    explicit node_table(const graph_storage& g) {
+      std::size_t size = 16;
+      while (size < g.num_nodes() * 2)
+        size *= 2;
+      entries_.resize(size);
+      scale_ = (std::uint64_t{size / bucket} << 32) / (g.value_capacity() + 1);
+    }
+    /// The entry of an equal node, or the free one where `n` belongs, its hash written down.
+    entry& find(const graph_storage& g, node_id n) {
+      const auto [h, newest] = hash(g, n);
+      const auto short_hash = static_cast<std::uint32_t>(h >> 32);
+      const auto here = [&](entry& e) {
+        if (!e.node.valid()) {
+          e.hash = short_hash;
+          return true;
+        }
+        return e.hash == short_hash && equal(g, e.node, n);
+      };
+      entry* const near = &entries_[(newest * scale_ >> 32) * bucket];
+      for (std::size_t i = 0; i != bucket; ++i)
+        if (entry& e = near[(h + i) % bucket]; here(e))
+          return e;
+      std::size_t at = h & (entries_.size() - 1);
+      while (!here(entries_[at]))
+        at = (at + 1) & (entries_.size() - 1);
+      return entries_[at];
+    }
+
+  private:
+    static constexpr std::size_t bucket = 8; // entries of a cache line
+
+    struct hashed {
+      std::uint64_t hash, newest;
+    };
+    static hashed hash(const graph_storage& g, node_id n) noexcept {
+      constexpr std::uint64_t k = 0x9e37'79b9'7f4a'7c15ull;
+      std::uint64_t h = (g.op(n).index + g.num_args(n) * 0x1'0000'0001ull) * k;
+      std::uint32_t newest = 0;
+      for (auto& x : g.slots(n)) {
+        h ^= x.w0;
+        if (x.is_use())
+          newest = std::max(newest, x.w0);
+        else if (x.form() == arg_form::symbolic)
+          h ^= std::hash<const void*>{}(
+              g.symbol(x.w2)); // expressions are interned; where the table puts a call decides nothing
+        else
+          h ^= (std::uint64_t{x.w2} << 32 | x.w3) + x.w1 * 0x517c'c1b7ull;
+        h = (h ^ (h >> 29)) * k;
+      }
+      return {h ^ (h >> 32), newest};
+    }
+
+    std::vector<entry> entries_;
+    std::uint64_t scale_; // from the number of a value to that of its bucket, times 2^32
+  };
+
   static pass_result merge(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += merge(g.subgraph(i), classes);
     detail::alias_classes memory(g, classes);
-    std::size_t size = 16;
-    while (size < g.num_nodes() * 2)
-      size *= 2;
-    std::vector<entry> table(size);
+    node_table table(g);
     node_id following{};
     for (node_id n = g.first(); n.valid(); n = following) {
       following = g.next(n);
       if (!mergeable(g, n, classes, memory))
         continue;
-      const std::uint64_t h = hash(g, n);
-      const auto short_hash = static_cast<std::uint32_t>(h >> 32);
-      std::size_t at = h & (size - 1);
-      while (table[at].node.valid() && !(table[at].hash == short_hash && equal(g, table[at].node, n)))
-        at = (at + 1) & (size - 1);
-      if (!table[at].node.valid()) {
-        table[at] = {short_hash, n};
-      } else if (replaceable(g, table[at].node, n, memory)) {
-        const node_id leader = table[at].node;
+      entry& found = table.find(g, n);
+      if (!found.node.valid()) {
+        found.node = n;
+      } else if (replaceable(g, found.node, n, memory)) {
+        const node_id leader = found.node;
         for (std::size_t i = 0; i != g.num_results(n); ++i) {
           memory.join(g.result(leader, i), g.result(n, i));
           g.replace_all_uses(g.result(n, i), g.result(leader, i));
@@ -84,20 +140,6 @@ private:
     return !memory.touches_written(g, n);
   }
 
-  static std::uint64_t hash(const graph_storage& g, node_id n) noexcept {
-    constexpr std::uint64_t k = 0x9e37'79b9'7f4a'7c15ull;
-    std::uint64_t h = (g.op(n).index + g.num_args(n) * 0x1'0000'0001ull) * k;
-    for (auto& x : g.slots(n)) {
-      h ^= x.w0;
-      if (x.form() == arg_form::symbolic)
-        h ^= std::hash<const void*>{}(
-            g.symbol(x.w2)); // expressions are interned; where the table puts a call decides nothing
-      else if (!x.is_use())
-        h ^= (std::uint64_t{x.w2} << 32 | x.w3) + x.w1 * 0x517c'c1b7ull;
-      h = (h ^ (h >> 29)) * k;
-    }
-    return h ^ (h >> 32);
-  }
   static bool equal(const graph_storage& g, node_id a, node_id b) noexcept {
     const auto x = g.slots(a), y = g.slots(b);
     if (g.op(a) != g.op(b) || g.kind(a) != g.kind(b) || g.num_args(a) != g.num_args(b) ||

@@ -136,11 +136,9 @@ struct rewrite_run {
 template <dialect D, class Rule>
 bool try_rule(const Rule& rule, rewrite_run& run, node_id n) {
   using P = typename Rule::pattern_t;
-  match_state s;
-  s.g = &run.g;
-  if (!matcher<P, false>::root(rule.pattern, s, n))
+  const match_of<P> m(rule.pattern, run.g, n);
+  if (!m)
     return false;
-  const match_of<P> m(run.g, s);
   if (!run.safe(m.calls()))
     return false;
   run.made.clear();

@@ -40,12 +40,14 @@ struct match_trace {
   std::string reason;
 };
 
+/// Where a matching stands. As large as its pattern asks for: one is made for every rule that is tried.
+template <std::size_t Names, std::size_t Calls, std::size_t Choices>
 struct match_state {
   const graph_storage* g = nullptr;
-  bound names[max_captures]{};
-  node_id calls[max_matched_calls]{};
+  bound names[Names == 0 ? 1 : Names]{};
+  node_id calls[Calls == 0 ? 1 : Calls]{};
   std::size_t num_calls = 0;
-  std::uint8_t choice[max_choices]{}, radix[max_choices]{};
+  std::uint8_t choice[Choices == 0 ? 1 : Choices]{}, radix[Choices == 0 ? 1 : Choices]{};
   std::size_t used = 0, planned = 0;
   std::size_t progress = 0; // conditions that held so far
   match_trace* trace = nullptr;
@@ -144,6 +146,9 @@ inline constexpr name_set names_of = [] {
   return s;
 }();
 
+template <class Root>
+using match_state_of = match_state<names_of<Root>.size, names_of<Root>.calls, names_of<Root>.choices>;
+
 // --- constants
 // ------------------------------------------------------------------------------------------------------
 
@@ -232,20 +237,21 @@ constexpr bool equals_literal(const arg_view& a, const T& x) {
 
 template <class Root, bool Explain>
 struct matcher {
+  using state = match_state_of<Root>;
   static constexpr const name_set& names = names_of<Root>;
   static_assert(names.size <= max_captures, "espalier: a pattern requires at most 16 names; split it");
   static_assert(names.calls <= max_matched_calls, "espalier: a pattern requires at most 16 calls; split it");
   static_assert(names.choices <= max_choices, "espalier: a pattern requires at most 16 choices; split it");
 
   template <class Why>
-  static constexpr bool miss([[maybe_unused]] match_state& s, [[maybe_unused]] node_id at,
+  static constexpr bool miss([[maybe_unused]] state& s, [[maybe_unused]] node_id at,
                              [[maybe_unused]] Why&& why) {
     if constexpr (Explain)
       if (!s.trace->any || s.progress > s.trace->reached)
         *s.trace = {s.progress, true, at, why()};
     return false;
   }
-  static constexpr bool hit([[maybe_unused]] match_state& s) {
+  static constexpr bool hit([[maybe_unused]] state& s) {
     if constexpr (Explain)
       ++s.progress;
     return true;
@@ -256,16 +262,16 @@ struct matcher {
   }
 
   // an argument of `user`; `slot` is invalid when it was left out
-  static constexpr bool arg(const anything_t&, match_state&, node_id, slot_id) { return true; }
+  static constexpr bool arg(const anything_t&, state&, node_id, slot_id) { return true; }
 
   template <fixed_string N>
-  static constexpr bool arg(const capture_t<N>&, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const capture_t<N>&, state& s, node_id user, slot_id slot) {
     if (!slot.valid() || !s.g->slot(slot).is_use())
       return miss(s, user, [] { return "'" + std::string(N.view()) + "' must be a value"; });
     return bind_value<names.find(capture_t<N>::name)>(s, value_id{s.g->slot(slot).w0}, user, N.view());
   }
   template <std::size_t I>
-  static constexpr bool bind_value(match_state& s, value_id v, node_id user, std::string_view name) {
+  static constexpr bool bind_value(state& s, value_id v, node_id user, std::string_view name) {
     bound& b = s.names[I];
     if (b.set && b.value != v)
       return miss(s, user, [&] {
@@ -278,11 +284,12 @@ struct matcher {
   }
 
   template <fixed_string N>
-  static constexpr bool arg(const constant_t<N>&, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const constant_t<N>&, state& s, node_id user, slot_id slot) {
     if (slot.valid() && s.g->slot(slot).is_use())
       return miss(s, user,
                   [] { return "'" + std::string(N.view()) + "' must be a constant, and is a value"; });
-    bound& b = s.names[names.find(constant_t<N>::name)];
+    constexpr std::size_t at = names.find(constant_t<N>::name);
+    bound& b = s.names[at];
     if (b.set) {
       const auto same = [&](slot_id x, slot_id y) {
         if (!x.valid() || !y.valid())
@@ -299,14 +306,14 @@ struct matcher {
   }
 
   template <class T>
-  static constexpr bool arg(const literal_t<T>& p, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const literal_t<T>& p, state& s, node_id user, slot_id slot) {
     if (!equals_literal(arg_view(*s.g, user, slot), p.value))
       return miss(s, user, [] { return std::string("a constant is another one than the pattern's"); });
     return hit(s);
   }
 
   template <class Op, call_pattern_options O, class... A>
-  static constexpr bool arg(const call_pattern<Op, O, A...>& p, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const call_pattern<Op, O, A...>& p, state& s, node_id user, slot_id slot) {
     if (!slot.valid() || !s.g->slot(slot).is_use())
       return miss(s, user, [] {
         return "a call of " + serialized_target(id_of<Op>()) + " is wanted, and there is a constant";
@@ -321,7 +328,7 @@ struct matcher {
   }
 
   template <class... P>
-  static constexpr bool arg(const list_pattern<P...>& p, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const list_pattern<P...>& p, state& s, node_id user, slot_id slot) {
     if (!slot.valid() || s.g->slot(slot).form() != arg_form::list)
       return miss(s, user, [] { return std::string("a list is wanted"); });
     const auto [first, count] = s.g->elements(user, slot);
@@ -337,12 +344,12 @@ struct matcher {
   }
 
   template <class P, class Q>
-  static constexpr bool arg(const either_pattern<P, Q>& p, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const either_pattern<P, Q>& p, state& s, node_id user, slot_id slot) {
     return s.choose(2) == 0 ? arg(p.first, s, user, slot) : arg(p.second, s, user, slot);
   }
 
   template <fixed_string N, class P>
-  static constexpr bool arg(const named_pattern<N, P>& p, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const named_pattern<N, P>& p, state& s, node_id user, slot_id slot) {
     if (!slot.valid() || !s.g->slot(slot).is_use())
       return miss(s, user, [] { return "'" + std::string(N.view()) + "' must be a value"; });
     return arg(p.inner, s, user, slot) &&
@@ -350,7 +357,7 @@ struct matcher {
   }
 
   template <class P, class F>
-  static constexpr bool arg(const where_pattern<P, F>& p, match_state& s, node_id user, slot_id slot) {
+  static constexpr bool arg(const where_pattern<P, F>& p, state& s, node_id user, slot_id slot) {
     if (!arg(p.inner, s, user, slot))
       return false;
     bool ok = false;
@@ -364,7 +371,7 @@ struct matcher {
 
   // a call
   template <class Op, call_pattern_options O, class... A>
-  static constexpr bool call(const call_pattern<Op, O, A...>& p, match_state& s, node_id n) {
+  static constexpr bool call(const call_pattern<Op, O, A...>& p, state& s, node_id n) {
     if (s.g->kind(n) != node_kind::call_function || s.g->op(n) != id_of<Op>())
       return miss(s, n, [&] {
         return node_text(*s.g, n) + " is " +
@@ -383,12 +390,11 @@ struct matcher {
     return arguments<Op>(p, s, n, swapped, std::make_index_sequence<op_traits<Op>::arity>{});
   }
   template <class Op, class P, std::size_t... I>
-  static constexpr bool arguments(const P& p, match_state& s, node_id n, bool swapped,
-                                  std::index_sequence<I...>) {
+  static constexpr bool arguments(const P& p, state& s, node_id n, bool swapped, std::index_sequence<I...>) {
     return (argument<Op, I>(p, s, n, swapped) && ...);
   }
   template <class Op, std::size_t I, call_pattern_options O, class... A>
-  static constexpr bool argument(const call_pattern<Op, O, A...>& p, match_state& s, node_id n,
+  static constexpr bool argument(const call_pattern<Op, O, A...>& p, state& s, node_id n,
                                  [[maybe_unused]] bool swapped) {
     std::size_t at = I;
     if constexpr (O.commutative && I < 2)
@@ -407,7 +413,7 @@ struct matcher {
       return hit(s);
     }
   }
-  static constexpr slot_id absent_if_unset(const match_state& s, slot_id slot) {
+  static constexpr slot_id absent_if_unset(const state& s, slot_id slot) {
     return slot.valid() && s.g->slot(slot).form() == arg_form::absent ? slot_id{} : slot;
   }
   template <class P>
@@ -419,7 +425,7 @@ struct matcher {
     return p.given;
   }
 
-  static constexpr bool root(const Root& p, match_state& s, node_id n) {
+  static constexpr bool root(const Root& p, state& s, node_id n) {
     do {
       s.start_over();
       if (call(p, s, n))
@@ -444,7 +450,13 @@ concept root_pattern = detail::is_call_pattern<P>;
 template <root_pattern P>
 class match_of {
 public:
-  constexpr match_of(const graph_storage& g, const detail::match_state& s) : state_(s) { state_.g = &g; }
+  /// Tries a pattern at a node; false when it does not match, and nothing else can be asked then. A driver
+  /// tries rules this way: the state of matching is not copied.
+  constexpr match_of(const P& p, const graph_storage& g, node_id n) {
+    state_.g = &g;
+    matched_ = detail::matcher<P, false>::root(p, state_, n);
+  }
+  constexpr explicit operator bool() const noexcept { return matched_; }
 
   /// The value under a name, also of a pattern named by `as<"x">`. A name that the pattern does not have does
   /// not compile.
@@ -473,7 +485,7 @@ private:
   template <fixed_string N>
   static constexpr std::size_t index() {
     constexpr auto i = detail::names_of<P>.find(N.view());
-    return i < detail::max_captures ? i : 0;
+    return i < detail::names_of<P>.size ? i : 0;
   }
   template <fixed_string N>
   static constexpr void check() {
@@ -482,17 +494,15 @@ private:
         "espalier: match[capture<NAME>] requires a name that the pattern has; write the name of one of its "
         "captures");
   }
-  detail::match_state state_;
+  detail::match_state_of<P> state_;
+  bool matched_ = false;
 };
 
 /// Matches a pattern at a node.
 template <root_pattern P>
 constexpr std::optional<match_of<P>> match_at(const P& p, const graph_storage& g, node_id n) {
-  detail::match_state s;
-  s.g = &g;
-  if (!detail::matcher<P, false>::root(p, s, n))
-    return std::nullopt;
-  return match_of<P>(g, s);
+  const match_of<P> m(p, g, n);
+  return m ? std::optional(m) : std::nullopt;
 }
 template <root_pattern P>
 constexpr std::optional<match_of<P>> match_at(const P& p, node n) {
@@ -510,7 +520,7 @@ struct match_report {
 template <root_pattern P>
 match_report explain(const P& p, node n) {
   detail::match_trace trace;
-  detail::match_state s;
+  detail::match_state_of<P> s;
   s.g = &n.graph();
   s.trace = &trace;
   if (detail::matcher<P, true>::root(p, s, n.id()))

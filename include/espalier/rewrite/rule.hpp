@@ -12,7 +12,7 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <deque>
+#include <list>
 #include <optional>
 #include <span>
 #include <string>
@@ -86,7 +86,7 @@ private:
   graph_storage* g_;
   node_id root_;
   std::vector<node_id>* made_;
-  std::deque<graph_storage::copied_args> copies_;
+  std::list<graph_storage::copied_args> copies_; // a deque would allocate although most rules copy nothing
 };
 
 /// A rule. Its function takes a `rewriter` and the match, both best as `auto&`, and gives the value that
