@@ -274,8 +274,8 @@ inline node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes
   g.set_insertion_point({behind});
   // as Python writes a call whose graph gives a tuple: its results one by one, the call under a name of its
   // own
-  const node_id call = g.call(detail::extracted_op(), args, border.outputs.size(), false,
-                              node_kind::call_higher_order);
+  const node_id call =
+      g.call(detail::extracted_op(), args, border.outputs.size(), false, node_kind::call_higher_order);
   std::string call_name = "invoke_subgraph";
   for (std::size_t i = 1; g.find_string(call_name).valid(); ++i)
     call_name = "invoke_subgraph_" + std::to_string(i);
@@ -408,8 +408,7 @@ inline void inline_subgraph(graph_storage& g, node_id call, const graph_storage&
 /// by its subgraph's nodes. The subgraph stays with the graph, since other calls may name it; `compacted`
 /// drops those that none names. Throws as above, and `error` (usage) for other nodes.
 inline void inline_subgraph(graph_storage& g, node_id call) {
-  if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order ||
-      g.op(call) != detail::extracted_op())
+  if (!g.alive(call) || g.kind(call) != node_kind::call_higher_order || g.op(call) != detail::extracted_op())
     fail(error_kind::usage, "only calls of higher_order::invoke_subgraph say how to inline them",
          "inline_subgraph",
          "for another operator, give the subgraph and the operands: inline_subgraph(graph, call, body, "
