@@ -48,6 +48,7 @@ GROUPS = {
     "archive": Group("archive", "us/node", 1e-3, rows=("save_", "load_"), script="torch_archive.py", peer=EXPORT),
     "rules": Group("rules", "ns/call", rows=("rule_",), twins={("meta_kernel_", "rule_"): META},
                    script="fake_tensor.py", peer=FAKE),
+    "fusion": Group("fusion", "ms/run", 1e-6, rows=("fused_",), twins={("unfused_", "fused_"): "unfused"}),
     "compile": Group("", "s"),
 }
 

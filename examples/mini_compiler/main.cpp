@@ -2,16 +2,11 @@
 // A compiler of one's own: it reads an exported program, simplifies it, fuses what works element by element,
 // writes C++ for that, compiles and loads it, and runs both programs against each other.
 // docs/mini_compiler.md walks through.
-#include "kernels.hpp"
-#include "simplify.hpp"
+#include "pipeline.hpp"
 
 #include "models/gated_mlp.hpp"
 
 #include <espalier/exporting/export_program.hpp>
-#include <espalier/passes/canonicalize.hpp>
-#include <espalier/passes/cse.hpp>
-#include <espalier/passes/dce.hpp>
-#include <espalier/passes/raise.hpp>
 #include <espalier/program/pipeline_unit.hpp>
 #include <espalier/program/save_load.hpp>
 
@@ -176,12 +171,6 @@ std::size_t calls_of(const program& p) {
   return n;
 }
 
-// Pipelines are types. `outline | call_kernels` is proven when this file is compiled: without
-// `fuse_pointwise` before it, or without `dce` before that, there would be an error here that names the pass
-// and what it needs.
-constexpr auto tidy = es::raise{} | mini::simplify | es::canonicalize{} | es::cse{} | es::dce{};
-constexpr auto outline = tidy | mini::fuse_pointwise{};
-
 int run(const options& o) {
   const at::NoGradGuard inference;
   const program original = o.demo ? demo() : es::load<es::training_ir>(o.in);
@@ -194,16 +183,16 @@ int run(const options& o) {
 
   if (!o.out.empty()) { // a program still: regions are graphs of their own
     program saved(original);
-    o.fuse ? outline.run(saved) : tidy.run(saved);
+    o.fuse ? mini::outline.run(saved) : mini::tidy.run(saved);
     es::save(saved, o.out);
   }
   const mini::work_folder folder(o.emit);
   program compiled = copy_of(original);
   es::pass_context context;
   if (o.fuse)
-    (outline | mini::call_kernels(folder.path())).run(compiled, context);
+    mini::compiler(folder.path()).run(compiled, context);
   else
-    tidy.run(compiled, context);
+    mini::tidy.run(compiled, context);
 
   std::printf("%-12s %zu calls -> %zu calls\n", "program", calls_of(original), calls_of(compiled));
   for (const es::pass_statistic& s : context.statistics())

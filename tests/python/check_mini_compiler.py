@@ -35,7 +35,11 @@ def broadcast(x, row, column, number):
 
 
 def activations(x):
-    return F.silu(x), F.gelu(x), F.gelu(x, approximate="tanh"), torch.sigmoid(x) + 0, torch.tanh(x) + 0, torch.erf(x) + 0
+    return F.silu(x), torch.sigmoid(x) * 2, torch.tanh(x) * 2, torch.erf(x) * 2
+
+
+def gelus(x):
+    return F.gelu(x), F.gelu(x, approximate="tanh")
 
 
 def powers(x):
@@ -98,12 +102,14 @@ CASES = {
     "one column": (broadcast, (r(4, 3, 1), r(1), r(3, 1), r(1)), 1, None),
     "strided": (chain, (r(6, 10)[:, ::2], r(6, 1).expand(6, 5)), 1, None),
     "reversed strides": (broadcast, (r(3, 4, 5), r(5, 4).t(), r(3, 1, 1), r(5)), 1, None),
-    "activations": (activations, (r(64),), 1, None),
-    "activations of special values": (activations, (SPECIAL,), 1, None),
-    "activations of doubles": (activations, (SPECIAL.double(),), 1, None),
-    "powers": (powers, (r(64).abs() + 0.1,), 1, None),
-    "powers of special values": (powers, (SPECIAL,), 1, None),
-    "bounds": (bounds, (SPECIAL,), 1, None),
+    "activations": (activations, (r(64),), 3, None),
+    "activations of special values": (activations, (SPECIAL,), 3, None),
+    "activations of doubles": (activations, (SPECIAL.double(),), 3, None),
+    "gelus": (gelus, (r(64),), 1, None),
+    "gelus of special values": (gelus, (SPECIAL[SPECIAL != math.inf],), 1, None),  # LibTorch's own gives NaN for infinity
+    "powers": (powers, (r(64).abs() + 0.1,), 5, None),
+    "powers of special values": (powers, (SPECIAL,), 5, None),
+    "bounds": (bounds, (SPECIAL,), 3, None),
     "masks": (masks, (r(9, 3), r(9, 3), r(9, 3) > 0), 1, None),
     "mutation": (mutation, (r(2, 3), r(2, 3)), 3, None),
     "viewed": (viewed, (r(4, 4),), 2, None),

@@ -48,6 +48,8 @@ def main():
             step("", es_opt, model, "--verify", "-o", target, quiet=True)
         step(f"es-opt's copies of {corpus} are the originals", sys.executable, HERE / "check_roundtrip.py", corpus, out)
         step("and give the originals' outputs", sys.executable, HERE / "check_outputs.py", corpus, out)
+    step("mini_compiler compiles, and its programs agree", sys.executable, HERE / "check_mini_compiler.py",
+         examples / "mini_compiler", build / "corpus")
     step("es-opt does what its options say", sys.executable, HERE / "check_es_opt.py", es_opt, build / "corpus")
     print(f"{'FAIL' if failed else 'ok  '} Python's side: {failed} steps failed")
     return 1 if failed else 0
