@@ -59,6 +59,7 @@ GROUPS = {
                      writes_files=True),
     "rules": Group("rules", "ns/call", rows=("rule_",), twins={("meta_kernel_", "rule_"): META},
                    scripts={"fake_tensor.py": FAKE}),
+    "fusion": Group("fusion", "ms/run", 1e-6, rows=("fused_",), twins={("unfused_", "fused_"): "unfused"}),
     "compile": Group("", "s"),
 }
 

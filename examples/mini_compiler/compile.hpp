@@ -45,8 +45,8 @@ public:
     }
     std::string pattern = (fs::temp_directory_path() / "mini_compiler-XXXXXX").string();
     if (!::mkdtemp(pattern.data()))
-      es::fail(es::error_kind::io, std::string("cannot make a temporary folder: ") + std::strerror(errno), pattern,
-               "set TMPDIR to a folder that can be written to, or use --emit DIR");
+      es::fail(es::error_kind::io, std::string("cannot make a temporary folder: ") + std::strerror(errno),
+               pattern, "set TMPDIR to a folder that can be written to, or use --emit DIR");
     path_ = pattern;
   }
   work_folder(const work_folder&) = delete;
@@ -76,8 +76,9 @@ inline int run_program(const std::vector<std::string>& command, const fs::path& 
   const int failed = ::posix_spawnp(&child, argv[0], &files, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&files);
   if (failed)
-    es::fail(es::error_kind::unsupported, "cannot start the C++ compiler: " + std::string(std::strerror(failed)),
-             "'" + command[0] + "'", "install g++, or set CXX to a C++20 compiler on your PATH");
+    es::fail(es::error_kind::unsupported,
+             "cannot start the C++ compiler: " + std::string(std::strerror(failed)), "'" + command[0] + "'",
+             "install g++, or set CXX to a C++20 compiler on your PATH");
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR)
     ;
@@ -119,7 +120,8 @@ private:
   void* handle_;
 };
 
-/// Compiles a C++ file for this machine. Floating-point arithmetic stays IEEE: only errno and traps are given up.
+/// Compiles a C++ file for this machine. Floating-point arithmetic stays IEEE: only errno and traps are given
+/// up.
 inline loaded_library compile(const std::string& source, const fs::path& folder) {
   const fs::path file = fs::absolute(folder / "kernels.cpp"), library = fs::absolute(folder / "kernels.so"),
                  log = fs::absolute(folder / "kernels.log");
@@ -127,10 +129,11 @@ inline loaded_library compile(const std::string& source, const fs::path& folder)
   out << source;
   out.close();
   if (!out)
-    es::fail(es::error_kind::io, "cannot write the kernels", file.string(), "check permissions and free space");
+    es::fail(es::error_kind::io, "cannot write the kernels", file.string(),
+             "check permissions and free space");
   std::vector<std::string> command = compiler_command();
-  for (const char* option : {"-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math", "-fPIC",
-                             "-shared", "-o"})
+  for (const char* option : {"-std=c++20", "-O3", "-march=native", "-fno-math-errno", "-fno-trapping-math",
+                             "-fPIC", "-shared", "-o"})
     command.emplace_back(option);
   command.push_back(library.string());
   command.push_back(file.string());

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Regions as C++.
 //
-// The idea: a kernel is the inner loop of LibTorch's TensorIterator, `void(char** data, const int64_t* strides,
-// int64_t n)`: broadcasting, layouts and threads are the iterator's, and what is emitted is one loop over a
-// row. Shapes are known when it is emitted, so is which operand stands still along a row: the strides that it
-// expects are constants of the fast path, which the compiler vectorises; all others take the same loop with
-// strides as variables.
+// The idea: a kernel is the inner loop of LibTorch's TensorIterator, `void(char** data, const int64_t*
+// strides, int64_t n)`: broadcasting, layouts and threads are the iterator's, and what is emitted is one loop
+// over a row. Shapes are known when it is emitted, so is which operand stands still along a row: the strides
+// that it expects are constants of the fast path, which the compiler vectorises; all others take the same
+// loop with strides as variables.
 #pragma once
 
 #include "kernel_math.hpp"
@@ -86,7 +86,8 @@ private:
     return text;
   }
   /// An argument as C++: the variable of a value, a constant, or the schema's default.
-  static std::string argument(es::node n, std::size_t i, const es::side_table<es::value_id, std::string>& names) {
+  static std::string argument(es::node n, std::size_t i,
+                              const es::side_table<es::value_id, std::string>& names) {
     const es::arg_view a = n.arg(i);
     switch (a.form()) {
     case es::arg_form::value:
@@ -157,8 +158,8 @@ private:
     }
     for (const operand& o : operands)
       if (o.written)
-        lines += "    " + o.name + "[i * s" + std::to_string(&o - operands.data()) + "] = " +
-                 names[o.value.id()] + ";\n";
+        lines += "    " + o.name + "[i * s" + std::to_string(&o - operands.data()) +
+                 "] = " + names[o.value.id()] + ";\n";
     return "using T = " + std::string(type_name(element)) + ";\ntemplate <" + heads +
            ">\ninline void run(char** data, std::int64_t n" + steps + ") {\n" + pointers +
            "  STEPS_ARE_INDEPENDENT\n  for (std::int64_t i = 0; i < n; ++i) {\n" + lines + "  }\n}\n";
@@ -171,14 +172,16 @@ private:
     const es::sym_ints loop = output(region, 0).tensor().sizes;
     for (const operand& o : operands_of(region)) {
       const std::string size = "std::int64_t(sizeof(" + std::string(type_name(o.value.tensor().dtype)) + "))";
-      const std::string stride = "strides[" + std::to_string(i++) + "]", step = std::to_string(o.usual_step(loop));
+      const std::string stride = "strides[" + std::to_string(i++) + "]",
+                        step = std::to_string(o.usual_step(loop));
       expected += (expected.empty() ? "" : " && ") + stride + " == " + step + " * " + size;
       constants += ", step<" + step + ">()";
       variables += ", " + stride + " / " + size;
     }
-    return "extern \"C\" void " + name + "(char** data, const std::int64_t* strides, std::int64_t n) {\n  if (" +
-           expected + ")\n    " + name + "_loop::run(data, n" + constants + ");\n  else\n    " + name +
-           "_loop::run(data, n" + variables + ");\n}\n";
+    return "extern \"C\" void " + name +
+           "(char** data, const std::int64_t* strides, std::int64_t n) {\n  if (" + expected + ")\n    " +
+           name + "_loop::run(data, n" + constants + ");\n  else\n    " + name + "_loop::run(data, n" +
+           variables + ");\n}\n";
   }
 
   std::map<std::string, std::size_t> number_of_; ///< by its code

@@ -3,9 +3,9 @@
 // becomes a graph of its own behind one call.
 //
 // The idea: a region grows along the data flow. Two regions join when they compute in the same type over the
-// same sizes, and when the union can become one node: `can_extract` says so, and it knows that a value must not
-// leave the region and come back, and that nothing may change places with a call that writes to memory. What
-// comes out is still a program: it runs, it is printed and saved, before there is any kernel.
+// same sizes, and when the union can become one node: `can_extract` says so, and it knows that a value must
+// not leave the region and come back, and that nothing may change places with a call that writes to memory.
+// What comes out is still a program: it runs, it is printed and saved, before there is any kernel.
 #pragma once
 
 #include "operators.hpp"
@@ -42,8 +42,8 @@ struct fuse_pointwise : es::pass {
     for (es::node n : es::nodes(g))
       if (const fit f = fit_of(n); !f && f.refused_for != "no expression")
         c.count(f.refused_for); // told as a note: why a pointwise call was left alone
-    // Two regions may each be convex, and yet need each other's results: the first one wins, and what is left of
-    // the second is looked at again.
+    // Two regions may each be convex, and yet need each other's results: the first one wins, and what is left
+    // of the second is looked at again.
     std::size_t regions = g.num_subgraphs();
     for (bool again = true; again;) {
       again = false;

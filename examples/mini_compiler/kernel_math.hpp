@@ -10,7 +10,8 @@
 
 namespace mini {
 
-inline constexpr std::string_view kernel_prelude = R"cpp(// Written by mini_compiler: one function a kernel, called by LibTorch's TensorIterator.
+inline constexpr std::string_view kernel_prelude =
+    R"cpp(// Written by mini_compiler: one function a kernel, called by LibTorch's TensorIterator.
 #include <bit>
 #include <cmath>
 #include <cstdint>

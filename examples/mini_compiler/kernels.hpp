@@ -40,7 +40,8 @@ inline std::vector<loaded_kernel>& loaded_kernels() {
   return kernels;
 }
 
-/// `mini::pointwise`. TensorIterator broadcasts the inputs, merges dimensions, and gives each thread its rows.
+/// `mini::pointwise`. TensorIterator broadcasts the inputs, merges dimensions, and gives each thread its
+/// rows.
 inline std::vector<at::Tensor> run_pointwise(std::int64_t number, at::TensorList inputs) {
   const loaded_kernel& kernel = loaded_kernels().at(static_cast<std::size_t>(number));
   at::DimVector sizes;
@@ -124,7 +125,8 @@ struct call_kernels : es::pass {
 private:
   /// The graph of a region that `fuse_pointwise` made.
   static const es::graph_storage* region_of(es::node n) {
-    if (n.kind() != es::node_kind::call_higher_order || n.op() != *es::find_op("higher_order::invoke_subgraph"))
+    if (n.kind() != es::node_kind::call_higher_order ||
+        n.op() != *es::find_op("higher_order::invoke_subgraph"))
       return nullptr;
     return n.arg(1).as_string().starts_with(region_prefix) ? &n.arg(0).subgraph() : nullptr;
   }

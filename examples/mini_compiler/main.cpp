@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
-// A compiler of one's own: it reads an exported program, simplifies it, fuses what works element by element, writes
-// C++ for that, compiles and loads it, and runs both programs against each other. docs/mini_compiler.md walks through.
-#include "kernels.hpp"
-#include "simplify.hpp"
+// A compiler of one's own: it reads an exported program, simplifies it, fuses what works element by element,
+// writes C++ for that, compiles and loads it, and runs both programs against each other.
+// docs/mini_compiler.md walks through.
+#include "pipeline.hpp"
 
 #include "models/gated_mlp.hpp"
 
 #include <espalier/exporting/export_program.hpp>
-#include <espalier/passes/canonicalize.hpp>
-#include <espalier/passes/cse.hpp>
-#include <espalier/passes/dce.hpp>
-#include <espalier/passes/raise.hpp>
 #include <espalier/program/pipeline_unit.hpp>
 #include <espalier/program/save_load.hpp>
 
@@ -20,8 +16,10 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -40,7 +38,8 @@ constexpr const char* usage =
     "  --repeat N    time N runs of each program and tell the medians (default 21; 0: no timing)\n"
     "  --help        this text\n"
     "\n"
-    "The program runs on the sample inputs of its archive. The exit status is 0 only if both programs agree.\n";
+    "The program runs on the sample inputs of its archive. The exit status is 0 only if both programs "
+    "agree.\n";
 
 struct options {
   std::string in, out, emit;
@@ -97,12 +96,13 @@ program demo() {
   return es::export_program(net, es::inputs(es::named("x", x))).with_signature<es::dynamic>();
 }
 
-/// A copy that may be run and compared: buffers that a program changes are its own.
+/// A copy that may be run and compared: what a program writes to is its own.
 program copy_of(const program& p) {
   program copy(p);
-  for (const es::output_spec& out : p.signature().outputs)
-    if (const at::Tensor* t = p.state_dict().find(out.target); t && out.kind == es::output_kind::buffer_mutation)
-      copy.state_dict().set(out.target, t->clone(), false);
+  for (es::state_dict* tensors : {&copy.state_dict(), &copy.constants()})
+    for (const auto& e : es::state_dict(*tensors))
+      if (!e.is_parameter)
+        tensors->set(e.name, e.tensor.clone(), false);
   return copy;
 }
 std::vector<c10::IValue> copy_of(const std::vector<c10::IValue>& values) {
@@ -112,8 +112,8 @@ std::vector<c10::IValue> copy_of(const std::vector<c10::IValue>& values) {
   return copies;
 }
 
-/// The largest difference of two results, relative to the larger of 1 and the largest element; infinite when they
-/// are not even alike.
+/// The largest difference of two results, relative to the larger of 1 and the largest element; infinite when
+/// they are not even alike.
 double gap(const std::vector<c10::IValue>& a, const std::vector<c10::IValue>& b) {
   constexpr double infinite = std::numeric_limits<double>::infinity();
   double worst = a.size() == b.size() ? 0 : infinite;
@@ -144,13 +144,15 @@ double gap(const std::vector<c10::IValue>& a, const std::vector<c10::IValue>& b)
 }
 
 /// The medians of `n` runs of each, in turns, so that neither has the warmer machine.
-std::pair<double, double> medians(const program& a, const program& b, const std::vector<c10::IValue>& inputs, int n) {
+std::pair<double, double> medians(const program& a, const program& b, const std::vector<c10::IValue>& inputs,
+                                  int n) {
   const auto time = [&](const program& p) {
     const auto start = std::chrono::steady_clock::now();
     p(inputs, {.check_inputs = false});
     return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
   };
   std::vector<double> of_a, of_b;
+  time(a), time(b); // caches, and the threads' start
   for (int i = 0; i != n; ++i) {
     of_a.push_back(time(a));
     of_b.push_back(time(b));
@@ -169,9 +171,6 @@ std::size_t calls_of(const program& p) {
   return n;
 }
 
-/// What the passes are put together to: a type. `call_kernels` before `fuse_pointwise` would not compile.
-constexpr auto front = es::raise{} | mini::simplify | es::canonicalize{} | es::cse{} | es::dce{} | mini::fuse_pointwise{};
-
 int run(const options& o) {
   const at::NoGradGuard inference;
   const program original = o.demo ? demo() : es::load<es::training_ir>(o.in);
@@ -182,22 +181,18 @@ int run(const options& o) {
                  (original.example_inputs().unread.empty() ? "" : ": " + original.example_inputs().unread),
              o.in, "save the program with its example inputs, as torch.export.save does");
 
-  const mini::work_folder folder(o.emit);
-  const auto compiler = front | mini::call_kernels(folder.path());
-  es::pass_context context;
-  const std::string_view fusion[] = {mini::fuse_pointwise::name, mini::call_kernels::name};
-  if (!o.fuse)
-    context.disable(fusion);
-
   if (!o.out.empty()) { // a program still: regions are graphs of their own
-    program outlined(original);
-    es::pass_context quiet;
-    quiet.disable(context.disabled());
-    front.run(outlined, quiet);
-    es::save(outlined, o.out);
+    program saved(original);
+    o.fuse ? mini::outline.run(saved) : mini::tidy.run(saved);
+    es::save(saved, o.out);
   }
+  const mini::work_folder folder(o.emit);
   program compiled = copy_of(original);
-  compiler.run(compiled, context);
+  es::pass_context context;
+  if (o.fuse)
+    mini::compiler(folder.path()).run(compiled, context);
+  else
+    mini::tidy.run(compiled, context);
 
   std::printf("%-12s %zu calls -> %zu calls\n", "program", calls_of(original), calls_of(compiled));
   for (const es::pass_statistic& s : context.statistics())
@@ -215,7 +210,8 @@ int run(const options& o) {
   const double apart = gap(expected, found);
   bool wide = true; // doubles only
   for (const c10::IValue& v : expected)
-    wide = wide && v.isTensor() && (v.toTensor().scalar_type() == at::kDouble || !v.toTensor().is_floating_point());
+    wide = wide && v.isTensor() &&
+           (v.toTensor().scalar_type() == at::kDouble || !v.toTensor().is_floating_point());
   const bool agree = apart <= (wide ? 1e-9 : 1e-4);
   std::printf("%-12s %s, largest relative gap %.1e\n", "results", agree ? "agree" : "DIFFER", apart);
 
@@ -227,7 +223,8 @@ int run(const options& o) {
       at::set_num_threads(n);
       const auto [unfused, fused] = medians(before, compiled, own, o.repeat);
       std::printf("%-12s unfused %9.3f ms   fused %9.3f ms   %.2fx\n",
-                  (std::to_string(n) + (n == 1 ? " thread" : " threads")).c_str(), unfused, fused, unfused / fused);
+                  (std::to_string(n) + (n == 1 ? " thread" : " threads")).c_str(), unfused, fused,
+                  unfused / fused);
       if (threads == 1)
         break;
     }

@@ -49,7 +49,8 @@ consteval bool names_arguments(std::string_view text) {
 /// A row of the table.
 template <es::op_type Op, es::fixed_string Text>
 consteval kernel_expression computes() {
-  static_assert(es::op_traits<Op>::flags.pointwise, "a kernel computes operators that work element by element");
+  static_assert(es::op_traits<Op>::flags.pointwise,
+                "a kernel computes operators that work element by element");
   static_assert(names_arguments<Op>(Text.view()), "a $name in the expression is no argument of the operator");
   return {es::id_of<Op>(), Text.view()};
 }

@@ -14,9 +14,8 @@ namespace mini {
 
 inline constexpr auto x = es::capture<"x">;
 /// Only where a kernel can follow: elsewhere LibTorch's single operator is faster than its parts.
-inline constexpr auto real_x = es::where(x, [](es::value v) {
-  return v.meta().kind == es::value_kind::tensor && is_real(v.meta().tensor.dtype);
-});
+inline constexpr auto real_x = es::where(
+    x, [](es::value v) { return v.meta().kind == es::value_kind::tensor && is_real(v.meta().tensor.dtype); });
 
 // Strength reduction: the powers that LibTorch computes without `pow`, too.
 inline constexpr auto square =
@@ -35,25 +34,22 @@ inline constexpr auto root =
 inline constexpr auto y = es::capture<"y">;
 inline constexpr auto c = es::constant<"c">;
 inline constexpr auto reversed =
-    es::rewrite<"rsub">(es::pattern<aten::rsub_Tensor>(real_x, y), [](auto& r, const auto& m) {
-      return r.template call<aten::sub_Tensor>(m[y], m[x]);
-    });
+    es::rewrite<"rsub">(es::pattern<aten::rsub_Tensor>(real_x, y),
+                        [](auto& r, const auto& m) { return r.template call<aten::sub_Tensor>(m[y], m[x]); });
 inline constexpr auto reversed_scalar =
     es::rewrite<"rsub-scalar">(es::pattern<aten::rsub_Scalar>(real_x, c), [](auto& r, const auto& m) {
       return r.template call<aten::add_Scalar>(r.template call<aten::neg>(m[x]), r.same(m[c]));
     });
 
 // Activations, by their definitions.
-inline constexpr auto silu =
-    es::rewrite<"silu">(es::pattern<aten::silu>(real_x), [](auto& r, const auto& m) {
-      return r.template call<aten::mul_Tensor>(m[x], r.template call<aten::sigmoid>(m[x]));
-    });
-inline constexpr auto gelu =
-    es::rewrite<"gelu">(es::pattern<aten::gelu>(real_x), [](auto& r, const auto& m) {
-      auto erf = r.template call<aten::erf>(r.template call<aten::mul_Scalar>(m[x], 0.70710678118654752));
-      auto half = r.template call<aten::mul_Scalar>(m[x], 0.5);
-      return r.template call<aten::mul_Tensor>(half, r.template call<aten::add_Scalar>(erf, 1));
-    });
+inline constexpr auto silu = es::rewrite<"silu">(es::pattern<aten::silu>(real_x), [](auto& r, const auto& m) {
+  return r.template call<aten::mul_Tensor>(m[x], r.template call<aten::sigmoid>(m[x]));
+});
+inline constexpr auto gelu = es::rewrite<"gelu">(es::pattern<aten::gelu>(real_x), [](auto& r, const auto& m) {
+  auto erf = r.template call<aten::erf>(r.template call<aten::mul_Scalar>(m[x], 0.70710678118654752));
+  auto half = r.template call<aten::mul_Scalar>(m[x], 0.5);
+  return r.template call<aten::mul_Tensor>(half, r.template call<aten::add_Scalar>(erf, 1));
+});
 inline constexpr auto gelu_tanh = es::rewrite<"gelu-tanh">(
     es::pattern<aten::gelu>(real_x, es::kw<"approximate">("tanh")), [](auto& r, const auto& m) {
       auto cubed = r.template call<aten::mul_Tensor>(r.template call<aten::mul_Tensor>(m[x], m[x]), m[x]);
@@ -64,6 +60,7 @@ inline constexpr auto gelu_tanh = es::rewrite<"gelu-tanh">(
     });
 
 /// All of them as one pass; each node is visited once, however many rules there are.
-inline constexpr auto simplify = es::rewrites<"simplify">(square, cube, root, reversed, reversed_scalar, silu, gelu, gelu_tanh);
+inline constexpr auto simplify =
+    es::rewrites<"simplify">(square, cube, root, reversed, reversed_scalar, silu, gelu, gelu_tanh);
 
 } // namespace mini

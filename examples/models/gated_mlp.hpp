@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// A gated feed-forward block as research code writes it: a learned mixture of a GELU gate and a Swish gate, clipped
-// and normalised, all spelled in elementwise operators. Between two matrix products lie some twenty of them.
+// A gated feed-forward block as research code writes it: a learned mixture of a GELU gate and a Swish gate,
+// clipped and normalised, all spelled in elementwise operators. Between two matrix products lie some twenty
+// of them.
 #pragma once
 
 #include <torch/torch.h>

@@ -3,6 +3,7 @@
 // compiles and computes the same is checked by tests/python/check_es_opt.py.)
 #include <espalier/ir/cpp.hpp>
 #include <espalier/ir/graph.hpp>
+#include <espalier/ir/subgraph.hpp>
 #include <espalier/schema/aten.hpp>
 
 #include <doctest/doctest.h>
@@ -49,6 +50,39 @@ TEST_CASE("a string stays what it was, whatever is in it") {
   CHECK(has(es::print_cpp(g), R"("a\"b\\\0121\303")"));
 }
 
+TEST_CASE("a graph that is called is a lambda, written once, and sees the sizes that are known around it") {
+  es::graph<es::training_ir> g;
+  const es::sym_int rows(es::symbol("s0"));
+  const auto x = g.placeholder("row1", es::make_meta(es::scalar_type::f32, {rows, 2}));
+  const auto a = g.call<aten::relu>(x);
+  const auto b = g.call<aten::view>(a, es::ints(rows * 2));
+  g.set_meta(a.id(), x.meta());
+  g.set_meta(b.id(), es::make_meta(es::scalar_type::f32, {rows * 2}));
+  g.output(b);
+  const es::node_id set[] = {a.def().id(), b.def().id()};
+  const es::node_id call = es::extract_subgraph(g, set, {.name = "body.1"});
+  const auto text = es::print_cpp(g);
+  CHECK(has(text, "const auto graph_body_1 = [&](const values& inputs) -> values {"));
+  CHECK(has(
+      text,
+      "view::call(v1, (c10::SymIntArrayRef(std::vector<c10::SymInt>{c10::SymInt((std::int64_t{2} * s0))}))"));
+  CHECK(has(text, " = graph_body_1(values{c10::IValue(row1)});"));
+
+  // again, by another call
+  es::graph_storage::copied_args args;
+  g.copy_args(call, args);
+  args.top[2] = es::argument(x);
+  const es::node_id second =
+      g.storage().call(g.op(call), args.top, 1, false, es::node_kind::call_higher_order);
+  const es::argument both[] = {es::argument(es::value(g, g.result(call))),
+                               es::argument(es::value(g, g.result(second)))};
+  g.set_args(g.output_node(), both);
+  const auto twice = es::print_cpp(g);
+  const auto lambda = twice.find("const auto graph_body_1");
+  CHECK(twice.find("const auto graph_", lambda + 1) == twice.npos);
+  CHECK(twice.find("= graph_body_1(", twice.find("= graph_body_1(") + 1) != twice.npos);
+}
+
 TEST_CASE("what cannot be written is refused with the node and a cure") {
   es::graph<es::training_ir> g;
   const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2}));
@@ -58,5 +92,21 @@ TEST_CASE("what cannot be written is refused with the node and a cure") {
       es::print_cpp(g),
       "the node reads an attribute, which the C++ printer cannot write (at node 'w'); lift it to an "
       "input first (placeholders of constants)",
+      es::error);
+
+  es::graph<es::training_ir> region;
+  const auto y = region.placeholder("y", es::make_meta(es::scalar_type::f32, {2}));
+  region.output(region.call<aten::relu>(y));
+  es::graph<es::training_ir> h;
+  const auto z = h.placeholder("z", es::make_meta(es::scalar_type::f32, {2}));
+  const es::argument args[] = {es::argument::of_subgraph(h.add_subgraph("body", region)), es::argument(z)};
+  const auto call = h.storage().call(es::intern_op("higher_order::strange", ""), args, 1, false,
+                                     es::node_kind::call_higher_order);
+  h.set_name(call, "odd");
+  h.output(es::value(h, h.result(call)));
+  CHECK_THROWS_WITH_AS(
+      es::print_cpp(h),
+      "the node calls the higher-order operator strange, which the C++ printer cannot write (at node "
+      "'odd'); lower it, or inline its graphs first",
       es::error);
 }

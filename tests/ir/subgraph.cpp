@@ -141,6 +141,8 @@ es::error refusal(es::graph_storage& g, std::initializer_list<std::string_view> 
   try {
     es::extract_subgraph(g, set);
   } catch (const es::error& e) {
+    if (e.kind() == es::error_kind::verification)
+      CHECK_FALSE(es::can_extract(g, set));
     CHECK(!e.cure().empty());
     CHECK(es::to_text(g, "") == before);
     return e;
@@ -159,6 +161,7 @@ TEST_CASE("extracting a set and inlining it gives the same graph") {
                     const auto before = contents(g);
                     const auto set = convex(g, bits);
                     RC_PRE(!set.empty());
+                    RC_ASSERT(es::can_extract(g, set));
                     const auto out_names = [&] {
                       std::vector<std::string> s;
                       for (std::size_t i = 0; i != g.num_args(g.output_node()); ++i)
@@ -282,6 +285,19 @@ TEST_CASE("what is not pure keeps its place") {
       "aten.add.Tensor(%a, %x) : f32[2] return %b, %c }");
   const es::node_id draw_and_add[] = {named(p.graph, "a"), named(p.graph, "b")};
   CHECK_NOTHROW(es::extract_subgraph(p.graph, draw_and_add)); // one may
+}
+
+TEST_CASE("what was extracted minds its place as much as what is in it") {
+  const auto extracted = [](std::string_view inner) {
+    auto p = es::parse_text("graph { %x = placeholder : f32[2] %a = aten.relu(%x) : f32[2] %i = aten." +
+                            std::string(inner) +
+                            " : f32[2] %b = aten.add.Tensor(%a, %x) : f32[2] return %b, %i }");
+    es::extract_subgraph(p.graph, std::vector{named(p.graph, "i")});
+    return es::can_extract(p.graph, std::vector{named(p.graph, "a"), named(p.graph, "b")});
+  };
+  CHECK(extracted("neg(%x)"));
+  CHECK(extracted("rand_like(%x)"));
+  CHECK_FALSE(extracted("add_.Tensor(%x, 1)"));
 }
 
 TEST_CASE("inlining: constants as operands, inputs put out again, names that are taken, mismatches") {

@@ -216,10 +216,10 @@ TORCH_LIBRARY(printed_NAME, m) { m.def("call(Tensor[] inputs) -> Tensor[]", &cal
 
 
 def check_viewers(c):
-    """The graph as a page, as Model Explorer's JSON, and as C++ that computes what Python computes."""
+    """The graph as a page, and as Model Explorer's JSON."""
     gpt = c.model("gpt_block/model.pt2")
     nodes = sum("getitem" not in str(n.target) for n in programs.load(gpt).graph.nodes)  # ours have results instead
-    c.works(gpt, "--html", "gpt.html", "--model-explorer", "gpt.json", "--cpp", "gpt.cpp")
+    c.works(gpt, "--html", "gpt.html", "--model-explorer", "gpt.json")
     page = (c.folder / "gpt.html").read_text()
     data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.S)[1])
     c.expect("--html holds every node", len(data["sides"][0]["graphs"][0]["nodes"]) == nodes)
@@ -234,29 +234,41 @@ def check_viewers(c):
     else:
         print("     the page is not opened in a browser: chromium is not installed")
 
+
+# Programs whose printed C++ is compiled and run, on all inputs that the corpus has for them: both branches, no step and many.
+PRINTED = ("mlp/model", "gpt_block/model_decomp", "cond/model_dyn", "nested_cond/model_dyn", "while_loop/model", "map_scan/model",
+           "set_grad/model")
+
+
+def check_cpp(c):
     root = pathlib.Path(torch.__file__).parent
-    for name in ("mlp/model.pt2", "gpt_block/model_decomp.pt2"):
-        c.works(c.model(name), "--cpp", "printed.cpp")
+    text = ""
+    for name in PRINTED:
+        c.works(c.model(name + ".pt2"), "--cpp", "printed.cpp")
         word = name.split("/")[0]
-        source = c.folder / "printed.cpp"
-        source.write_text(re.sub(r"\bforward\(", f"{word}(", source.read_text()) + WRAPPER.replace("NAME", word))
-        library = c.folder / f"{word}.so"
-        built = subprocess.run(["g++", "-std=c++20", "-O0", "-shared", "-fPIC", f"-isystem{root}/include",
-                                f"-isystem{root}/include/torch/csrc/api/include", str(source), "-o", str(library), f"-L{root}/lib", "-ltorch_cpu", "-lc10"],
-                               capture_output=True, text=True)
-        c.expect(f"{name}: the printed C++ compiles", built.returncode == 0, built.stderr[:500])
-        if built.returncode:
-            continue
-        torch.ops.load_library(str(library))
-        program = programs.load(c.model(name))
-        inputs = programs.load_values(c.model(name).parent / "inputs.pt")
-        given, rest = [], iter(inputs)
-        for spec in program.graph_signature.input_specs:
-            given.append(next(rest) if spec.kind.name == "USER_INPUT" else
-                         program.state_dict[spec.target] if spec.target in program.state_dict else program.constants[spec.target])
-        ours = getattr(torch.ops, f"printed_{word}").call(given)
-        wrong = programs.difference(list(ours), programs.call(program, inputs), programs.TOLERANCE)
-        c.expect(f"{name}: the printed C++ computes what Python computes", not wrong, str(wrong))
+        text += re.sub(r"\bforward\(", f"{word}(", (c.folder / "printed.cpp").read_text()) + WRAPPER.replace("NAME", word)
+    source, library = c.folder / "printed.cpp", c.folder / "printed.so"
+    source.write_text(text)
+    built = subprocess.run(["g++", "-std=c++20", "-O0", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-isystem", f"{root}/include",
+                            "-isystem", f"{root}/include/torch/csrc/api/include", str(source), "-o", str(library), f"-L{root}/lib",
+                            "-ltorch_cpu", "-lc10"], capture_output=True, text=True)
+    if not c.expect("the printed C++ compiles", built.returncode == 0, built.stderr[:2000]):
+        return
+    torch.ops.load_library(str(library))
+    for name in PRINTED:
+        model = c.model(name + ".pt2")
+        program = programs.load(model)
+        function = getattr(torch.ops, f"printed_{name.split('/')[0]}").call
+        more = sorted(model.parent.glob("inputs_dyn*.pt")) if name.endswith("_dyn") else []
+        c.expect(f"{name}: the corpus has further inputs", more or not name.endswith("_dyn"))
+        for values in [model.parent / "inputs.pt", *more]:
+            inputs = programs.load_values(values)
+            given, rest = [], iter(inputs)
+            for spec in program.graph_signature.input_specs:
+                given.append(next(rest) if spec.kind.name == "USER_INPUT" else program.state_dict[spec.target]
+                             if spec.target in program.state_dict else program.constants[spec.target])
+            wrong = programs.difference(list(function(given)), programs.call(program, inputs), programs.TOLERANCE)
+            c.expect(f"{name}, {values.name}: the printed C++ computes what Python computes", not wrong, str(wrong))
 
 
 def check_refusals(c):
@@ -311,7 +323,8 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         c = Checks(options.es_opt.resolve(), options.corpus.resolve(), pathlib.Path(folder))
-        for check in (check_printing, check_passes, check_running, check_watching, check_reproducers, check_viewers, check_refusals):
+        for check in (check_printing, check_passes, check_running, check_watching, check_reproducers, check_viewers, check_cpp,
+                      check_refusals):
             check(c)
     print(f"{'FAIL' if c.failed else 'ok  '} es-opt: {c.passed} checks passed, {c.failed} failed")
     return 1 if c.failed or not c.passed else 0

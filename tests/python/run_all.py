@@ -50,6 +50,8 @@ def main():
         step("and give the originals' outputs", sys.executable, HERE / "check_outputs.py", corpus, out)
     step("passes leave as many nodes as Python's", sys.executable, HERE / "check_node_counts.py", es_opt,
          *(p for p in find_corpus.folders(build) if p.is_dir()))
+    step("mini_compiler compiles, and its programs agree", sys.executable, HERE / "check_mini_compiler.py",
+         examples / "mini_compiler", build / "corpus")
     step("es-opt does what its options say", sys.executable, HERE / "check_es_opt.py", es_opt, build / "corpus")
     print(f"{'FAIL' if failed else 'ok  '} Python's side: {failed} steps failed")
     return 1 if failed else 0

@@ -36,6 +36,35 @@ public:
   cpp_printer(const graph_storage& g, const cpp_options& o) : g_(g), o_(o) {}
 
   std::string run() {
+    const std::string body = statements();
+    return "// Printed by Espalier from a graph of " + std::to_string(g_.num_nodes()) +
+           " nodes. One value a placeholder in, one value an output out.\n"
+           "#include <ATen/ATen.h>\n#include <ATen/Operators.h>\n#include <ATen/ScalarOps.h>\n#include "
+           "<ATen/core/grad_mode.h>\n#include <ATen/core/ivalue.h>\n\n"
+           "#include <algorithm>\n#include <array>\n#include <cmath>\n#include <cstdint>\n#include <limits>\n"
+           "#include <optional>\n#include <string_view>\n#include <tuple>\n#include <vector>\n\n" +
+           (used_graphs_.empty() ? "" : std::string(helpers)) + "std::vector<c10::IValue> " + o_.function +
+           "(const std::vector<c10::IValue>& inputs) {\n" + body + "}\n";
+  }
+
+private:
+  /// What graphs that are called need.
+  static constexpr std::string_view helpers =
+      "#ifndef ESPALIER_PRINTED_HELPERS // two printed texts may stand in one file\n"
+      "#define ESPALIER_PRINTED_HELPERS\n"
+      "namespace {\n"
+      "using values = std::vector<c10::IValue>;\n"
+      "[[maybe_unused]] values joined(values a, const values& b) {\n"
+      "  a.insert(a.end(), b.begin(), b.end());\n"
+      "  return a;\n"
+      "}\n"
+      "[[maybe_unused]] bool truth(const c10::IValue& v) {\n"
+      "  return v.isTensor() ? v.toTensor().item<bool>() : v.toBool();\n"
+      "}\n"
+      "} // namespace\n"
+      "#endif\n\n";
+
+  std::string statements() {
     std::string body;
     std::size_t input = 0;
     for (node n : nodes(g_)) {
@@ -52,22 +81,15 @@ public:
       case node_kind::get_attr:
         refuse(n, "reads an attribute", "lift it to an input first (placeholders of constants)");
       case node_kind::call_higher_order:
-        refuse(n, "is a higher-order call", "inline its graphs first");
+        body += higher_order(n);
+        break;
       case node_kind::erased:
         break;
       }
     }
-    return "// Printed by Espalier from a graph of " + std::to_string(g_.num_nodes()) +
-           " nodes. One value a placeholder in, one value an output out.\n"
-           "#include <ATen/ATen.h>\n#include <ATen/Operators.h>\n#include <ATen/ScalarOps.h>\n#include "
-           "<ATen/core/ivalue.h>\n\n"
-           "#include <algorithm>\n#include <array>\n#include <cmath>\n#include <cstdint>\n#include <limits>\n"
-           "#include <optional>\n#include <string_view>\n#include <tuple>\n#include <vector>\n\n"
-           "std::vector<c10::IValue> " +
-           o_.function + "(const std::vector<c10::IValue>& inputs) {\n" + body + "}\n";
+    return body;
   }
 
-private:
   [[noreturn]] void refuse(node n, std::string what, std::string cure) const {
     fail(error_kind::unsupported, "the node " + what + ", which the C++ printer cannot write",
          "node '" + std::string(n.name()) + "'", std::move(cure));
@@ -83,10 +105,14 @@ private:
         c = '_';
     if (s.empty() || (s[0] >= '0' && s[0] <= '9') || reserved(s))
       s = "v" + std::to_string(v.index) + (s.empty() ? "" : "_" + s);
+    s = unique(std::move(s));
+    names_.emplace(v.index, s);
+    return s;
+  }
+  std::string unique(std::string s) {
     const std::string base = s;
     for (std::size_t i = 1; !taken_.insert(s).second; ++i)
       s = base + "_" + std::to_string(i);
-    names_.emplace(v.index, s);
     return s;
   }
   /// Words that a value may not be called, of C++ and of the printed text.
@@ -100,7 +126,7 @@ private:
         "requires", "return", "short",    "signed",   "sizeof",   "static",    "struct",   "switch",
         "template", "this",   "throw",    "true",     "try",      "typedef",   "typename", "union",
         "unsigned", "using",  "virtual",  "void",     "volatile", "while",     "xor",      "inputs",
-        "at",       "c10",    "std",      "concept"};
+        "at",       "c10",    "std",      "concept",  "values",   "joined",    "truth"};
     for (auto w : words)
       if (s == w)
         return true;
@@ -140,7 +166,7 @@ private:
     if (s.is_int() || s.as_expr()->kind() != expr_kind::symbol ||
         !symbols_.insert(s.as_expr()->name()).second)
       return "";
-    return "  const std::int64_t " + s.as_expr()->name() + " = " + from + ";\n";
+    return "  [[maybe_unused]] const std::int64_t " + s.as_expr()->name() + " = " + from + ";\n";
   }
   std::string output(node n) {
     std::string out = "  return {";
@@ -221,6 +247,123 @@ private:
                comment(n.result(i).id());
     return out;
   }
+  // --- higher-order calls: graphs are lambdas, written where they are first used
+  /// The name of the lambda that argument `i` is; what has to be written for it goes to `out`.
+  std::string graph(node n, std::size_t i, std::string& out) {
+    if (n.arg(i).form() != arg_form::subgraph)
+      refuse(n, "has no graph where its operator takes one", "run the verifier on the graph");
+    const std::uint32_t index = n.arg(i).as_subgraph();
+    if (const auto at = used_graphs_.find(index); at != used_graphs_.end())
+      return at->second;
+    std::string lambda = "graph_";
+    for (const char c : g_.text(g_.subgraph_name(index)))
+      lambda += (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ? c : '_';
+    lambda = unique(std::move(lambda));
+    used_graphs_.emplace(index, lambda);
+    cpp_printer inner(g_.subgraph(index), o_);
+    inner.symbols_ = symbols_; // it sees those that are known here
+    out += "  const auto " + lambda + " = [&](const values& inputs) -> values {\n";
+    const std::string body = inner.statements();
+    for (std::size_t at = 0; at != body.size();) {
+      const std::size_t end = body.find('\n', at) + 1;
+      out += "  " + body.substr(at, end - at);
+      at = end;
+    }
+    out += "  };\n";
+    return lambda;
+  }
+  std::string boxed(node n, arg_view a) {
+    return a.is_value() ? "c10::IValue(" + used(n, a.as_value().id()) + ")" : plain(n, a);
+  }
+  /// Operands as a list: the elements of argument `i`.
+  std::string boxed_list(node n, std::size_t i) {
+    std::string out = "values{";
+    for (std::size_t k = 0; k != n.arg(i).size(); ++k)
+      out += (k ? ", " : "") + boxed(n, n.arg(i)[k]);
+    return out + "}";
+  }
+  /// Operands given one by one, from argument `first` on.
+  std::string boxed_rest(node n, std::size_t first) {
+    std::string out = "values{";
+    for (std::size_t i = first; i < n.num_args(); ++i)
+      out += (i != first ? ", " : "") + boxed(n, n.arg(i));
+    return out + "}";
+  }
+  /// The slices at `at` of the tensors in argument `i`.
+  std::string slices(node n, std::size_t i, const std::string& at) {
+    std::string out = "values{";
+    for (std::size_t k = 0; k != n.arg(i).size(); ++k)
+      out += (k ? ", " : "") + std::string("c10::IValue(") + sliced(n, i, k) + ".select(0, " + at + "))";
+    return out + "}";
+  }
+  std::string sliced(node n, std::size_t i, std::size_t k) {
+    if (n.arg(i).size() <= k || !n.arg(i)[k].is_value())
+      refuse(n, "has nothing to walk over", "run the verifier on the graph");
+    return used(n, n.arg(i)[k].as_value().id());
+  }
+
+  /// One statement or a loop that leaves all results in a vector, and the results by name.
+  std::string higher_order(node n) {
+    std::string_view op = name_of(n.op());
+    if (op.starts_with("higher_order::"))
+      op.remove_prefix(14);
+    const auto fresh = [&](const char* what) { return unique(what + std::to_string(n.id().index)); };
+    const std::string results = fresh("results");
+    std::string out, text;
+    if (op == "cond") {
+      const std::string yes = graph(n, 1, out), no = graph(n, 2, out), operands = boxed_list(n, 3);
+      text = "const values " + results + " = truth(" + boxed(n, n.arg(0)) + ") ? " + yes + "(" + operands +
+             ") : " + no + "(" + operands + ")";
+    } else if (op == "while_loop") {
+      const std::string test = graph(n, 0, out), body = graph(n, 1, out), more = boxed_list(n, 3);
+      text = "values " + results + " = " + boxed_list(n, 2) + ";\n  while (truth(" + test + "(joined(" +
+             results + ", " + more + ")).at(0)))\n    " + results + " = " + body + "(joined(" + results +
+             ", " + more + "))";
+    } else if (op == "map_impl" || op == "map" || op == "scan") {
+      const bool scan = op == "scan"; // scan carries its first results on
+      const std::size_t xs = scan ? 2 : 1, carried = scan ? n.arg(1).size() : 0;
+      const std::string body = graph(n, 0, out), rows = fresh("rows"), row = fresh("row"), at = fresh("i");
+      text = "values " + results + " = " + (scan ? boxed_list(n, 1) : "{}") +
+             ";\n  std::vector<std::vector<at::Tensor>> " + rows + "(" +
+             std::to_string(n.num_results() - carried) + ");\n  for (std::int64_t " + at + " = 0; " + at +
+             " != " + sliced(n, xs, 0) + ".size(0); ++" + at + ") {\n    values " + row + " = " + body +
+             "(joined(joined(" + results + ", " + slices(n, xs, at) + "), " + boxed_list(n, xs + 1) +
+             "));\n    for (std::size_t k = 0; k != " + rows + ".size(); ++k)\n      " + rows +
+             "[k].push_back(" + row + "[" + std::to_string(carried) + " + k].toTensor());\n    " + row +
+             ".resize(" + std::to_string(carried) + ");\n    " + results + " = " + row +
+             ";\n  }\n  for (const auto& " + row + " : " + rows + ")\n    " + results +
+             ".push_back(at::stack(" + row + "))";
+    } else if (op == "wrap_with_set_grad_enabled") {
+      const std::string body = graph(n, 1, out);
+      text = "const values " + results + " = [&] {\n    const c10::AutoGradMode mode(truth(" +
+             boxed(n, n.arg(0)) + "));\n    return " + body + "(" + boxed_rest(n, 2) + ");\n  }()";
+    } else if (op == "invoke_subgraph" || op == "wrap") {
+      const std::string body = graph(n, 0, out);
+      text = "const values " + results + " = " + body + "(" + boxed_rest(n, op == "wrap" ? 1 : 2) + ")";
+    } else {
+      refuse(n, "calls the higher-order operator " + std::string(op), "lower it, or inline its graphs first");
+    }
+    out += "  " + text + ";\n";
+    for (std::size_t i = 0; i != n.num_results(); ++i)
+      if (n.result(i).has_uses())
+        out += unboxed(n.result(i).id(), results + "[" + std::to_string(i) + "]");
+    return out;
+  }
+  /// A variable for a value that comes out of a graph.
+  std::string unboxed(value_id v, const std::string& from) {
+    switch (g_.meta(v).kind) {
+    case value_kind::sym_int:
+      return "  const std::int64_t " + name(v) + " = " + from + ".toInt();\n" +
+             symbol_of(g_.meta(v).symbol, name(v));
+    case value_kind::sym_float:
+      return "  const double " + name(v) + " = " + from + ".toDouble();\n";
+    case value_kind::sym_bool:
+      return "  const bool " + name(v) + " = " + from + ".toBool();\n";
+    default:
+      return "  at::Tensor " + name(v) + " = " + from + ".toTensor();" + comment(v);
+    }
+  }
+
   /// Python's arithmetic on sizes.
   std::string builtin(node n, std::string_view op) {
     static constexpr std::pair<std::string_view, std::string_view> infix[] = {
@@ -470,6 +613,7 @@ private:
   std::unordered_map<std::uint32_t, std::string> names_;
   std::unordered_set<std::string> taken_;
   std::unordered_set<std::string> symbols_;
+  std::unordered_map<std::uint32_t, std::string> used_graphs_; ///< by index: the lambda's name
   std::unordered_set<std::uint32_t> ignored_;
 };
 
@@ -477,8 +621,9 @@ private:
 
 /// The graph as a C++ function `std::vector<c10::IValue> forward(const std::vector<c10::IValue>&)`: one value
 /// a placeholder in (parameters and buffers among them), one value an output out. Symbols are read from the
-/// sizes of the inputs. Throws `error` (unsupported) with the node that cannot be written: higher-order
-/// calls, attributes, operators outside ATen.
+/// sizes of the inputs. Graphs of control flow, of a region without gradient, and of `invoke_subgraph` are
+/// lambdas. Throws `error` (unsupported) with the node that cannot be written: other higher-order calls,
+/// attributes, operators outside ATen.
 template <class = when_used>
 std::string print_cpp(const graph_storage& g, const cpp_options& o = {}) {
   return detail::cpp_printer(g, o).run();
