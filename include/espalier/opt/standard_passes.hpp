@@ -8,14 +8,17 @@
 #include <espalier/passes/dce.hpp>
 #include <espalier/passes/hoist.hpp>
 #include <espalier/passes/infer_shapes.hpp>
+#include <espalier/passes/inline.hpp>
 #include <espalier/passes/lower_spellings.hpp>
 #include <espalier/passes/raise.hpp>
 #include <espalier/passes/remove_assertions.hpp>
 #include <espalier/passes/rename_placeholders.hpp>
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
+#include <espalier/passes/unlift.hpp>
 #include <espalier/passes/view_copy.hpp>
 #include <espalier/pipeline/registry.hpp>
+#include <espalier/program/lift_attributes.hpp>
 
 namespace espalier {
 
@@ -36,6 +39,9 @@ pass_registry<U> standard_passes() {
   r.add(infer_shapes{}, "tells the values' types anew by the shape rules");
   r.add(remove_assertions{}, "drops assertions");
   r.add(rename_placeholders{}, "names inputs as export does");
+  r.add(inline_subgraphs{}, "calls that only run a graph become its nodes");
+  r.add(lift{}, "tensors that the graph reads by name become inputs");
+  r.add(unlift{}, "state is read by name and written in place, as a module does");
   return r;
 }
 
