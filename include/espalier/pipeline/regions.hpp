@@ -49,14 +49,19 @@ enum class left_out : std::uint8_t {
   random,        ///< it draws random numbers, whose order is part of the program
   effects,       ///< it asserts, prints, or does what nobody knows
   shares_memory, ///< it uses or gives memory that some call writes to
+  numbers,       ///< it uses or gives a float or bool that is no tensor, which Python's calls do not pass
   too_small,     ///< its region would have fewer calls than the least
 };
 
 /// A sentence about the reason.
 constexpr std::string_view to_string(left_out r) noexcept {
-  constexpr std::string_view names[] = {"in a region",      "not supported",
-                                        "writes to memory", "draws random numbers",
-                                        "has effects",      "uses memory that is written to",
+  constexpr std::string_view names[] = {"in a region",
+                                        "not supported",
+                                        "writes to memory",
+                                        "draws random numbers",
+                                        "has effects",
+                                        "uses memory that is written to",
+                                        "uses or gives a float or bool that is no tensor",
                                         "region too small"};
   return names[static_cast<int>(r)];
 }
@@ -174,7 +179,19 @@ private:
     default:
       return left_out::effects;
     }
-    return memory.touches_written(g_, n) ? left_out::shares_memory : left_out::no;
+    if (memory.touches_written(g_, n))
+      return left_out::shares_memory;
+    const auto is_number = [&](value_id v) {
+      const value_kind k = g_.meta(v).kind;
+      return k == value_kind::sym_float || k == value_kind::sym_bool;
+    };
+    for (const auto& x : g_.slots(n))
+      if (x.is_use() && is_number(value_id{x.w0}))
+        return left_out::numbers;
+    for (std::size_t i = 0; i != g_.num_results(n); ++i)
+      if (is_number(g_.result(n, i)))
+        return left_out::numbers;
+    return left_out::no;
   }
   std::uint32_t root(std::uint32_t i) noexcept {
     while (parent_[i] != i)
