@@ -78,6 +78,7 @@
 #include <espalier/ir/verify_arguments.hpp>
 #include <espalier/ir/view.hpp>
 
+#include <espalier/signature/lift.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/tree_spec.hpp>
@@ -105,12 +106,16 @@
 #include <espalier/pipeline/instruments/timing.hpp>
 #include <espalier/pipeline/instruments/verifying.hpp>
 #include <espalier/pipeline/legality.hpp>
+#include <espalier/pipeline/on_regions.hpp>
+#include <espalier/pipeline/order.hpp>
+#include <espalier/pipeline/outline.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/pipeline/property.hpp>
+#include <espalier/pipeline/regions.hpp>
 #include <espalier/pipeline/registry.hpp>
 
 #include <espalier/rewrite/driver.hpp>
@@ -125,13 +130,15 @@
 #include <espalier/passes/device_move.hpp>
 #include <espalier/passes/hoist.hpp>
 #include <espalier/passes/infer_shapes.hpp>
+#include <espalier/passes/inline.hpp>
 #include <espalier/passes/lower_spellings.hpp>
-#include <espalier/pipeline/order.hpp>
 #include <espalier/passes/raise.hpp>
 #include <espalier/passes/remove_assertions.hpp>
 #include <espalier/passes/rename_placeholders.hpp>
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
+#include <espalier/passes/split.hpp>
+#include <espalier/passes/unlift.hpp>
 #include <espalier/passes/view_copy.hpp>
 
 #include <espalier/archive/crc32.hpp>
