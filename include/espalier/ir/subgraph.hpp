@@ -246,6 +246,8 @@ public:
     while (g_.find_string(call_name).valid())
       call_name = "invoke_subgraph_" + std::to_string(++calls_);
     g_.set_name(call, call_name);
+    if (border.outputs.size() == 1 && !g_.value_name(border.outputs.front()).valid())
+      g_.clear_name(call); // its name would be its result's
     g_.set_origin(call, g_.origin_of(last));
     for (const node_id n : border.followers)
       g_.move_before(n, behind);
