@@ -197,11 +197,11 @@ TEST_CASE("the order of calls that write is a way too") {
       laws::typed("graph { %p = placeholder buffer : f32[2] %x = placeholder : f32[2] %a = aten.relu(%x) "
                   ": f32[2] %w = aten.add_.Tensor(%p, %a) : f32[2] %e = aten.exp(%p) : f32[2] %b = "
                   "aten.add.Tensor(%a, %e) : f32[2] return %b }");
-  auto h =
-      laws::typed("graph { %p = placeholder buffer : f32[2] %q = placeholder : f32[2] %x = placeholder : "
-                  "f32[2] %a = aten.relu(%x) : f32[2] %w = aten.add_.Tensor(%p, %a) : f32[2] %v = "
-                  "aten.add_.Tensor(%q, 1) : f32[2] %e = aten.exp(%q) : f32[2] %b = aten.add.Tensor(%a, "
-                  "%e) : f32[2] return %b }");
+  auto h = laws::typed(
+      "graph { %p = placeholder buffer : f32[2] %q = placeholder parameter : f32[2] %x = placeholder : "
+      "f32[2] %a = aten.relu(%x) : f32[2] %w = aten.add_.Tensor(%p, %a) : f32[2] %v = "
+      "aten.add_.Tensor(%q, 1) : f32[2] %e = aten.exp(%q) : f32[2] %b = aten.add.Tensor(%a, "
+      "%e) : f32[2] return %b }");
   for (auto* graph : {&g, &h}) {
     const auto plan = es::find_regions(*graph, takes_pointwise{});
     CHECK(plan.regions.size() == 2);
