@@ -78,6 +78,7 @@
 #include <espalier/ir/verify_arguments.hpp>
 #include <espalier/ir/view.hpp>
 
+#include <espalier/signature/lift.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/tree_spec.hpp>
@@ -140,6 +141,7 @@
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
 #include <espalier/passes/split.hpp>
+#include <espalier/passes/unlift.hpp>
 #include <espalier/passes/view_copy.hpp>
 
 #include <espalier/archive/crc32.hpp>

@@ -34,6 +34,22 @@ public:
       for (es::value v : n.operands())
         if (const auto a = of[v.def().id().index], b = of[n.id().index]; a != b)
           next[a].push_back(b);
+    // calls outside that do more than compute their results keep their order
+    es::detail::call_classes classes;
+    es::detail::alias_classes memory(g, classes);
+    std::vector<bool> inside(g.node_capacity());
+    for (const auto& r : plan.regions)
+      for (const es::node_id n : r)
+        inside[n.index] = true;
+    es::node_id last{};
+    for (es::node n : es::nodes(g)) {
+      if (inside[n.id().index] || n.kind() == es::node_kind::placeholder ||
+          n.kind() == es::node_kind::output || es::detail::may_move(g, n.id(), classes, memory))
+        continue;
+      if (last.valid())
+        next[last.index].push_back(n.id().index);
+      last = n.id();
+    }
   }
   /// Whether a way of more than one step leads from `a` to `b`.
   bool way_around(std::uint32_t a, std::uint32_t b) const {
@@ -89,7 +105,7 @@ inline std::string fault_of_regions(const es::graph_storage& g, const es::region
   for (std::size_t a = 0; a != plan.regions.size(); ++a)
     for (std::size_t b = 0; b != plan.regions.size(); ++b) {
       const auto from = plan.regions[a].front().index, to = plan.regions[b].front().index;
-      bool feeds = false;
+      bool feeds = false; // the order of calls is none among regions
       for (const auto n : c.next[from])
         feeds = feeds || n == to;
       if (!feeds)

@@ -192,6 +192,25 @@ TEST_CASE("a diamond that would be a cycle stays two regions, and one that would
   CHECK(laws::fault_of_regions(g, plan) == "");
 }
 
+TEST_CASE("the order of calls that write is a way too") {
+  auto g =
+      laws::typed("graph { %p = placeholder buffer : f32[2] %x = placeholder : f32[2] %a = aten.relu(%x) "
+                  ": f32[2] %w = aten.add_.Tensor(%p, %a) : f32[2] %e = aten.exp(%p) : f32[2] %b = "
+                  "aten.add.Tensor(%a, %e) : f32[2] return %b }");
+  auto h = laws::typed(
+      "graph { %p = placeholder buffer : f32[2] %q = placeholder parameter : f32[2] %x = placeholder : "
+      "f32[2] %a = aten.relu(%x) : f32[2] %w = aten.add_.Tensor(%p, %a) : f32[2] %v = "
+      "aten.add_.Tensor(%q, 1) : f32[2] %e = aten.exp(%q) : f32[2] %b = aten.add.Tensor(%a, "
+      "%e) : f32[2] return %b }");
+  for (auto* graph : {&g, &h}) {
+    const auto plan = es::find_regions(*graph, takes_pointwise{});
+    CHECK(plan.regions.size() == 2);
+    CHECK(plan.gaps.size() == 1);
+    CHECK(laws::fault_of_regions(*graph, plan) == "");
+    CHECK(laws::broken_law(es::split(takes_pointwise{}), *graph) == "");
+  }
+}
+
 TEST_CASE("calls of graphs are no part of a region, and subgraphs are left to on_subgraphs") {
   auto g = laws::typed("graph { graph @f { %a = placeholder : f32[2] %b = aten.relu(%a) : f32[2] return %b } "
                        "%p = placeholder : b8[] %x = placeholder : f32[2] [%y] = higher_order.cond(%p, @f, "

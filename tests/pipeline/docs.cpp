@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// The code of docs/pipelines.md, docs/rewriting.md.
+// The code of docs/pipelines.md, docs/rewriting.md, docs/subgraphs.md.
 #include <espalier/ir/graph.hpp>
 #include <espalier/ir/print.hpp>
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
+#include <espalier/passes/split.hpp>
 #include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/combinators.hpp>
 #include <espalier/pipeline/instruments/printing.hpp>
 #include <espalier/pipeline/instruments/timing.hpp>
 #include <espalier/pipeline/instruments/verifying.hpp>
+#include <espalier/pipeline/on_regions.hpp>
 #include <espalier/pipeline/registry.hpp>
 #include <espalier/rewrite/driver.hpp>
 #include <espalier/schema/aten.hpp>
@@ -185,4 +187,19 @@ TEST_CASE("docs/rewriting.md") {
       [&] { return small(); },
       [&](auto& g, auto& context, auto&... watch) { pipeline.run(g, context, watch...); }, still_multiplies);
   CHECK(guilty.text() == "pass 'fuse' at position 1, rule 'mm-add', rewrite 1");
+}
+
+TEST_CASE("docs/subgraphs.md") {
+  auto graph = small();
+  std::ostringstream out;
+  es::delegation_report report;
+  const auto takes = es::calls_to<aten::relu, aten::add_Tensor, aten::neg>{};
+  (es::split(takes, {.min_nodes = 2, .prefix = "npu", .report = &report}) | es::dce{}).run(graph);
+  out << report.text();
+  CHECK(out.str().starts_with("Regions: " + std::to_string(report.regions.size())));
+  CHECK(report.delegated + report.left > 0);
+
+  constexpr auto confined = es::on_regions(es::calls_to<aten::relu, aten::neg>{}, es::cse{}) | es::dce{};
+  confined.run(graph);
+  CHECK(confined.text() == "on_regions(cse) | dce");
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// The code of docs/program.md and docs/archive.md: what stands there stands here (tools/docs.py compares) and
-// does what the pages say.
+// The code of docs/subgraphs.md, docs/program.md and docs/archive.md: what stands there stands here
+// (tools/docs.py compares) and does what the pages say.
 #include <espalier/program/save_load.hpp>
 namespace es = espalier;
 
 #include <espalier/archive/inspect.hpp>
 #include <espalier/exporting/export_program.hpp>
+#include <espalier/passes/unlift.hpp>
+#include <espalier/program/lift_attributes.hpp>
 #include <espalier/program/module_weights.hpp>
 
 #include <torch/torch.h>
@@ -176,4 +178,19 @@ TEST_CASE("docs/archive.md: the structs of a file") {
   CHECK(out.text().find("torch.ops.aten.relu.default\n") != std::string::npos);
   const auto x = torch::randn({5, 3});
   CHECK(torch::allclose(es::load<es::training_ir>("copy.pt2")({x})[0].toTensor(), net->forward(x)));
+}
+
+TEST_CASE("docs/subgraphs.md: who holds the state") {
+  auto net = make_net();
+  const auto x = torch::randn({5, 3});
+  auto program = es::export_program(net, es::inputs(es::named("x", x)));
+
+  const at::Tensor before = program({x})[0].toTensor();
+  es::unlift::run(program);
+  CHECK(program.signature().count(es::input_kind::parameter) == 0);
+  CHECK(at::equal(program({x})[0].toTensor(), before));
+  es::lift::run(program);
+
+  CHECK(program.signature().count(es::input_kind::parameter) == 4);
+  CHECK(at::equal(program({x})[0].toTensor(), before));
 }

@@ -3,6 +3,7 @@
 // signed zeros and the ends of integer types, and compared bit for bit; so are what they write into their
 // inputs, and which of inputs and outputs share memory.
 #include "../passes/random_programs.hpp"
+#include "../passes/regions.hpp"
 
 #include <espalier/ir/text_parser.hpp>
 #include <espalier/passes/canonicalize.hpp>
@@ -10,12 +11,15 @@
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
 #include <espalier/passes/hoist.hpp>
+#include <espalier/passes/inline.hpp>
 #include <espalier/passes/raise.hpp>
 #include <espalier/passes/remove_assertions.hpp>
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
+#include <espalier/passes/split.hpp>
 #include <espalier/passes/view_copy.hpp>
 #include <espalier/pipeline/any_pass.hpp>
+#include <espalier/pipeline/on_regions.hpp>
 #include <espalier/program/interpreter.hpp>
 
 #include <doctest/doctest.h>
@@ -110,9 +114,18 @@ std::string difference(const run_result& a, const run_result& b) {
 }
 
 const std::vector<es::any_pass<>>& passes() {
-  static const std::vector<es::any_pass<>> all{es::dce{},   es::cse{},   es::canonicalize{},
-                                               es::raise{}, es::sort{},  es::remove_assertions{},
-                                               es::sink{},  es::hoist{}, es::copies_to_views{}};
+  static const std::vector<es::any_pass<>> all{es::dce{},
+                                               es::cse{},
+                                               es::canonicalize{},
+                                               es::raise{},
+                                               es::sort{},
+                                               es::remove_assertions{},
+                                               es::sink{},
+                                               es::hoist{},
+                                               es::copies_to_views{},
+                                               es::split(laws::some_operators{3}),
+                                               es::inline_subgraphs{},
+                                               es::on_regions(laws::some_operators{5}, es::canonicalize{})};
   return all;
 }
 

@@ -291,7 +291,9 @@ std::uint64_t verify_records(const shared_bytes& file, const std::string& place)
   return bytes;
 }
 template <class = when_used>
-std::uint64_t verify_records(const std::string& path) { return verify_records(map_file(path), path); }
+std::uint64_t verify_records(const std::string& path) {
+  return verify_records(map_file(path), path);
+}
 
 /// The findings as lines of text, for people.
 template <class = when_used>
@@ -325,6 +327,8 @@ std::string to_string(const archive_info& info) {
 
 /// Says what a file is: kind, producer, schema, models, sizes. The file is mapped; weights are not touched.
 template <class = when_used>
-archive_info inspect(const std::string& path) { return inspect(map_file(path), path); }
+archive_info inspect(const std::string& path) {
+  return inspect(map_file(path), path);
+}
 
 } // namespace espalier::pt2

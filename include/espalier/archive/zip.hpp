@@ -28,7 +28,9 @@ std::uint32_t get16(const std::byte* p) noexcept {
   return std::uint32_t(p[0]) | std::uint32_t(p[1]) << 8;
 }
 template <class = when_used>
-std::uint32_t get32(const std::byte* p) noexcept { return get16(p) | get16(p + 2) << 16; }
+std::uint32_t get32(const std::byte* p) noexcept {
+  return get16(p) | get16(p + 2) << 16;
+}
 template <class = when_used>
 std::uint64_t get64(const std::byte* p) noexcept {
   return get32(p) | std::uint64_t(get32(p + 4)) << 32;

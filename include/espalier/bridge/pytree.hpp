@@ -6,6 +6,7 @@
 // dict, since its own class is unknown there.
 #pragma once
 
+#include <espalier/ir/naming.hpp>
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
 
@@ -87,16 +88,6 @@ struct leaf_tree {
   }
   static tree_spec spec(const T&) { return tree_spec::leaf(); }
 };
-/// An atom of a path: non-alphanumerics become `_`, letters lower case (`torch/_export/utils.py`: placeholder
-/// naming).
-inline std::string path_atom(std::string_view s) {
-  std::string out;
-  for (char c : s) {
-    const bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    out += !alnum ? '_' : (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
-  }
-  return out;
-}
 inline std::string join(const std::string& path, std::string_view atom) {
   return path.empty() ? std::string(atom) : path + "_" + std::string(atom);
 }

@@ -177,8 +177,7 @@ std::uint64_t structural_hash(const graph_storage& g, const structure_options& o
 
 /// Whether two graphs compute the same by the same nodes in the same order. Linear.
 template <class = when_used>
-bool structurally_equal(const graph_storage& a, const graph_storage& b,
-                               const structure_options& o = {}) {
+bool structurally_equal(const graph_storage& a, const graph_storage& b, const structure_options& o = {}) {
   if (a.num_nodes() != b.num_nodes() || a.num_subgraphs() != b.num_subgraphs())
     return false;
   std::vector<std::uint32_t> in_b(a.value_capacity(), ~std::uint32_t{0}); // value of a -> value of b

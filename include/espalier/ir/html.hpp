@@ -220,8 +220,7 @@ std::string to_html(const graph_storage& g, const html_options& o = {}) {
 /// One page with two graphs side by side: removed and changed nodes are marked on the left, added and changed
 /// ones on the right.
 template <class = when_used>
-std::string to_html(const graph_storage& before, const graph_storage& after,
-                           const html_options& o = {}) {
+std::string to_html(const graph_storage& before, const graph_storage& after, const html_options& o = {}) {
   std::string sides;
   detail::with_names(before, [&](const graph_storage& a) {
     detail::with_names(after, [&](const graph_storage& b) {

@@ -44,6 +44,16 @@ inline constexpr std::string_view reserved_names[] = {
 constexpr bool is_ident_char(char c) noexcept {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
+/// An atom of a path: non-alphanumerics become `_`, letters lower case (`torch/_export/utils.py`: placeholder
+/// naming).
+inline std::string path_atom(std::string_view s) {
+  std::string out;
+  for (char c : s) {
+    const bool alnum = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    out += !alnum ? '_' : (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  return out;
+}
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 
 /// A name split like FX's `_name_regex`: `add_12` is base `add` and number 12; a name without a number has

@@ -228,8 +228,7 @@ bool can_extract(const graph_storage& g, std::span<const node_id> nodes) {
 
 namespace detail {
 template <class = when_used>
-graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border,
-                                   copy_tables& tables) {
+graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& border, copy_tables& tables) {
   graph_storage out;
   out.reserve(border.nodes.size() + border.inputs.size() + 1, border.nodes.size() * 4);
   node_copier copier(g, out, tables);
@@ -292,6 +291,8 @@ public:
     while (g_.find_string(call_name).valid())
       call_name = "invoke_subgraph_" + std::to_string(++calls_);
     g_.set_name(call, call_name);
+    if (border.outputs.size() == 1 && !g_.value_name(border.outputs.front()).valid())
+      g_.clear_name(call); // its name would be its result's
     g_.set_origin(call, g_.origin_of(last));
     for (const node_id n : border.followers)
       g_.move_before(n, behind);
@@ -491,7 +492,7 @@ private:
 /// used result is no value in `body`. Linear.
 template <class = when_used>
 void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
-                            std::span<const argument> operands) {
+                     std::span<const argument> operands) {
   detail::inliner(g).run(call, body, operands);
 }
 

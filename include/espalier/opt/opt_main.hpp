@@ -122,8 +122,8 @@ private:
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
          run = false, timing = false, stats = false, run_reproducer = false;
     bool only_inspects() const {
-      return inspect && !has_passes && !run_reproducer && !stats && !print && !text && !dot && !verify && !run &&
-             out.empty() && diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
+      return inspect && !has_passes && !run_reproducer && !stats && !print && !text && !dot && !verify &&
+             !run && out.empty() && diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
     }
   };
 

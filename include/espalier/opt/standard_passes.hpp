@@ -10,16 +10,19 @@
 #include <espalier/passes/device_move.hpp>
 #include <espalier/passes/hoist.hpp>
 #include <espalier/passes/infer_shapes.hpp>
+#include <espalier/passes/inline.hpp>
 #include <espalier/passes/lower_spellings.hpp>
 #include <espalier/passes/raise.hpp>
 #include <espalier/passes/remove_assertions.hpp>
 #include <espalier/passes/rename_placeholders.hpp>
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
+#include <espalier/passes/unlift.hpp>
 #include <espalier/passes/view_copy.hpp>
 #include <espalier/pipeline/registry.hpp>
 #include <espalier/program/constant_fold.hpp>
 #include <espalier/program/fold_conv_batch_norm.hpp>
+#include <espalier/program/lift_attributes.hpp>
 
 #include <concepts>
 #include <optional>
@@ -103,13 +106,14 @@ pass_registry<U> standard_passes() {
   r.add(infer_shapes{});
   r.add(remove_assertions{});
   r.add(rename_placeholders{});
-  r.add(device_move(cpu_device),
-        [](std::string_view a) { return any_pass<U>(detail::device_move_of(a)); });
+  r.add(inline_subgraphs{});
+  r.add(lift{});
+  r.add(unlift{});
+  r.add(device_move(cpu_device), [](std::string_view a) { return any_pass<U>(detail::device_move_of(a)); });
   r.add(convert_dtype(scalar_type::f32, scalar_type::f64),
         [](std::string_view a) { return any_pass<U>(detail::convert_dtype_of(a)); });
   if constexpr (std::derived_from<U, program_base>) {
-    r.add(constant_fold(),
-          [](std::string_view a) { return any_pass<U>(detail::constant_fold_of(a)); });
+    r.add(constant_fold(), [](std::string_view a) { return any_pass<U>(detail::constant_fold_of(a)); });
     r.add(fold_conv_batch_norm{});
   }
   return r;

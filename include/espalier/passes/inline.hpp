@@ -42,13 +42,16 @@ enum class grad_mode : std::uint8_t {
 /// is afterwards.
 struct inline_subgraphs : pass {
   static constexpr std::string_view name = "inline";
+  static constexpr std::string_view description = "calls that only run a graph become its nodes";
   using destroys = properties<property::no_dead_code, property::no_duplicates, property::canonical>;
 
   grad_mode around = grad_mode::unknown; ///< the mode that the program runs under
   constexpr explicit inline_subgraphs(grad_mode m = grad_mode::unknown) : around(m) {}
 
   template <class = when_used>
-  pass_result run(graph_storage& g) const { return run(g, around); }
+  pass_result run(graph_storage& g) const {
+    return run(g, around);
+  }
 
 private:
   template <class = when_used>

@@ -128,8 +128,7 @@ struct split_options {
 
 /// The report of a plan for a graph that has not been cut yet. Linear, but for sorting operators by name.
 template <class = when_used>
-delegation_report report_of(const graph_storage& g, const region_plan& plan,
-                                   const split_options& o = {}) {
+delegation_report report_of(const graph_storage& g, const region_plan& plan, const split_options& o = {}) {
   delegation_report r;
   r.min_nodes = o.min_nodes;
   std::map<std::string, std::pair<std::size_t, std::size_t>> ops;

@@ -148,7 +148,7 @@ private:
 /// graph. Gives the calls, in the order of the regions. Linear.
 template <class = when_used>
 std::vector<node_id> outline_regions(graph_storage& g, std::span<const std::vector<node_id>> regions,
-                                            std::string_view prefix = "subgraph") {
+                                     std::string_view prefix = "subgraph") {
   std::vector<node_id> calls;
   if (regions.empty())
     return calls;

@@ -50,14 +50,19 @@ enum class left_out : std::uint8_t {
   random,        ///< it draws random numbers, whose order is part of the program
   effects,       ///< it asserts, prints, or does what nobody knows
   shares_memory, ///< it uses or gives memory that some call writes to
+  numbers,       ///< it uses or gives a float or bool that is no tensor, which Python's calls do not pass
   too_small,     ///< its region would have fewer calls than the least
 };
 
 /// A sentence about the reason.
 constexpr std::string_view to_string(left_out r) noexcept {
-  constexpr std::string_view names[] = {"in a region",      "not supported",
-                                        "writes to memory", "draws random numbers",
-                                        "has effects",      "uses memory that is written to",
+  constexpr std::string_view names[] = {"in a region",
+                                        "not supported",
+                                        "writes to memory",
+                                        "draws random numbers",
+                                        "has effects",
+                                        "uses memory that is written to",
+                                        "uses or gives a float or bool that is no tensor",
                                         "region too small"};
   return names[static_cast<int>(r)];
 }
@@ -122,7 +127,8 @@ private:
 class region_finder {
 public:
   explicit region_finder(const graph_storage& g)
-      : g_(g), role_(g.node_capacity(), outside), stage_(g.node_capacity()), parent_(g.node_capacity()) {}
+      : g_(g), role_(g.node_capacity(), outside), stage_(g.node_capacity()), parent_(g.node_capacity()),
+        ordered_before_(g.node_capacity()), ordered_after_(g.node_capacity()) {}
 
   template <class Predicate>
   region_plan run(const Predicate& predicate, const region_options& o) {
@@ -155,9 +161,9 @@ public:
 private:
   enum role : std::uint8_t {
     outside,
-    ordered,
+    ordered, ///< outside, and does more than compute: these keep their order
     inside
-  }; // `ordered`: outside, and keeps its place among those
+  };
 
   left_out why_not(node_id n, call_classes& classes, alias_classes& memory) const {
     switch (classes(g_.op(n))) {
@@ -175,7 +181,19 @@ private:
     default:
       return left_out::effects;
     }
-    return memory.touches_written(g_, n) ? left_out::shares_memory : left_out::no;
+    if (memory.touches_written(g_, n))
+      return left_out::shares_memory;
+    const auto is_number = [&](value_id v) {
+      const value_kind k = g_.meta(v).kind;
+      return k == value_kind::sym_float || k == value_kind::sym_bool;
+    };
+    for (const auto& x : g_.slots(n))
+      if (x.is_use() && is_number(value_id{x.w0}))
+        return left_out::numbers;
+    for (std::size_t i = 0; i != g_.num_results(n); ++i)
+      if (is_number(g_.result(n, i)))
+        return left_out::numbers;
+    return left_out::no;
   }
   std::uint32_t root(std::uint32_t i) noexcept {
     while (parent_[i] != i)
@@ -228,8 +246,11 @@ private:
     each_operand(
         n, [&](node_id d) { s = std::max(s, stage_[d.index] + (role_[d.index] == inside && !is_inside)); });
     if (role_[n.index] == ordered) { // these keep their order
-      if (last_ordered_.valid())
+      if (last_ordered_.valid()) {
         s = std::max(s, stage_[last_ordered_.index]);
+        ordered_before_[n.index] = last_ordered_;
+        ordered_after_[last_ordered_.index] = n;
+      }
       last_ordered_ = n;
     }
     last_stage_ = std::max(last_stage_, s);
@@ -251,7 +272,6 @@ private:
     const node_groups others(g_, last_stage_ + 1, [&](node_id n) {
       return role_[n.index] == inside || n == g_.output_node() ? none : stage_[n.index];
     });
-    node_id next_ordered{};
     for (std::size_t s = last_stage_ + 1; s-- > 0;) {
       for (const node_id lead : leads[s])
         join(parts[lead.index]);
@@ -259,11 +279,8 @@ private:
       for (std::size_t i = here.size(); i-- > 0;) {
         const node_id n = here[i];
         std::uint32_t limit = last_stage_;
-        if (role_[n.index] == ordered) {
-          if (next_ordered.valid())
-            limit = stage_[next_ordered.index];
-          next_ordered = n;
-        }
+        if (const node_id after = ordered_after_[n.index]; after.valid())
+          limit = stage_[after.index];
         each_user(n, [&](node_id u) { limit = std::min(limit, stage(u)); });
         stage_[n.index] = limit;
       }
@@ -392,19 +409,11 @@ private:
   /// The earliest stages, regions as they are: each stands before all that uses it, all else no later.
   void tell_stages() {
     std::vector<std::uint32_t> waits_for(g_.node_capacity());
-    std::vector<node_id> ordered_after(g_.node_capacity());
-    node_id last{};
     for (node_id n = g_.first(); n.valid() && n != g_.output_node(); n = g_.next(n)) {
       stage_[n.index] = 0;
       for (const auto& x : g_.slots(n))
         waits_for[cluster(n)] += x.is_use() && cluster(g_.def(value_id{x.w0})) != cluster(n);
-      if (role_[n.index] != ordered)
-        continue;
-      if (last.valid()) {
-        ordered_after[last.index] = n;
-        ++waits_for[n.index];
-      }
-      last = n;
+      waits_for[n.index] += ordered_before_[n.index].valid();
     }
     std::vector<node_id> ready; // members of what stands
     const node_groups members(g_, g_.node_capacity(), [&](node_id n) { return cluster(n); });
@@ -427,8 +436,8 @@ private:
         if (cluster(u) != cluster(n))
           reach(u, stage(n) + (role_[n.index] == inside));
       });
-      if (ordered_after[n.index].valid())
-        reach(ordered_after[n.index], stage(n));
+      if (ordered_after_[n.index].valid())
+        reach(ordered_after_[n.index], stage(n));
     }
   }
 
@@ -466,7 +475,7 @@ private:
         member_ = 0;
         ++at_;
       }
-      return {};
+      return (forward_ ? f_.ordered_after_ : f_.ordered_before_)[n.index];
     }
 
   private:
@@ -529,9 +538,10 @@ private:
   static constexpr std::size_t most_work = 16; // steps in all, by those of the linear part
   const graph_storage& g_;
   std::vector<role> role_;
-  std::vector<std::uint32_t> stage_;  // by cluster
-  std::vector<std::uint32_t> parent_; // union-find of nodes inside
-  std::vector<std::uint32_t> region_; // by node
+  std::vector<std::uint32_t> stage_;                    // by cluster
+  std::vector<std::uint32_t> parent_;                   // union-find of nodes inside
+  std::vector<node_id> ordered_before_, ordered_after_; // by node outside: its neighbour among `ordered`
+  std::vector<std::uint32_t> region_;                   // by node
   std::vector<candidate> candidates_;
   std::vector<std::uint32_t> reached_; // by cluster: the last walk that came there
   std::uint32_t stamp_ = 0;

@@ -23,8 +23,8 @@ public:
   using maker = any_pass<U> (*)(std::string_view arguments);
   struct entry {
     any_pass<U> pass;
-    std::string summary;     ///< one line
-    maker make = nullptr;    ///< for a pass that takes options, of which `pass` is an example
+    std::string summary;  ///< one line
+    maker make = nullptr; ///< for a pass that takes options, of which `pass` is an example
   };
 
   /// Adds a pass under its name. Without a summary, its own description is taken. A name that is taken is an
@@ -52,8 +52,8 @@ public:
   const std::vector<entry>& entries() const noexcept { return entries_; }
 
   /// Reads a pipeline: names separated by `|` or `,`, with arguments where a pass takes some (`name<a, b>`);
-  /// `fix(...)` or `fix<N>(...)` around a part; `check<P>` and `assume<P>` of a property that some pass speaks
-  /// of. Throws `error` (usage) with the place in the text.
+  /// `fix(...)` or `fix<N>(...)` around a part; `check<P>` and `assume<P>` of a property that some pass
+  /// speaks of. Throws `error` (usage) with the place in the text.
   any_pipeline<U> parse(std::string_view text) const {
     std::size_t at = 0;
     auto p = sequence(text, at, 0);
@@ -79,7 +79,8 @@ public:
     std::string out;
     for (const auto& e : entries_) {
       const pass_facts& f = e.pass.facts();
-      out += std::string(f.name) + (f.options.empty() ? "" : "<" + std::string(f.options) + ">") + (e.summary.empty() ? "" : ": " + e.summary) + "\n";
+      out += std::string(f.name) + (f.options.empty() ? "" : "<" + std::string(f.options) + ">") +
+             (e.summary.empty() ? "" : ": " + e.summary) + "\n";
       out += "    takes " + (f.takes.type ? std::string(f.takes.name) : std::string("any dialect")) +
              ", gives " + (f.gives.type ? std::string(f.gives.name) : std::string("the same")) + "\n";
       if (!f.needs.empty())

@@ -1,49 +1,22 @@
 // SPDX-License-Identifier: BSL-1.0
-// Tensors that a graph reads by name (`get_attr`) become inputs of it, as export leaves them
-// (`torch/_export/passes/lift_constants_pass.py`): a file has no other place for them.
+// Lifting where the tensors are: what a program's graph reads by name is looked up in its state. The rest is
+// in signature/lift.hpp.
 #pragma once
 
-#include <espalier/ir/naming.hpp>
-#include <espalier/ir/view.hpp>
-#include <espalier/program/detail/state_inputs.hpp>
+#include <espalier/bridge/types.hpp>
+#include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_result.hpp>
+#include <espalier/pipeline/properties.hpp>
 #include <espalier/program/state_dict.hpp>
-#include <espalier/signature/refresh.hpp>
+#include <espalier/signature/lift.hpp>
 #include <espalier/signature/signature.hpp>
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 namespace espalier {
-
-namespace detail {
-
-/// Whether a graph, or a graph in it, reads an attribute.
-inline bool reads_attributes(const graph_storage& g) {
-  for (node n : nodes(g))
-    if (n.kind() == node_kind::get_attr)
-      return true;
-  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    if (reads_attributes(g.subgraph(i)))
-      return true;
-  return false;
-}
-
-/// Throws at the first read of an attribute.
-inline void refuse_attributes(const graph_storage& g, const std::string& place) {
-  for (node n : nodes(g))
-    if (n.kind() == node_kind::get_attr)
-      fail(error_kind::unsupported,
-           "the graph of a higher-order call reads the attribute '" + std::string(n.arg(0).as_string()) +
-               "', which no file can say",
-           place, "pass the tensor to the call as an operand");
-  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    refuse_attributes(g.subgraph(i), place + ", subgraph " + std::to_string(i));
-}
-
-} // namespace detail
 
 /// Replaces every read of an attribute in the top graph by a placeholder, one for each tensor: a parameter or
 /// buffer if the state has it under that name, else a constant. They stand before the user inputs, in the
@@ -51,43 +24,37 @@ inline void refuse_attributes(const graph_storage& g, const std::string& place) 
 /// that is nowhere), unsupported (a read in a subgraph).
 inline std::size_t lift_attributes(graph_storage& g, program_info& info, const state_dict& state,
                                    const state_dict& constants) {
-  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    detail::refuse_attributes(g.subgraph(i), "subgraph " + std::to_string(i));
-  name_space names = detail::names_in(g);
-  std::vector<node> reads;
-  for (node n : nodes(g))
-    if (n.kind() == node_kind::get_attr)
-      reads.push_back(n);
-  auto& specs = info.signature.inputs;
-  std::size_t added = 0;
-  for (node n : reads) {
-    const std::string target(n.arg(0).as_string());
-    const auto at = state.position(target);
-    const bool kept = at != state.size();
-    if (!kept && !constants.contains(target))
-      fail(error_kind::usage, "the graph reads the attribute '" + target + "', which is nowhere",
-           "node '" + std::string(n.name()) + "'", "add it: constants().set(name, tensor, false)");
-    const input_kind kind = !kept                    ? input_kind::constant_tensor
-                            : state[at].is_parameter ? input_kind::parameter
-                                                     : input_kind::buffer;
-    const auto inputs = placeholders(g);
-    std::size_t same = 0;
-    while (same != specs.size() &&
-           (specs[same].target != target || specs[same].kind == input_kind::user_input))
-      ++same;
-    value_id v{};
-    if (same < inputs.size()) {
-      v = inputs[same].result().id();
-    } else {
-      v = detail::add_state_input(g, info, names, kind, target,
-                                  kept ? state[at].tensor : constants.at(target));
-      ++added;
-    }
-    g.replace_all_uses(n.result().id(), v);
-    g.erase(n.id());
-  }
-  refresh_signature(g, info); // an output may have been such a read
-  return added;
+  return lift_attributes(g, info, [&](std::string_view name) -> std::optional<attribute_info> {
+    if (const auto at = state.position(name); at != state.size())
+      return attribute_info{state[at].is_parameter ? input_kind::parameter : input_kind::buffer,
+                            value_meta(meta_of(state[at].tensor))};
+    if (const auto* tensor = constants.find(name))
+      return attribute_info{input_kind::constant_tensor, value_meta(meta_of(*tensor))};
+    return std::nullopt;
+  });
 }
+
+/// The same as a pass, for exported programs. `save` does it by itself, in the file.
+struct lift : pass {
+  static constexpr std::string_view name = "lift";
+  static constexpr std::string_view description = "tensors that the graph reads by name become inputs";
+  using destroys = properties<>;
+
+  template <class U>
+  requires requires(U& u) {
+    { u.storage() } -> std::convertible_to<graph_storage&>;
+    { u.info() } -> std::convertible_to<program_info&>;
+    { u.state_dict() } -> std::convertible_to<const state_dict&>;
+  }
+  static pass_result run(U& program) {
+    if (!detail::reads_attributes(program.storage()))
+      return {};
+    std::size_t reads = 0;
+    for (node n : nodes(program.storage()))
+      reads += n.kind() == node_kind::get_attr;
+    lift_attributes(program.storage(), program.info(), program.state_dict(), program.constants());
+    return {0, reads};
+  }
+};
 
 } // namespace espalier

@@ -44,7 +44,9 @@ struct verified : pass {
     return {};
   }
   template <class = when_used>
-  std::string text() const { return "verified<" + std::string(D::name) + ">"; }
+  std::string text() const {
+    return "verified<" + std::string(D::name) + ">";
+  }
 };
 
 } // namespace espalier
