@@ -112,6 +112,7 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
   struct input {
     node_id node;
     input_spec spec;
+    std::size_t place = 0;
   };
   struct read {
     node_id node;
@@ -152,14 +153,16 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
     in.spec.target = target;
     in.spec.arg.name = names.create(std::string(name_prefix(what.kind)) + detail::path_atom(target));
     in.node = g.placeholder(what.kind, in.spec.arg.name, g.intern_meta(what.meta));
+    in.place = inputs.size();
     placed.emplace(target, in.node);
     inputs.push_back(std::move(in));
   }
   if (!fresh.empty()) { // each before the first that comes later in the order of kinds
     const auto rank = [](const input& i) { return detail::input_rank(i.spec.kind); };
     const auto first_new = inputs.begin() + static_cast<std::ptrdiff_t>(before);
-    std::stable_sort(first_new, inputs.end(),
-                     [&](const input& a, const input& b) { return rank(a) < rank(b); });
+    std::sort(first_new, inputs.end(), [&](const input& a, const input& b) {
+      return rank(a) != rank(b) ? rank(a) < rank(b) : a.place < b.place;
+    });
     std::vector<input> all;
     auto next = first_new;
     for (auto i = inputs.begin(); i != first_new; ++i) {

@@ -10,6 +10,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/signature/lift.hpp>
 #include <espalier/signature/signature.hpp>
 
 #include <algorithm>
@@ -35,18 +36,6 @@ inline name_space names_in(graph_storage& g) {
   return names;
 }
 
-/// The order in which a signature lists inputs (`torch/_export/utils.py`): user inputs last.
-inline int input_rank(input_kind k) noexcept {
-  switch (k) {
-  case input_kind::token:
-    return 0;
-  case input_kind::user_input:
-    return 9;
-  default:
-    return static_cast<int>(k);
-  }
-}
-
 /// Adds an input for a tensor of the state: a placeholder and its spec, before the inputs that come later in
 /// a signature's order. Named as export names it: `p_fc_weight`.
 inline value_id add_state_input(graph_storage& g, program_info& info, name_space& names, input_kind kind,
@@ -59,10 +48,7 @@ inline value_id add_state_input(graph_storage& g, program_info& info, name_space
   input_spec s;
   s.kind = kind;
   s.target = target;
-  s.arg.name = names.create(std::string(kind == input_kind::parameter ? "p_"
-                                        : kind == input_kind::buffer  ? "b_"
-                                                                      : "c_") +
-                            path_atom(target));
+  s.arg.name = names.create(std::string(name_prefix(kind)) + path_atom(target));
   const node_id fresh = g.placeholder(kind, s.arg.name, g.intern_meta(value_meta(meta_of(tensor))));
   const node_id after = g.next(fresh);
   for (std::size_t i = before; i < inputs.size(); ++i) // it was put last: the later ones go behind it
