@@ -137,3 +137,21 @@ TEST_CASE("instruments watch an export, and an error names the stage") {
     CHECK(e.place().starts_with("pass 'record', stage 3 of 'export_program'"));
   }
 }
+
+TEST_CASE("docs: an export of one's own") {
+  Net net;
+  const auto x = torch::randn({3, 4});
+  {
+    auto program = es::export_by(es::training_exporter | es::raise{} | es::dce{}, net, es::inputs(x));
+    CHECK(program.graph().num_nodes() == 6);
+  }
+  {
+    constexpr auto early =
+        es::insert_after<es::stage::record>(es::training_exporter, es::raise{} | es::dce{});
+    constexpr auto quick = es::drop_stage<es::stage::verify>(early);
+    es::timing_tree times;
+    auto program = es::export_by(quick, net, es::inputs(x), {}, nullptr, times);
+    CHECK(times.text().find("record") != std::string::npos);
+    CHECK(torch::equal(program(x), net->forward(x)));
+  }
+}

@@ -21,7 +21,8 @@ namespace espalier {
 /// became writes.
 struct unlift : pass {
   static constexpr std::string_view name = "unlift";
-  static constexpr std::string_view description = "state is read by name and written in place, as a module does";
+  static constexpr std::string_view description =
+      "state is read by name and written in place, as a module does";
   using takes = training_ir;
   using gives = training_ir;
   using destroys = properties<property::functional>;

@@ -50,8 +50,7 @@ inline std::string_view relation_sign(std::string_view head) noexcept {
   return {};
 }
 
-template <class = when_used>
-std::string to_string_prec(const expr* e, int outer) {
+inline std::string to_string_prec(const expr* e, int outer) {
   const auto wrap = [&](int prec, std::string s) { return prec < outer ? "(" + s + ")" : s; };
   const auto& a = e->args();
   switch (e->kind()) {
@@ -112,8 +111,7 @@ std::string to_string_prec(const expr* e, int outer) {
     s += (i ? ", " : "") + to_string_prec(a[i], 0);
   return s + ")";
 }
-template <class = when_used>
-std::string sym_text(const expr* e) {
+inline std::string sym_text(const expr* e) {
   return to_string_prec(e, 0);
 }
 
