@@ -26,7 +26,7 @@ struct cse : pass {
   using establishes = properties<property::no_duplicates>;
   using destroys = properties<property::canonical>; // a value with fewer users may match a pattern
 
-  static pass_result run(graph_storage& g) {
+  static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return merge(g, classes);
   }
@@ -37,7 +37,7 @@ private:
     node_id node{};
   };
 
-  static pass_result merge(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result merge(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += merge(g.subgraph(i), classes);
@@ -45,7 +45,7 @@ private:
     std::size_t size = 16;
     while (size < g.num_nodes() * 2)
       size *= 2;
-    std::vector<entry> table(size);
+    auto table = detail::filled<entry>(size, {});
     node_id following{};
     for (node_id n = g.first(); n.valid(); n = following) {
       following = g.next(n);
@@ -71,8 +71,8 @@ private:
     return done;
   }
 
-  static bool mergeable(const graph_storage& g, node_id n, detail::call_classes& classes,
-                        detail::alias_classes& memory) {
+  static constexpr bool mergeable(const graph_storage& g, node_id n, detail::call_classes& classes,
+                                  detail::alias_classes& memory) {
     if (g.kind(n) == node_kind::get_attr)
       return true; // the same attribute is the same tensor, whoever writes to it
     if (g.kind(n) != node_kind::call_function)
@@ -84,7 +84,7 @@ private:
     return !memory.touches_written(g, n);
   }
 
-  static std::uint64_t hash(const graph_storage& g, node_id n) noexcept {
+  static constexpr std::uint64_t hash(const graph_storage& g, node_id n) noexcept {
     constexpr std::uint64_t k = 0x9e37'79b9'7f4a'7c15ull;
     std::uint64_t h = (g.op(n).index + g.num_args(n) * 0x1'0000'0001ull) * k;
     for (auto& x : g.slots(n)) {
@@ -98,7 +98,7 @@ private:
     }
     return h ^ (h >> 32);
   }
-  static bool equal(const graph_storage& g, node_id a, node_id b) noexcept {
+  static constexpr bool equal(const graph_storage& g, node_id a, node_id b) noexcept {
     const auto x = g.slots(a), y = g.slots(b);
     if (g.op(a) != g.op(b) || g.kind(a) != g.kind(b) || g.num_args(a) != g.num_args(b) ||
         x.size() != y.size() || g.num_results(a) != g.num_results(b) ||
@@ -117,7 +117,8 @@ private:
   }
   /// Nothing known of the results differs (two `item()` calls have symbols of their own), and no output is
   /// lost. Core views alias their input either way, so that merging two adds no alias.
-  static bool replaceable(const graph_storage& g, node_id leader, node_id n, detail::alias_classes& memory) {
+  static constexpr bool replaceable(const graph_storage& g, node_id leader, node_id n,
+                                    detail::alias_classes& memory) {
     const op_flags f = g.kind(n) == node_kind::get_attr ? op_flags{} : flags_of(g.op(n));
     const bool aliased_anyway = g.kind(n) == node_kind::get_attr || (f.view && f.core);
     for (std::size_t i = 0; i != g.num_results(n); ++i) {

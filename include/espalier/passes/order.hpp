@@ -13,7 +13,7 @@ namespace espalier::detail {
 
 /// Whether a node may stand anywhere between what it uses and its users: it has no effects, draws no random
 /// numbers, and touches no memory that is written to. Placeholders and the output stay.
-inline bool may_move(const graph_storage& g, node_id n, call_classes& classes, alias_classes& memory) {
+constexpr bool may_move(const graph_storage& g, node_id n, call_classes& classes, alias_classes& memory) {
   switch (g.kind(n)) {
   case node_kind::get_attr:
     return !memory.touches_written(g, n);
@@ -26,7 +26,7 @@ inline bool may_move(const graph_storage& g, node_id n, call_classes& classes, a
 }
 
 /// Puts all nodes of a graph in the order given, and tells how many had to move. Linear.
-inline std::size_t put_in_order(graph_storage& g, const std::vector<node_id>& order) {
+constexpr std::size_t put_in_order(graph_storage& g, const std::vector<node_id>& order) {
   std::size_t moved = 0;
   node_id at = g.first();
   for (node_id n : order)
