@@ -5,6 +5,7 @@
 
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/filled.hpp>
 #include <espalier/support/fixed_string.hpp>
 #include <espalier/support/id.hpp>
 #include <espalier/support/inline_vector.hpp>

@@ -8,7 +8,9 @@
 #include <espalier/schema/op_id.hpp>
 
 #include <cstddef>
-#include <deque>
+#include <span>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace espalier {
@@ -27,7 +29,7 @@ template <class = when_used>
 class node_meta_args {
 public:
   /// False when nothing is known of an argument.
-  bool read(const graph_storage& g, node_id n) {
+  constexpr bool read(const graph_storage& g, node_id n) {
     args_.clear();
     lists_.clear();
     known_ = true;
@@ -35,10 +37,10 @@ public:
       args_.push_back(convert(g, n, g.arg_slot(n, i)));
     return known_;
   }
-  std::span<const meta_arg> args() const noexcept { return args_; }
+  constexpr std::span<const meta_arg> args() const noexcept { return args_; }
 
 private:
-  meta_arg convert(const graph_storage& g, node_id n, slot_id s) {
+  constexpr meta_arg convert(const graph_storage& g, node_id n, slot_id s) {
     const slot& x = g.slot(s);
     switch (x.form()) {
     case arg_form::absent:
@@ -81,10 +83,11 @@ private:
     }
     case arg_form::list: {
       const auto [first, count] = g.elements(n, s);
-      auto& items = lists_.emplace_back();
+      std::vector<meta_arg> items;
       for (std::size_t i = 0; i != count; ++i)
         items.push_back(convert(g, n, slot_id{first.index + static_cast<std::uint32_t>(i)}));
-      return meta_arg(std::span<const meta_arg>(items));
+      lists_.push_back(std::move(items));
+      return meta_arg(std::span<const meta_arg>(lists_.back()));
     }
     default: {
       meta_arg a;
@@ -94,25 +97,16 @@ private:
     }
   }
   std::vector<meta_arg> args_;
-  std::deque<std::vector<meta_arg>> lists_; // keeps the addresses of its elements
+  std::vector<std::vector<meta_arg>> lists_; // their elements stay where they are when a list moves
   bool known_ = true;
 };
 
-} // namespace detail
-
-/// Asks the shape rule of a call for the metas of its results and records them. A rule that refuses the
-/// arguments throws `error`, as the operator would.
 template <class = when_used>
-inferred infer_metas(graph_storage& g, node_id n) {
-  if (g.kind(n) != node_kind::call_function)
-    return inferred::no_rule;
-  const rule_fn rule = rule_for(g.op(n));
-  if (!rule)
-    return inferred::no_rule;
-  detail::node_meta_args args;
+constexpr inferred infer_metas(graph_storage& g, node_id n, rule_fn rule, const op_schema* schema) {
+  node_meta_args args;
   if (!args.read(g, n))
     return inferred::unknown_input;
-  const rule_result r = rule(rule_args(g.op(n), schema_of(g.op(n)), args.args()));
+  const rule_result r = rule(rule_args(g.op(n), schema, args.args()));
   if (r.outputs.size() != g.num_results(n))
     return inferred::no_rule;
   for (std::size_t i = 0; i != r.outputs.size(); ++i) {
@@ -125,6 +119,25 @@ inferred infer_metas(graph_storage& g, node_id n) {
       g.set_meta(g.result(n, i), value_meta::of(value_kind::none));
   }
   return inferred::done;
+}
+
+} // namespace detail
+
+/// Asks the shape rule of a call for the metas of its results and records them. A rule that refuses the
+/// arguments throws `error`, as the operator would. Constant evaluation knows the rules of ATen's operators,
+/// but for those that return what they write to.
+template <class = when_used>
+constexpr inferred infer_metas(graph_storage& g, node_id n) {
+  if (g.kind(n) != node_kind::call_function)
+    return inferred::no_rule;
+  const op_id o = g.op(n);
+  if (std::is_constant_evaluated()) {
+    if (o.index >= detail::num_aten_ops || !detail::aten_rules.has[o.index])
+      return inferred::no_rule;
+    return detail::infer_metas(g, n, detail::aten_rules.at[o.index], detail::parsed_schema(o).get());
+  }
+  const rule_fn rule = rule_for(o);
+  return rule ? detail::infer_metas(g, n, rule, schema_of(o)) : inferred::no_rule;
 }
 
 } // namespace espalier

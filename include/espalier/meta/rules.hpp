@@ -41,9 +41,11 @@ namespace detail {
 
 struct rule_table {
   std::array<rule_fn, num_aten_ops> at{};
+  std::array<bool, num_aten_ops> has{}; // for constant evaluation: g++ 12 compares no function with null
+                                        // there under -fsanitize=undefined
   template <class... Ops>
   constexpr void put(rule_fn f) {
-    ((at[Ops::index] = f), ...);
+    ((at[Ops::index] = f, has[Ops::index] = true), ...);
   }
 };
 

@@ -50,7 +50,9 @@ struct canonicalize : pass {
   using establishes = properties<property::canonical, property::no_dead_code>;
   using destroys = properties<property::no_duplicates>; // a replaced operand may make two calls equal
 
-  static pass_result run(graph_storage& g, pass_context& c) { return rewrite_greedily(g, c, canonical::all); }
+  static constexpr pass_result run(graph_storage& g, pass_context& c) {
+    return rewrite_greedily(g, c, canonical::all);
+  }
 };
 
 } // namespace espalier

@@ -28,7 +28,7 @@ struct cse : pass {
   using establishes = properties<property::no_duplicates>;
   using destroys = properties<property::canonical>; // a value with fewer users may match a pattern
 
-  static pass_result run(graph_storage& g) {
+  static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return merge(g, classes);
   }
@@ -44,15 +44,15 @@ private:
   /// of many calls), anywhere from where its hash says. Entries stay, so that both find what was put there.
   class node_table {
   public:
-    explicit node_table(const graph_storage& g) {
+    constexpr explicit node_table(const graph_storage& g) {
       std::size_t size = 16;
       while (size < g.num_nodes() * 2)
         size *= 2;
-      entries_.resize(size);
+      entries_ = detail::filled<entry>(size, {});
       scale_ = (std::uint64_t{size / bucket} << 32) / (g.value_capacity() + 1);
     }
     /// The entry of an equal node, or the free one where `n` belongs, its hash written down.
-    entry& find(const graph_storage& g, node_id n) {
+    constexpr entry& find(const graph_storage& g, node_id n) {
       const auto [h, newest] = hash(g, n);
       const auto short_hash = static_cast<std::uint32_t>(h >> 32);
       const auto here = [&](entry& e) {
@@ -78,7 +78,7 @@ private:
     struct hashed {
       std::uint64_t hash, newest;
     };
-    static hashed hash(const graph_storage& g, node_id n) noexcept {
+    static constexpr hashed hash(const graph_storage& g, node_id n) noexcept {
       constexpr std::uint64_t k = 0x9e37'79b9'7f4a'7c15ull;
       std::uint64_t h = (g.op(n).index + g.num_args(n) * 0x1'0000'0001ull) * k;
       std::uint32_t newest = 0;
@@ -97,10 +97,10 @@ private:
     }
 
     std::vector<entry> entries_;
-    std::uint64_t scale_; // from the number of a value to that of its bucket, times 2^32
+    std::uint64_t scale_ = 0; // from the number of a value to that of its bucket, times 2^32
   };
 
-  static pass_result merge(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result merge(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += merge(g.subgraph(i), classes);
@@ -127,8 +127,8 @@ private:
     return done;
   }
 
-  static bool mergeable(const graph_storage& g, node_id n, detail::call_classes& classes,
-                        detail::alias_classes& memory) {
+  static constexpr bool mergeable(const graph_storage& g, node_id n, detail::call_classes& classes,
+                                  detail::alias_classes& memory) {
     if (g.kind(n) == node_kind::get_attr)
       return true; // the same attribute is the same tensor, whoever writes to it
     if (g.kind(n) != node_kind::call_function)
@@ -140,7 +140,7 @@ private:
     return !memory.touches_written(g, n);
   }
 
-  static bool equal(const graph_storage& g, node_id a, node_id b) noexcept {
+  static constexpr bool equal(const graph_storage& g, node_id a, node_id b) noexcept {
     const auto x = g.slots(a), y = g.slots(b);
     if (g.op(a) != g.op(b) || g.kind(a) != g.kind(b) || g.num_args(a) != g.num_args(b) ||
         x.size() != y.size() || g.num_results(a) != g.num_results(b) ||
@@ -159,7 +159,8 @@ private:
   }
   /// Nothing known of the results differs (two `item()` calls have symbols of their own), and no output is
   /// lost. Core views alias their input either way, so that merging two adds no alias.
-  static bool replaceable(const graph_storage& g, node_id leader, node_id n, detail::alias_classes& memory) {
+  static constexpr bool replaceable(const graph_storage& g, node_id leader, node_id n,
+                                    detail::alias_classes& memory) {
     const op_flags f = g.kind(n) == node_kind::get_attr ? op_flags{} : flags_of(g.op(n));
     const bool aliased_anyway = g.kind(n) == node_kind::get_attr || (f.view && f.core);
     for (std::size_t i = 0; i != g.num_results(n); ++i) {

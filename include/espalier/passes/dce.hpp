@@ -21,13 +21,13 @@ struct dce : pass {
   using establishes = properties<property::no_dead_code>;
   using destroys = properties<>;
 
-  static pass_result run(graph_storage& g) {
+  static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return sweep(g, classes);
   }
 
 private:
-  static pass_result sweep(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result sweep(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += sweep(g.subgraph(i), classes);

@@ -24,18 +24,18 @@ struct hoist : pass {
   static constexpr std::string_view description = "moves calls up to what they use";
   using destroys = properties<>;
 
-  static pass_result run(graph_storage& g) {
+  static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return run(g, classes);
   }
 
 private:
-  static pass_result run(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result run(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), classes);
     detail::alias_classes memory(g, classes);
-    std::vector<std::uint32_t> waits_for(g.node_capacity(), fixed); // uses that are not there yet
+    auto waits_for = detail::filled<std::uint32_t>(g.node_capacity(), fixed); // uses that are not there yet
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (!detail::may_move(g, n, classes, memory))
         continue;

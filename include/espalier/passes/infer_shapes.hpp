@@ -26,7 +26,7 @@ struct infer_shapes : pass {
   using establishes = properties<property::shapes_known>;
   using destroys = properties<property::canonical>; // rules of metas may hold now
 
-  static pass_result run(graph_storage& g, pass_context& c) {
+  static constexpr pass_result run(graph_storage& g, pass_context& c) {
     node_id unknown{};
     const graph_storage* where = nullptr;
     const pass_result done = run(g, c, where, unknown);
@@ -39,7 +39,8 @@ struct infer_shapes : pass {
   }
 
 private:
-  static pass_result run(graph_storage& g, pass_context& c, const graph_storage*& where, node_id& unknown) {
+  static constexpr pass_result run(graph_storage& g, pass_context& c, const graph_storage*& where,
+                                   node_id& unknown) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), c, where, unknown);
@@ -64,7 +65,7 @@ private:
     return done;
   }
 
-  static void infer(graph_storage& g, node_id n, pass_context& c) {
+  static constexpr void infer(graph_storage& g, node_id n, pass_context& c) {
     try {
       switch (infer_metas(g, n)) {
       case inferred::done:
@@ -83,7 +84,7 @@ private:
     }
   }
   /// Keeps what the rules do not speak of. Whether anything changed.
-  static bool settle(graph_storage& g, value_id v, meta_id before) {
+  static constexpr bool settle(graph_storage& g, value_id v, meta_id before) {
     if (g.meta_of(v) == before)
       return false;
     if (before.valid()) {

@@ -23,7 +23,7 @@ struct remove_assertions : pass {
   static constexpr std::string_view description = "drops assertions";
   using destroys = properties<property::no_dead_code, property::canonical>;
 
-  static pass_result run(graph_storage& g) {
+  static constexpr pass_result run(graph_storage& g) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i));
@@ -56,7 +56,7 @@ private:
       id_of<aten::_assert_scalar>(),      id_of<aten::_assert_tensor_metadata>(),
       id_of<aten::sym_constrain_range>(), id_of<aten::sym_constrain_range_for_size>()};
 
-  static bool is_assertion(op_id o) {
+  static constexpr bool is_assertion(op_id o) {
     for (op_id a : assertions)
       if (a == o)
         return true;

@@ -24,18 +24,18 @@ struct sink : pass {
   static constexpr std::string_view description = "moves a call with one user down to it";
   using destroys = properties<>;
 
-  static pass_result run(graph_storage& g) {
+  static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return run(g, classes);
   }
 
 private:
-  static pass_result run(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result run(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), classes);
     detail::alias_classes memory(g, classes);
-    std::vector<std::uint8_t> sinks(g.node_capacity(), 0);
+    auto sinks = detail::filled<std::uint8_t>(g.node_capacity(), 0);
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       sinks[n.index] = only_user(g, n).valid() && detail::may_move(g, n, classes, memory);
     std::vector<node_id> order;
@@ -68,7 +68,7 @@ private:
   }
 
   /// The node that all uses of a node's results are in; invalid when there are none or several.
-  static node_id only_user(const graph_storage& g, node_id n) {
+  static constexpr node_id only_user(const graph_storage& g, node_id n) {
     node_id user{};
     for (std::size_t i = 0; i != g.num_results(n); ++i)
       for (slot_id u = g.first_use(g.result(n, i)); u.valid(); u = g.next_use(u)) {

@@ -26,13 +26,13 @@ struct sort : pass {
   using establishes = properties<property::topologically_sorted>;
   using destroys = properties<>;
 
-  static pass_result run(graph_storage& g) {
+  static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return run(g, classes);
   }
 
 private:
-  static pass_result run(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result run(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), classes);
@@ -42,7 +42,7 @@ private:
     return done;
   }
 
-  static bool is_sorted(const graph_storage& g) {
+  static constexpr bool is_sorted(const graph_storage& g) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       for (auto& x : g.slots(n))
         if (x.is_use() && !g.is_before(g.def(value_id{x.w0}), n))
@@ -51,9 +51,9 @@ private:
   }
 
   /// The node that each node has to follow although it uses nothing of it; invalid for most.
-  static std::vector<node_id> fixed_before(const graph_storage& g, detail::call_classes& classes) {
+  static constexpr std::vector<node_id> fixed_before(const graph_storage& g, detail::call_classes& classes) {
     detail::alias_classes memory(g, classes);
-    std::vector<node_id> out(g.node_capacity());
+    auto out = detail::filled<node_id>(g.node_capacity(), {});
     node_id last{};
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (!is_fixed(g, n, classes, memory))
@@ -63,8 +63,8 @@ private:
     }
     return out;
   }
-  static bool is_fixed(const graph_storage& g, node_id n, detail::call_classes& classes,
-                       detail::alias_classes& memory) {
+  static constexpr bool is_fixed(const graph_storage& g, node_id n, detail::call_classes& classes,
+                                 detail::alias_classes& memory) {
     switch (g.kind(n)) {
     case node_kind::placeholder: // first, as they are
       return true;
@@ -78,9 +78,9 @@ private:
   }
 
   /// A walk in depth, in the given order: what a node needs comes right before it.
-  static std::vector<node_id> sorted(const graph_storage& g, const std::vector<node_id>& fixed) {
+  static constexpr std::vector<node_id> sorted(const graph_storage& g, const std::vector<node_id>& fixed) {
     enum : std::uint8_t { unseen, open, placed };
-    std::vector<std::uint8_t> state(g.node_capacity(), unseen);
+    auto state = detail::filled<std::uint8_t>(g.node_capacity(), unseen);
     std::vector<node_id> out;
     out.reserve(g.num_nodes());
     std::vector<std::pair<node_id, std::size_t>> path; // a node, and how many of its needs were looked at

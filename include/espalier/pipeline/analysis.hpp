@@ -62,22 +62,22 @@ public:
   }
   /// Drops all analyses but those listed.
   template <class... As>
-  void keep_only(analyses<As...>) {
+  constexpr void keep_only(analyses<As...>) {
     if (entries_.empty())
       return;
     const std::array<key, sizeof...(As)> kept{&key_of<As>...};
     drop_all_but(kept);
   }
-  void keep_only(all_analyses) const noexcept {}
+  constexpr void keep_only(all_analyses) const noexcept {}
   /// Drops what is known of one graph.
   void forget(const graph_storage& g) {
     std::erase_if(entries_, [&](const entry& e) { return e.graph == &g; });
   }
-  bool empty() const noexcept { return entries_.empty(); }
+  constexpr bool empty() const noexcept { return entries_.empty(); }
 
 private:
   // out of line: most pipelines ask for no analysis
-  [[gnu::noinline]] void drop_all_but(std::span<const key> kept) {
+  [[gnu::noinline]] constexpr void drop_all_but(std::span<const key> kept) {
     std::erase_if(entries_,
                   [&](const entry& e) { return std::find(kept.begin(), kept.end(), e.of) == kept.end(); });
   }

@@ -16,11 +16,11 @@ namespace espalier {
 /// The base of instruments: every hook does nothing. Derive and hide the hooks that matter.
 struct instrument {
   /// Before a stage runs.
-  void before(const stage_info&, const graph_storage&) {}
+  constexpr void before(const stage_info&, const graph_storage&) {}
   /// After it ran.
-  void after(const stage_info&, const graph_storage&, const pass_result&) {}
+  constexpr void after(const stage_info&, const graph_storage&, const pass_result&) {}
   /// After it threw; the exception goes on afterwards. The graph may be between two states.
-  void failed(const stage_info&, const graph_storage&, std::string_view /*what*/) {}
+  constexpr void failed(const stage_info&, const graph_storage&, std::string_view /*what*/) {}
 };
 
 /// An instrument, or a reference to one.

@@ -10,7 +10,7 @@ namespace espalier::detail {
 
 /// Whether a node may stand anywhere between what it uses and its users: it has no effects, draws no random
 /// numbers, and touches no memory that is written to. Placeholders and the output stay.
-inline bool may_move(const graph_storage& g, node_id n, call_classes& classes, alias_classes& memory) {
+constexpr bool may_move(const graph_storage& g, node_id n, call_classes& classes, alias_classes& memory) {
   switch (g.kind(n)) {
   case node_kind::get_attr:
     return !memory.touches_written(g, n);

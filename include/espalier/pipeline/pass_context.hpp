@@ -38,7 +38,7 @@ public:
     return analyses_.get<A>(g);
   }
   /// Adds to a statistic of the pass that runs. Names must outlive the context: literals.
-  void count(std::string_view name, std::size_t n = 1) {
+  constexpr void count(std::string_view name, std::size_t n = 1) {
     for (auto& s : statistics_)
       if (s.pass == stage_.name && s.name == name) {
         s.value += n;
@@ -46,17 +46,17 @@ public:
       }
     statistics_.push_back({stage_.name, name, n});
   }
-  std::span<const pass_statistic> statistics() const noexcept { return statistics_; }
+  constexpr std::span<const pass_statistic> statistics() const noexcept { return statistics_; }
 
   /// The stage that runs, or that ran last.
-  const stage_info& stage() const noexcept { return stage_; }
-  analysis_cache& analyses() noexcept { return analyses_; }
+  constexpr const stage_info& stage() const noexcept { return stage_; }
+  constexpr analysis_cache& analyses() noexcept { return analyses_; }
 
   /// Names of stages to leave out. Whether the rest is legal is proven when a pipeline starts.
   /// They must live as long as pipelines run.
-  std::span<const std::string_view> disabled() const noexcept { return disabled_; }
-  void disable(std::span<const std::string_view> names) noexcept { disabled_ = names; }
-  [[gnu::noinline]] bool is_disabled(std::string_view name) const noexcept {
+  constexpr std::span<const std::string_view> disabled() const noexcept { return disabled_; }
+  constexpr void disable(std::span<const std::string_view> names) noexcept { disabled_ = names; }
+  [[gnu::noinline]] constexpr bool is_disabled(std::string_view name) const noexcept {
     for (auto n : disabled_)
       if (n == name)
         return true;
@@ -64,13 +64,13 @@ public:
   }
 
   /// The dialect of the graph at this point; null when nobody knows.
-  const dialect_info* dialect() const noexcept { return dialect_; }
-  void set_dialect(const dialect_info* d) noexcept { dialect_ = d; }
+  constexpr const dialect_info* dialect() const noexcept { return dialect_; }
+  constexpr void set_dialect(const dialect_info* d) noexcept { dialect_ = d; }
 
   /// Asks for leave to make one edit that can be left out: one rewrite, by the name of its rule. Refused when
   /// the budget is spent: `bisect` finds a guilty rewrite by giving ever other budgets. Unlimited unless
   /// somebody sets it.
-  bool may_edit(std::string_view rule) noexcept {
+  constexpr bool may_edit(std::string_view rule) noexcept {
     if (edits_ == budget_)
       return false;
     ++edits_;
@@ -78,13 +78,13 @@ public:
     return true;
   }
   /// Edits that were asked for and allowed, and the rule of the last one.
-  std::size_t edits() const noexcept { return edits_; }
-  std::string_view last_edit() const noexcept { return last_edit_; }
+  constexpr std::size_t edits() const noexcept { return edits_; }
+  constexpr std::string_view last_edit() const noexcept { return last_edit_; }
   static constexpr std::size_t unlimited = ~std::size_t{};
-  void set_edit_budget(std::size_t n) noexcept { budget_ = n; }
+  constexpr void set_edit_budget(std::size_t n) noexcept { budget_ = n; }
 
   /// For drivers: the stage that starts.
-  void enter(const stage_info& s) noexcept { stage_ = s; }
+  constexpr void enter(const stage_info& s) noexcept { stage_ = s; }
 
 private:
   analysis_cache analyses_;

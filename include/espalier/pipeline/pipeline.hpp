@@ -34,10 +34,10 @@ struct pipeline_unit;
 template <dialect D>
 struct pipeline_unit<graph<D>> {
   using dialect_type = D;
-  static graph_storage& storage(graph<D>& g) noexcept { return g; }
-  static void finish(graph<D>&) noexcept {}
+  static constexpr graph_storage& storage(graph<D>& g) noexcept { return g; }
+  static constexpr void finish(graph<D>&) noexcept {}
   template <dialect E>
-  static graph<E> retag(graph<D>&& g) {
+  static constexpr graph<E> retag(graph<D>&& g) {
     return graph<E>(static_cast<graph_storage&&>(g));
   }
 };
@@ -72,7 +72,7 @@ concept runs_on_unit_in_context = requires(const P& p, U& u, pass_context& c) {
 };
 
 template <class U>
-graph_storage& storage_of(U& u) noexcept {
+constexpr graph_storage& storage_of(U& u) noexcept {
   if constexpr (std::derived_from<U, graph_storage>)
     return u;
   else
@@ -90,7 +90,7 @@ struct pass_runs {
 
 /// Calls a pass with what it takes: the whole unit, or the graph of it.
 template <class P, class U>
-pass_result call_pass(const P& p, U& unit, pass_context& c) {
+constexpr pass_result call_pass(const P& p, U& unit, pass_context& c) {
   if constexpr (runs_on_unit_in_context<P, U>)
     return p.run(unit, c);
   else if constexpr (runs_on_unit<P, U>)
@@ -105,8 +105,8 @@ pass_result call_pass(const P& p, U& unit, pass_context& c) {
 
 /// One stage: its instruments, the pass, and the analyses that it leaves.
 template <class P, class U, class... Is>
-pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position, std::size_t depth,
-                      Is&... is) {
+constexpr pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position, std::size_t depth,
+                                Is&... is) {
   stage_info stage{P::name, position, depth, composite_pass<P>, c.dialect()};
   if (!c.disabled().empty() && c.is_disabled(P::name))
     return {};
@@ -131,7 +131,7 @@ pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position
 /// Runs a whole pipeline: brings up to date what hangs on the unit afterwards, and names the stage that
 /// threw.
 template <class U, class Body, class Text, class... Is>
-pass_result run_named(U& unit, pass_context& c, Body&& body, Text&& text, Is&... is) {
+constexpr pass_result run_named(U& unit, pass_context& c, Body&& body, Text&& text, Is&... is) {
   c.enter({});
   const auto told = [&]([[maybe_unused]] const char* what) {
     (is.failed(c.stage(), storage_of(unit), what), ...);
@@ -330,12 +330,12 @@ public:
   /// Gives the sum of what the passes did; throws what a pass throws, with the stage named. After a throw the
   /// graph is sound only if the pass left it sound.
   template <pipeline_runs_on U, instrument_type... Is>
-  pass_result run(U& unit, Is&&... is) const {
+  constexpr pass_result run(U& unit, Is&&... is) const {
     pass_context c;
     return run(unit, c, is...);
   }
   template <pipeline_runs_on U, instrument_type... Is>
-  pass_result run(U& unit, pass_context& c, Is&&... is) const {
+  constexpr pass_result run(U& unit, pass_context& c, Is&&... is) const {
     using D = typename pipeline_unit<U>::dialect_type;
     static_assert(
         std::same_as<D, dialect_after<D>>,
@@ -372,7 +372,7 @@ public:
 
   /// For pipelines around this one.
   template <class U, class... Is>
-  pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
+  constexpr pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
     if (!c.disabled().empty())
       check_disabled(c);
     return run_all(std::index_sequence_for<Ps...>{}, unit, c, depth, is...);
@@ -393,7 +393,7 @@ private:
   }
 
   template <class U, class... Is>
-  pass_result start(U& unit, pass_context& c, Is&... is) const {
+  constexpr pass_result start(U& unit, pass_context& c, Is&... is) const {
     return detail::run_named(
         unit, c, [&] { return run_parts(unit, c, 0, is...); },
         [&] {
@@ -406,8 +406,8 @@ private:
   }
 
   template <std::size_t... I, class U, class... Is>
-  pass_result run_all(std::index_sequence<I...>, U& unit, pass_context& c, std::size_t depth,
-                      Is&... is) const {
+  constexpr pass_result run_all(std::index_sequence<I...>, U& unit, pass_context& c, std::size_t depth,
+                                Is&... is) const {
     pass_result sum;
     ((sum += detail::run_stage(this->template stage<I>(), unit, c, I, depth, is...)), ...);
     return sum;

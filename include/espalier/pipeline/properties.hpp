@@ -18,7 +18,7 @@ namespace property {
 /// No operator writes to its arguments.
 struct functional {
   static constexpr std::string_view name = "functional";
-  static bool holds(const graph_storage& g) {
+  static constexpr bool holds(const graph_storage& g) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       if (g.kind(n) == node_kind::call_function && flags_of(g.op(n)).mutates)
         return false;
@@ -41,7 +41,7 @@ struct functional {
 /// Every value says what it is: kind, and for tensors dtype, sizes and strides.
 struct shapes_known {
   static constexpr std::string_view name = "shapes_known";
-  static bool holds(const graph_storage& g) {
+  static constexpr bool holds(const graph_storage& g) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       for (std::size_t i = 0; i != g.num_results(n); ++i)
         if (g.meta(g.result(n, i)).kind == value_kind::unknown)
@@ -56,7 +56,7 @@ struct shapes_known {
 /// Every value is defined before it is used. Builders keep it; passes that move nodes may break it.
 struct topologically_sorted {
   static constexpr std::string_view name = "topologically_sorted";
-  static bool holds(const graph_storage& g) {
+  static constexpr bool holds(const graph_storage& g) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       for (auto& x : g.slots(n))
         if (x.is_use() && !g.is_before(g.def(value_id{x.w0}), n))
@@ -71,13 +71,13 @@ struct topologically_sorted {
 /// Every call without effects is used.
 struct no_dead_code {
   static constexpr std::string_view name = "no_dead_code";
-  static bool holds(const graph_storage& g) {
+  static constexpr bool holds(const graph_storage& g) {
     detail::call_classes classes;
     return holds(g, classes);
   }
 
 private:
-  static bool holds(const graph_storage& g, detail::call_classes& classes) {
+  static constexpr bool holds(const graph_storage& g, detail::call_classes& classes) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       if (detail::is_dead(g, n, classes))
         return false;

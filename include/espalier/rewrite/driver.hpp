@@ -15,6 +15,7 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/rewrite/rule.hpp>
+#include <espalier/support/filled.hpp>
 
 #include <array>
 #include <cstddef>
@@ -50,20 +51,22 @@ namespace detail {
 template <class... Rules>
 class rule_buckets {
 public:
-  rule_buckets() {
+  constexpr rule_buckets() {
     const std::array<op_id, sizeof...(Rules)> roots{id_of<typename Rules::root_op>()...};
     std::uint32_t most = 0;
     for (auto o : roots)
       most = std::max(most, o.index);
-    head_.assign(most + 1, nil);
+    lengthen(head_, most + 1, nil);
     for (std::size_t i = roots.size(); i-- != 0;) {
       next_[i] = head_[roots[i].index];
       head_[roots[i].index] = static_cast<std::uint16_t>(i);
     }
   }
   static constexpr std::uint16_t nil = 0xffff;
-  std::uint16_t first(op_id o) const noexcept { return o.index < head_.size() ? head_[o.index] : nil; }
-  std::uint16_t next(std::uint16_t r) const noexcept { return next_[r]; }
+  constexpr std::uint16_t first(op_id o) const noexcept {
+    return o.index < head_.size() ? head_[o.index] : nil;
+  }
+  constexpr std::uint16_t next(std::uint16_t r) const noexcept { return next_[r]; }
 
 private:
   std::vector<std::uint16_t> head_;
@@ -80,7 +83,7 @@ struct rewrite_run {
   std::vector<value_id> touched{};                         // what the replaced node used
   std::vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before
 
-  rewrite_run(graph_storage& graph, pass_context& c) : g(graph), context(c) {
+  constexpr rewrite_run(graph_storage& graph, pass_context& c) : g(graph), context(c) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       if (g.kind(n) == node_kind::call_function || g.kind(n) == node_kind::call_higher_order) {
         const auto k = classes(g.op(n));
@@ -93,20 +96,20 @@ struct rewrite_run {
     if (memory && !memory->any_written())
       memory.reset();
   }
-  bool safe(std::span<const node_id> calls) {
+  constexpr bool safe(std::span<const node_id> calls) {
     for (node_id n : calls)
       if (memory && memory->touches_written(g, n))
         return false;
     return true;
   }
   /// Takes back what a rule built before it declined.
-  void take_back() {
+  constexpr void take_back() {
     while (!made.empty()) {
       g.erase(made.back());
       made.pop_back();
     }
   }
-  void replace(node_id root, std::span<const value_id> by, std::string_view rule) {
+  constexpr void replace(node_id root, std::span<const value_id> by, std::string_view rule) {
     replaced_by.clear();
     for (std::size_t i = 0; i != by.size(); ++i) {
       slot_id head = g.first_use(by[i]); // not one of the root's, which go
@@ -134,7 +137,7 @@ struct rewrite_run {
 };
 
 template <dialect D, class Rule>
-bool try_rule(const Rule& rule, rewrite_run& run, node_id n) {
+constexpr bool try_rule(const Rule& rule, rewrite_run& run, node_id n) {
   using P = typename Rule::pattern_t;
   const match_of<P> m(rule.pattern, run.g, n);
   if (!m)
@@ -170,8 +173,8 @@ struct rule_matcher {
   static constexpr std::array<std::string_view, sizeof...(Rules)> names{Rules::name...};
 
   /// The position of the rule that applied; `nil` when none did.
-  static std::uint16_t apply(const set& s, const rule_buckets<Rules...>& buckets, rewrite_run& run,
-                             node_id n) {
+  static constexpr std::uint16_t apply(const set& s, const rule_buckets<Rules...>& buckets, rewrite_run& run,
+                                       node_id n) {
     if (run.g.kind(n) != node_kind::call_function)
       return buckets.nil;
     for (auto r = buckets.first(run.g.op(n)); r != buckets.nil; r = buckets.next(r))
@@ -184,24 +187,24 @@ struct rule_matcher {
 /// Nodes to look at, each at most once at a time.
 class node_worklist {
 public:
-  void push(node_id n) {
+  constexpr void push(node_id n) {
     if (n.index >= in_.size())
-      in_.resize(n.index + n.index / 2 + 1, 0);
+      lengthen(in_, n.index + n.index / 2 + 1, std::uint8_t{0});
     if (!in_[n.index]) {
       in_[n.index] = 1;
       nodes_.push_back(n);
     }
   }
-  node_id pop() {
+  constexpr node_id pop() {
     const node_id n = nodes_.back();
     nodes_.pop_back();
     in_[n.index] = 0;
     return n;
   }
-  bool empty() const noexcept { return nodes_.empty(); }
-  void reserve(std::size_t n) {
+  constexpr bool empty() const noexcept { return nodes_.empty(); }
+  constexpr void reserve(std::size_t n) {
     nodes_.reserve(n);
-    in_.resize(n, 0);
+    lengthen(in_, n, std::uint8_t{0});
   }
 
 private:
@@ -211,7 +214,7 @@ private:
 
 /// Erases a dead node and hands on what it used.
 template <class Then>
-void erase_dead(graph_storage& g, node_id n, pass_result& done, Then&& then) {
+constexpr void erase_dead(graph_storage& g, node_id n, pass_result& done, Then&& then) {
   value_id used[8];
   std::size_t count = 0;
   std::vector<value_id> more;
@@ -235,8 +238,8 @@ void erase_dead(graph_storage& g, node_id n, pass_result& done, Then&& then) {
 /// Applies rules until none applies. Subgraphs each by themselves. Throws `error` (usage) naming the rule
 /// when there is no end to it. Linear in nodes and rewrites.
 template <dialect D = torch_ir, class... Rules>
-pass_result rewrite_greedily(graph_storage& g, pass_context& c, const rule_set<Rules...>& rules,
-                             const rewrite_options& o = {}) {
+constexpr pass_result rewrite_greedily(graph_storage& g, pass_context& c, const rule_set<Rules...>& rules,
+                                       const rewrite_options& o = {}) {
   pass_result done;
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     done += rewrite_greedily<D>(g.subgraph(i), c, rules, o);
@@ -291,7 +294,7 @@ pass_result rewrite_greedily(graph_storage& g, pass_context& c, const rule_set<R
 /// and erases what its own rewrites left dead. For rules that need no second look: half the work of the
 /// greedy driver.
 template <dialect D = torch_ir, class... Rules>
-pass_result rewrite_once(graph_storage& g, pass_context& c, const rule_set<Rules...>& rules) {
+constexpr pass_result rewrite_once(graph_storage& g, pass_context& c, const rule_set<Rules...>& rules) {
   pass_result done;
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     done += rewrite_once<D>(g.subgraph(i), c, rules);
@@ -327,7 +330,9 @@ struct rewrite_pass : pass {
   using establishes = properties<property::no_dead_code>;
   rule_set<Rules...> rules;
   constexpr explicit rewrite_pass(Rules... rs) : rules(static_cast<Rules&&>(rs)...) {}
-  pass_result run(graph_storage& g, pass_context& c) const { return rewrite_greedily<D>(g, c, rules); }
+  constexpr pass_result run(graph_storage& g, pass_context& c) const {
+    return rewrite_greedily<D>(g, c, rules);
+  }
 };
 template <fixed_string Name, dialect D = torch_ir, rule_type... Rules>
 constexpr rewrite_pass<Name, D, Rules...> rewrites(Rules... rules) {

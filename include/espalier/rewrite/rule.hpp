@@ -12,7 +12,6 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <list>
 #include <optional>
 #include <span>
 #include <string>
@@ -25,14 +24,15 @@ namespace espalier {
 template <dialect D>
 class rewriter {
 public:
-  rewriter(graph_storage& g, node_id root, std::vector<node_id>& made) : g_(&g), root_(root), made_(&made) {}
+  constexpr rewriter(graph_storage& g, node_id root, std::vector<node_id>& made)
+      : g_(&g), root_(root), made_(&made) {}
 
-  graph_storage& graph() const noexcept { return *g_; }
+  constexpr graph_storage& graph() const noexcept { return *g_; }
 
   /// Calls an operator, checked like `graph<D>::call`, before the root of the match. One result comes back as
   /// a `value`, several as an array.
   template <op_type Op, class... A>
-  auto call(const A&... a) {
+  constexpr auto call(const A&... a) {
     detail::check_permitted<D, Op>();
     detail::check_not_list_result<Op>();
     using traits = op_traits<Op>;
@@ -52,7 +52,7 @@ public:
   }
   /// Calls an operator that gives a list of `count` tensors: the node's results are its elements.
   template <op_type Op, class... A>
-  node call_list(std::size_t count, const A&... a) {
+  constexpr node call_list(std::size_t count, const A&... a) {
     detail::check_permitted<D, Op>();
     if constexpr (detail::check_arguments<Op, A...>())
       return node(*g_, put<Op>(count, true, a...));
@@ -60,13 +60,13 @@ public:
       return {};
   }
   /// An argument of the graph, to be handed on as it is: `r.call<Op>(x, r.same(m[constant<"dim">]))`.
-  argument same(const arg_view& a) {
+  constexpr argument same(const arg_view& a) {
     return a.slot().valid() ? g_->copy_arg(a.user(), a.slot(), copies_.emplace_back()) : argument{};
   }
 
 private:
   template <op_type Op, class... A>
-  node_id put(std::size_t results, bool list, const A&... a) {
+  constexpr node_id put(std::size_t results, bool list, const A&... a) {
     std::array<argument, op_traits<Op>::arity == 0 ? 1 : op_traits<Op>::arity> args{};
     const auto at = g_->current_insertion_point();
     g_->set_insertion_point({root_});
@@ -86,7 +86,7 @@ private:
   graph_storage* g_;
   node_id root_;
   std::vector<node_id>* made_;
-  std::list<graph_storage::copied_args> copies_; // a deque would allocate although most rules copy nothing
+  std::vector<graph_storage::copied_args> copies_; // what they own stays where it is when they move
 };
 
 /// A rule. Its function takes a `rewriter` and the match, both best as `auto&`, and gives the value that
@@ -137,7 +137,7 @@ struct rule_gives {
 };
 
 template <class Op, class Given>
-replacement<op_traits<Op>::num_returns> as_replacement(const Given& x) {
+constexpr replacement<op_traits<Op>::num_returns> as_replacement(const Given& x) {
   replacement<op_traits<Op>::num_returns> out;
   if constexpr (std::same_as<Given, value>) {
     if (x)

@@ -19,6 +19,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace espalier {
 
@@ -72,6 +73,34 @@ inline const op_schema* aten_schema(std::uint32_t i) {
   return &expected->schema();
 }
 
+/// The schema of a listed operator in constant evaluation, which cannot keep
+/// what it parses.
+class parsed_schema {
+public:
+  constexpr explicit parsed_schema(op_id o) {
+    if (o.index >= num_aten_ops || !(aten_rows[o.index].flags & flag_bits::known_schema))
+      return;
+    const std::string_view text(aten_rows[o.index].schema);
+    const auto n = schema_parser(text, nullptr, nullptr).parse();
+    for (std::size_t i = 0; i != n.args; ++i)
+      args_.push_back({}); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
+    for (std::size_t i = 0; i != n.returns; ++i)
+      returns_.push_back({});
+    schema_parser(text, args_.data(), returns_.data()).parse();
+    schema_ = {n.name, n.overload, args_, returns_};
+    known_ = true;
+  }
+  parsed_schema(const parsed_schema&) = delete;
+  /// Null when the operator has no schema.
+  constexpr const op_schema* get() const noexcept { return known_ ? &schema_ : nullptr; }
+
+private:
+  std::vector<schema_arg> args_;
+  std::vector<schema_return> returns_;
+  op_schema schema_{};
+  bool known_ = false;
+};
+
 /// Refuses a schema for a listed operator that is not the listed one.
 ESPALIER_COLD inline void check_listed_schema(std::uint32_t i, std::string_view text) {
   const owned_schema given{std::string(text)};
@@ -120,7 +149,7 @@ inline const op_schema* schema_of(op_id o) {
 
 /// `aten::add.Tensor`; without a dot for the default overload. Empty for an
 /// invalid id.
-inline std::string_view name_of(op_id o) {
+constexpr std::string_view name_of(op_id o) {
   if (o.index < detail::num_aten_ops)
     return detail::aten_row_name(o.index);
   const auto* e = o.valid() ? detail::op_registry::instance().at(o.index - detail::num_aten_ops) : nullptr;
@@ -129,7 +158,7 @@ inline std::string_view name_of(op_id o) {
 
 /// What passes ask. No lock is taken: one load for the operators of the table,
 /// three for others.
-inline op_flags flags_of(op_id o) {
+constexpr op_flags flags_of(op_id o) {
   if (o.index < detail::num_aten_ops)
     return detail::unpack_flags(detail::aten_rows[o.index].flags);
   const auto* e = o.valid() ? detail::op_registry::instance().at(o.index - detail::num_aten_ops) : nullptr;

@@ -16,7 +16,7 @@ enum class operation : std::uint8_t { add, sub, mul, div, pow };
 
 /// Whether `x OPERATION c` is `x`, for every `x` of that type. Complex products and quotients mix the parts,
 /// so that an infinite part makes NaN of the other one.
-inline bool is_neutral(operation o, double c, scalar_type t) {
+constexpr bool is_neutral(operation o, double c, scalar_type t) {
   switch (o) {
   case operation::add: // 0.0 would turn -0.0 into 0.0
     return c == 0 && (is_integral(t, false) || (is_floating(t) && std::signbit(c)));
@@ -32,7 +32,7 @@ inline bool is_neutral(operation o, double c, scalar_type t) {
 }
 
 /// `x` when the root is `x OPERATION (a neutral element)`; `other` is the argument that is no `x`.
-inline std::optional<value> without_neutral(operation o, node root, value kept, const arg_view& other) {
+constexpr std::optional<value> without_neutral(operation o, node root, value kept, const arg_view& other) {
   const auto c = other.is_value() ? filled_with(other.as_value()) : constant_number(other);
   if (!c || !same_tensor(root.result(), kept) || !is_neutral(o, *c, kept.tensor().dtype) ||
       !may_share(root.result(), kept))
@@ -95,7 +95,7 @@ constexpr auto absorbed(Holds holds) {
     return m[inner];
   });
 }
-inline bool made_by(value v, std::initializer_list<op_id> ops) {
+constexpr bool made_by(value v, std::initializer_list<op_id> ops) {
   if (v.def().kind() != node_kind::call_function)
     return false;
   for (op_id o : ops)
@@ -115,7 +115,7 @@ inline constexpr auto whole_numbers = [](value v) {
 
 /// `neg(y)` may go into an addition: nothing happens between the two, such as a promotion of the wrapped
 /// result.
-inline bool may_fold_sign(value negated, node root) {
+constexpr bool may_fold_sign(value negated, node root) {
   if (!is_tensor(negated) || !is_tensor(root.result()))
     return false;
   const auto t = negated.tensor().dtype;

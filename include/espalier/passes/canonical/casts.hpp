@@ -52,7 +52,7 @@ constexpr bool may_skip(scalar_type a, scalar_type b, scalar_type c) noexcept {
 inline constexpr auto cast = as<"inner">(either(any_call<aten::_to_copy>(x), any_call<aten::to_dtype>(x)));
 
 /// Whether `made`, a cast of `from`, does nothing but cast, and may be left out before a cast to `c`.
-inline bool is_skippable_cast(value from, value made, scalar_type c) {
+constexpr bool is_skippable_cast(value from, value made, scalar_type c) {
   if (!is_tensor(from) || !is_tensor(made))
     return false;
   const auto &a = from.tensor(), &b = made.tensor();

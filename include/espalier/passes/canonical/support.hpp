@@ -15,11 +15,11 @@
 
 namespace espalier::detail {
 
-inline bool is_tensor(value v) noexcept { return v.meta().kind == value_kind::tensor; }
+constexpr bool is_tensor(value v) noexcept { return v.meta().kind == value_kind::tensor; }
 
 /// Both are known, and agree in all that a reader can see: dtype, sizes, strides, offset, device, layout.
 /// Sizes with symbols agree when they are the same expressions.
-inline bool same_tensor(value a, value b) {
+constexpr bool same_tensor(value a, value b) {
   if (!is_tensor(a) || !is_tensor(b))
     return false;
   const auto &p = a.tensor(), &q = b.tensor();
@@ -28,7 +28,7 @@ inline bool same_tensor(value a, value b) {
 }
 
 /// Whether an operator's results may share memory with its arguments.
-inline bool may_alias(op_id o) {
+constexpr bool may_alias(op_id o) {
   const op_flags f = flags_of(o);
   if (f.view || f.mutates || f.random || f.higher_order || !f.known_schema)
     return true;
@@ -42,7 +42,7 @@ inline bool may_alias(op_id o) {
 inline constexpr std::size_t uses_looked_at = 64;
 
 /// Whether the memory of `v` may reach an output of its graph, through views or whatever may be one.
-inline bool may_escape(const graph_storage& g, value_id v, std::size_t& budget) {
+constexpr bool may_escape(const graph_storage& g, value_id v, std::size_t& budget) {
   for (slot_id u = g.first_use(v); u.valid(); u = g.next_use(u)) {
     if (budget == 0)
       return true;
@@ -58,23 +58,23 @@ inline bool may_escape(const graph_storage& g, value_id v, std::size_t& budget) 
   }
   return false;
 }
-inline bool may_escape(value v) {
+constexpr bool may_escape(value v) {
   std::size_t budget = uses_looked_at;
   return may_escape(v.graph(), v.id(), budget);
 }
 
 /// Whether `v` is made by a call that gives it memory of its own.
-inline bool owns_memory(value v) {
+constexpr bool owns_memory(value v) {
   return v.def().kind() == node_kind::call_function && !may_alias(v.def().op());
 }
 
 /// Whether `x` may stand for `r`, which has the same elements in memory of its own: nobody outside can tell,
 /// because `r` stays inside, or because `x` is used by nothing but the calls that lead to `r`.
-inline bool may_share(value r, value x) { return !may_escape(r) || (owns_memory(x) && x.has_one_use()); }
+constexpr bool may_share(value r, value x) { return !may_escape(r) || (owns_memory(x) && x.has_one_use()); }
 
 /// Whether `x` may stand for `r`, a view of the very same elements. As an output it would become the tensor
 /// that an input or another output is; there it stays a view.
-inline bool may_merge(value r, value x) {
+constexpr bool may_merge(value r, value x) {
   const auto is_output = [](value v) {
     std::size_t budget = uses_looked_at;
     for (node u : v.users())
@@ -95,22 +95,22 @@ constexpr auto any_call(First first) {
 }
 
 /// What a rule built, when it has the meta of what it is to replace; else nothing.
-inline std::optional<value> if_same(value built, node root) {
+constexpr std::optional<value> if_same(value built, node root) {
   if (!is_tensor(root.result()) || same_tensor(built, root.result()))
     return built;
   return std::nullopt;
 }
 
 /// A number written into the graph; nothing for anything else.
-inline std::optional<double> constant_number(const arg_view& a) {
+constexpr std::optional<double> constant_number(const arg_view& a) {
   if (a.form() == arg_form::integer || a.form() == arg_form::floating)
     return a.as_double();
   return std::nullopt;
 }
-inline bool is_one(const arg_view& a) { return a.form() == arg_form::absent || constant_number(a) == 1.0; }
+constexpr bool is_one(const arg_view& a) { return a.form() == arg_form::absent || constant_number(a) == 1.0; }
 
 /// The number that a tensor is filled with, when it is made by `ones`, `zeros`, `full` or their likes.
-inline std::optional<double> filled_with(value v) {
+constexpr std::optional<double> filled_with(value v) {
   const node n = v.def();
   if (n.kind() != node_kind::call_function)
     return std::nullopt;

@@ -16,13 +16,13 @@ namespace espalier {
 namespace detail::canonical {
 
 template <class... Ops>
-bool calls_one_of(value v) {
+constexpr bool calls_one_of(value v) {
   if (v.def().kind() != node_kind::call_function || v.def().num_results() != 1)
     return false;
   const op_id o = v.def().op();
   return ((o == id_of<Ops>()) || ...);
 }
-inline value viewed(value v) { return v.def().arg(0).as_value(); }
+constexpr value viewed(value v) { return v.def().arg(0).as_value(); }
 
 /// Strided views: sizes, strides and an offset into the same elements, and nothing else. (`conj` has a bit of
 /// its own, `as_strided` counts from the storage's begin, `detach` cuts the gradient: two of them are one,
@@ -43,11 +43,11 @@ inline constexpr auto is_transposing = [](value v) {
   return calls_one_of<aten::permute, aten::transpose_int, aten::t>(v);
 };
 
-inline bool is_dense(value v) {
+constexpr bool is_dense(value v) {
   return is_tensor(v) && v.tensor().lay == layout::strided &&
          v.tensor().strides == contiguous_strides(v.tensor().sizes);
 }
-inline std::optional<std::vector<std::int64_t>> static_sizes(value v) {
+constexpr std::optional<std::vector<std::int64_t>> static_sizes(value v) {
   std::vector<std::int64_t> out;
   for (const auto& s : v.tensor().sizes) {
     if (!s.is_int())
@@ -59,7 +59,7 @@ inline std::optional<std::vector<std::int64_t>> static_sizes(value v) {
 
 /// The dimensions that `permute` would be given; nothing when the call is odd. An argument left out of `t`
 /// stands for its two dimensions.
-inline std::optional<std::vector<std::int64_t>> permutation_of(node n) {
+constexpr std::optional<std::vector<std::int64_t>> permutation_of(node n) {
   if (n.num_results() != 1 || !n.arg(0).is_value() || !is_tensor(n.arg(0).as_value()))
     return std::nullopt;
   const auto dims = static_cast<std::int64_t>(n.arg(0).as_value().tensor().dim());
@@ -163,7 +163,7 @@ inline constexpr auto expand_expand = rewrite<"compose-views">(
 struct known_slice {
   std::int64_t dim = 0, begin = 0, size = 0;
 };
-inline std::optional<known_slice> slice_of(node n) {
+constexpr std::optional<known_slice> slice_of(node n) {
   if (!n.arg(0).is_value() || !is_tensor(n.arg(0).as_value()) || !is_one(n.arg(4)))
     return std::nullopt;
   const auto& m = n.arg(0).as_value().tensor();

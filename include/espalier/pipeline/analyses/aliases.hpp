@@ -6,9 +6,10 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/filled.hpp>
 
 #include <cstdint>
-#include <unordered_map>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -17,8 +18,9 @@ namespace espalier::detail {
 /// The memory classes of a graph's values. O(values) to build, nearly O(1) to ask.
 class alias_classes {
 public:
-  alias_classes(const graph_storage& g, call_classes& classes)
-      : parent_(g.value_capacity()), marks_(g.value_capacity(), 0) {
+  constexpr alias_classes(const graph_storage& g, call_classes& classes)
+      : parent_(filled<std::uint32_t>(g.value_capacity(), 0)),
+        marks_(filled<std::uint8_t>(g.value_capacity(), 0)) {
     for (std::uint32_t i = 0; i != parent_.size(); ++i)
       parent_[i] = i;
     for (node_id n = g.first(); n.valid(); n = g.next(n))
@@ -27,11 +29,13 @@ public:
       spread_to_twins(g);
   }
   /// Some value is written to after it is made.
-  bool any_written() const noexcept { return any_written_; }
+  constexpr bool any_written() const noexcept { return any_written_; }
   /// The value shares memory with one that is written to. False of values that were made since.
-  bool written(value_id v) { return v.index < parent_.size() && (marks_[root(v.index)] & written_bit); }
+  constexpr bool written(value_id v) {
+    return v.index < parent_.size() && (marks_[root(v.index)] & written_bit);
+  }
   /// The node uses or gives a value that shares memory with one that is written to.
-  bool touches_written(const graph_storage& g, node_id n) {
+  constexpr bool touches_written(const graph_storage& g, node_id n) {
     if (!any_written_)
       return false;
     for (auto& x : g.slots(n))
@@ -43,20 +47,20 @@ public:
     return false;
   }
   /// The value shares memory with an output of the graph.
-  bool escapes(value_id v) { return marks_[root(v.index)] & escape_bit; }
-  void join(value_id a, value_id b) { unite(a.index, b.index); }
+  constexpr bool escapes(value_id v) { return marks_[root(v.index)] & escape_bit; }
+  constexpr void join(value_id a, value_id b) { unite(a.index, b.index); }
   /// The index of the value that stands for all of its class.
-  std::uint32_t class_of(value_id v) noexcept { return root(v.index); }
+  constexpr std::uint32_t class_of(value_id v) noexcept { return root(v.index); }
 
 private:
   static constexpr std::uint8_t written_bit = 1, escape_bit = 2;
 
-  std::uint32_t root(std::uint32_t i) noexcept {
+  constexpr std::uint32_t root(std::uint32_t i) noexcept {
     while (parent_[i] != i)
       i = parent_[i] = parent_[parent_[i]];
     return i;
   }
-  void unite(std::uint32_t a, std::uint32_t b) noexcept {
+  constexpr void unite(std::uint32_t a, std::uint32_t b) noexcept {
     a = root(a);
     b = root(b);
     if (a == b)
@@ -66,13 +70,13 @@ private:
     parent_[b] = a;
     marks_[a] |= marks_[b];
   }
-  void mark(std::uint32_t v, std::uint8_t bit) noexcept {
+  constexpr void mark(std::uint32_t v, std::uint8_t bit) noexcept {
     marks_[root(v)] |= bit;
     any_written_ = any_written_ || bit == written_bit;
   }
   /// Visits the values of top-level argument `i`, list elements included.
   template <class F>
-  void each_value(const graph_storage& g, node_id n, slot_id s, F&& f) {
+  constexpr void each_value(const graph_storage& g, node_id n, slot_id s, F&& f) {
     const auto& x = g.slot(s);
     if (x.is_use())
       return f(x.w0);
@@ -82,12 +86,12 @@ private:
     for (std::size_t i = 0; i != count; ++i)
       each_value(g, n, slot_id{first.index + static_cast<std::uint32_t>(i)}, f);
   }
-  void join_results(const graph_storage& g, node_id n, std::uint32_t v) {
+  constexpr void join_results(const graph_storage& g, node_id n, std::uint32_t v) {
     for (std::size_t i = 0; i != g.num_results(n); ++i)
       unite(v, g.result(n, i).index);
   }
 
-  void visit(const graph_storage& g, node_id n, call_classes& classes) {
+  constexpr void visit(const graph_storage& g, node_id n, call_classes& classes) {
     switch (g.kind(n)) {
     case node_kind::placeholder:
       sources_.push_back(n);
@@ -96,9 +100,13 @@ private:
       sources_.push_back(n);
       if (g.num_args(n) != 1)
         return;
-      const auto [at, fresh] = attributes_.try_emplace(g.slot(g.arg_slot(n, 0)).w2, g.result(n).index);
-      if (!fresh)
-        unite(at->second, g.result(n).index);
+      const std::uint32_t name = g.slot(g.arg_slot(n, 0)).w2; // an id of the graph's strings, which are dense
+      while (attributes_.size() <= name)
+        attributes_.push_back(slot::nil);
+      if (attributes_[name] == slot::nil)
+        attributes_[name] = g.result(n).index;
+      else
+        unite(attributes_[name], g.result(n).index);
       return;
     }
     case node_kind::output:
@@ -149,8 +157,13 @@ private:
   }
   /// Follows the alias sets of a schema; where it has none (composites that may give back an argument), every
   /// value.
-  void declared(const graph_storage& g, node_id n, call_class c) {
-    const op_schema* s = schema_of(g.op(n));
+  constexpr void declared(const graph_storage& g, node_id n, call_class c) {
+    if (std::is_constant_evaluated())
+      declared(g, n, c, parsed_schema(g.op(n)).get());
+    else
+      declared(g, n, c, schema_of(g.op(n)));
+  }
+  constexpr void declared(const graph_storage& g, node_id n, call_class c, const op_schema* s) {
     bool any = false;
     for (std::size_t i = 0; i != s->args.size() && i < g.num_args(n); ++i) {
       const auto& a = s->args[i];
@@ -170,7 +183,7 @@ private:
   }
   /// Inputs of one kind may be the same tensor (tied buffers, one tensor passed twice): if one is written to,
   /// all are.
-  void spread_to_twins(const graph_storage& g) {
+  constexpr void spread_to_twins(const graph_storage& g) {
     bool kinds[8] = {}, attributes = false;
     for (node_id n : sources_)
       if (written(g.result(n)))
@@ -183,7 +196,7 @@ private:
   std::vector<std::uint32_t> parent_;
   std::vector<std::uint8_t> marks_;
   std::vector<node_id> sources_;
-  std::unordered_map<std::uint32_t, std::uint32_t> attributes_;
+  std::vector<std::uint32_t> attributes_; // the first value of each name, by the id of the string
   bool any_written_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace espalier::detail {
@@ -34,14 +35,14 @@ struct norm_arguments {
   std::size_t statistics = 3, training = 5;
 };
 
-inline bool one_of(std::string_view name, std::initializer_list<std::string_view> names) {
+constexpr bool one_of(std::string_view name, std::initializer_list<std::string_view> names) {
   for (auto n : names)
     if (n == name)
       return true;
   return false;
 }
 
-inline call_class classify(op_id o) {
+constexpr call_class classify(op_id o) {
   const op_flags f = flags_of(o);
   if (f.higher_order)
     return call_class::higher_order;
@@ -72,7 +73,9 @@ inline call_class classify(op_id o) {
 /// `classify`, remembered by operator.
 class call_classes {
 public:
-  call_class operator()(op_id o) {
+  constexpr call_class operator()(op_id o) {
+    if (std::is_constant_evaluated())
+      return classify(o); // a table by operator is longer than a graph of a compiler's
     if (o.index >= of_.size())
       of_.resize(o.index + 1, call_class::unasked);
     auto& c = of_[o.index];
@@ -86,7 +89,7 @@ private:
 };
 
 /// Whether a normalisation call updates its running statistics: it trains, or may train, and has some.
-inline bool updates_statistics(const graph_storage& g, node_id n, norm_arguments at = {}) {
+constexpr bool updates_statistics(const graph_storage& g, node_id n, norm_arguments at = {}) {
   if (g.num_args(n) > at.training) {
     const auto& t = g.slot(g.arg_slot(n, at.training));
     if (t.form() == arg_form::boolean && !t.bits())
@@ -96,7 +99,7 @@ inline bool updates_statistics(const graph_storage& g, node_id n, norm_arguments
 }
 
 /// Higher-order operators that do nothing themselves: a call of one is as pure as the graphs it is given.
-inline bool runs_graphs_only(op_id o) {
+constexpr bool runs_graphs_only(op_id o) {
   auto name = name_of(o);
   constexpr std::string_view ns = "higher_order::";
   if (!name.starts_with(ns))
@@ -107,10 +110,10 @@ inline bool runs_graphs_only(op_id o) {
                  "wrap_with_set_grad_enabled", "wrap_with_autocast", "flex_attention"});
 }
 
-inline bool is_pure(const graph_storage& g, node_id n, call_classes& classes);
+constexpr bool is_pure(const graph_storage& g, node_id n, call_classes& classes);
 
 /// Whether every call of a graph is pure (and none draws random numbers).
-inline bool all_pure(const graph_storage& g, call_classes& classes) {
+constexpr bool all_pure(const graph_storage& g, call_classes& classes) {
   for (node_id n = g.first(); n.valid(); n = g.next(n)) {
     const auto k = g.kind(n);
     if ((k == node_kind::call_function || k == node_kind::call_higher_order) && !is_pure(g, n, classes))
@@ -120,7 +123,7 @@ inline bool all_pure(const graph_storage& g, call_classes& classes) {
 }
 /// Whether an unused call may go: it writes nothing, draws no random numbers, asserts nothing, and the same
 /// holds for the graphs it runs.
-inline bool is_pure(const graph_storage& g, node_id n, call_classes& classes) {
+constexpr bool is_pure(const graph_storage& g, node_id n, call_classes& classes) {
   switch (classes(g.op(n))) {
   case call_class::plain:
   case call_class::view:
@@ -141,14 +144,14 @@ inline bool is_pure(const graph_storage& g, node_id n, call_classes& classes) {
 }
 
 /// Whether some result of a node is used.
-inline bool has_used_result(const graph_storage& g, node_id n) noexcept {
+constexpr bool has_used_result(const graph_storage& g, node_id n) noexcept {
   for (std::size_t i = 0; i != g.num_results(n); ++i)
     if (g.has_uses(g.result(n, i)))
       return true;
   return false;
 }
 /// Whether a node may go: nobody uses it, and it does nothing else.
-inline bool is_dead(const graph_storage& g, node_id n, call_classes& classes) {
+constexpr bool is_dead(const graph_storage& g, node_id n, call_classes& classes) {
   const node_kind k = g.kind(n);
   if (k == node_kind::placeholder || k == node_kind::output || has_used_result(g, n))
     return false;
