@@ -2,9 +2,9 @@
 // docs/passes.md holds the contracts of the library's passes, written from their types. When passes change,
 // ESPALIER_UPDATE_DOCS=1 makes this test write the page anew instead of comparing it.
 #include <espalier/opt/standard_passes.hpp>
-#include <espalier/passes/convert_dtype.hpp>
-#include <espalier/passes/device_move.hpp>
 #include <espalier/pipeline/pass_table.hpp>
+#include <espalier/program/exported_program.hpp>
+#include <espalier/program/pipeline_unit.hpp>
 
 #include <doctest/doctest.h>
 
@@ -17,52 +17,22 @@ namespace es = espalier;
 
 namespace {
 
-/// Something that every pass runs on, those for whole programs too.
-struct program {
-  es::graph_storage graph;
-  es::program_info about;
-  es::graph_storage& storage() { return graph; }
-  es::program_info& info() { return about; }
-};
+using program = es::exported_program<es::torch_ir>; // what es-opt runs passes on
 
-} // namespace
+constexpr const char* introduction = R"(# The passes
 
-template <>
-struct espalier::pipeline_unit<program> {
-  using dialect_type = es::torch_ir;
-  static es::graph_storage& storage(program& p) noexcept { return p.graph; }
-  static void finish(program&) noexcept {}
-};
+<!-- Written by tests/opt/pass_table.cpp: ESPALIER_UPDATE_DOCS=1 ESPALIER_SOURCE_ROOT=$PWD build/tests/test_opt -->
 
-namespace {
+What each pass of the library promises, read from its type: the same facts that the compiler proves pipelines with.
+[Passes and pipelines](pipelines.md) tells what the columns mean and how to write one of your own; the headers of the passes
+tell what each does in full. `es-opt --passes` and every `pass_registry` that starts from `standard_passes` know these by name;
+what stands between `<` and `>` are arguments.
+
+)";
 
 std::string page() {
-  const auto by_name = es::standard_passes<program>();
-  const es::pass_facts with_options[] = {es::facts_of<es::convert_dtype>, es::facts_of<es::device_move>};
-  return "# The passes\n"
-         "\n"
-         "<!-- Written by tests/opt/pass_table.cpp: ESPALIER_UPDATE_DOCS=1 ESPALIER_SOURCE_ROOT=$PWD "
-         "build/tests/test_opt -->\n"
-         "\n"
-         "What each pass of the library promises, read from its type: the same facts that the compiler "
-         "proves "
-         "pipelines with.\n"
-         "[Passes and pipelines](pipelines.md) tells what the columns mean and how to write one of your own; "
-         "the "
-         "headers under\n"
-         "`include/espalier/passes` tell what each does in full.\n"
-         "\n"
-         "## By name\n"
-         "\n"
-         "`es-opt --passes` and every `pass_registry` that starts from `standard_passes` know these.\n"
-         "\n" +
-         es::pass_table(by_name.facts()) +
-         "\n"
-         "## With arguments\n"
-         "\n"
-         "These are constructed in C++: `es::convert_dtype(es::scalar_type::f32, es::scalar_type::f16)`.\n"
-         "\n" +
-         es::pass_table(with_options);
+  const auto all = es::standard_passes<program>();
+  return introduction + es::pass_table(all.facts());
 }
 
 } // namespace

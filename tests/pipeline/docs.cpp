@@ -5,6 +5,7 @@
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
 #include <espalier/passes/split.hpp>
+#include <espalier/passes/view_copy.hpp>
 #include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/combinators.hpp>
 #include <espalier/pipeline/instruments/printing.hpp>
@@ -76,6 +77,14 @@ struct my_target {
   static constexpr std::string_view name = "my_target", verifier = "ATEN";
   using rule_list = es::rules<es::no_mutation, no_views>;
   using refines = es::dialects<es::aten_ir>;
+};
+struct copy_views : es::pass {
+  static constexpr std::string_view name = "copy-views";
+  using takes = es::aten_ir;
+  using gives = my_target;
+  es::pass_result run(es::graph_storage& g, es::pass_context& c) const {
+    return es::views_to_copies{}.run(g, c);
+  }
 };
 
 // --- patterns and rules
@@ -161,6 +170,16 @@ TEST_CASE("docs/pipelines.md: an operator and a dialect of one's own") {
   g.output(out);
   CHECK(es::match<fused_gelu>(out.def()).arg<"slope">().as_double() == 0.5);
   static_assert(es::refines<my_target, es::training_ir>);
+
+  es::graph<es::aten_ir> loaded;
+  const auto rows = loaded.placeholder("rows", es::make_meta(es::scalar_type::f32, {2, 3}));
+  loaded.output(loaded.call<es::aten::t>(rows));
+  const std::vector<es::diagnostic> found = es::verify<my_target>(loaded, {.require_meta = false});
+  CHECK(found.at(0).what.starts_with(no_views::sentence));
+
+  const auto lower = copy_views{} | es::verified<my_target>{} | es::dce{};
+  const es::graph<my_target> copied = lower(std::move(loaded));
+  CHECK(es::verify<my_target>(copied).empty());
 }
 
 TEST_CASE("docs/rewriting.md") {
