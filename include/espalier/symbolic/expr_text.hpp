@@ -111,9 +111,7 @@ inline std::string to_string_prec(const expr* e, int outer) {
     s += (i ? ", " : "") + to_string_prec(a[i], 0);
   return s + ")";
 }
-inline std::string sym_text(const expr* e) {
-  return to_string_prec(e, 0);
-}
+inline std::string sym_text(const expr* e) { return to_string_prec(e, 0); }
 
 /// A cursor over an expression's text.
 template <class = when_used>
