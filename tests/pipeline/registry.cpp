@@ -32,7 +32,7 @@ struct needs_clean : es::pass {
 
 /// A pass with an argument.
 struct counts : es::pass {
-  static constexpr std::string_view name = "counts";
+  static constexpr std::string_view name = "counts", description = "counts", options = "WHAT";
   std::string what;
   explicit counts(std::string w) : what(std::move(w)) {}
   std::string text() const { return "counts<" + what + ">"; }
@@ -45,7 +45,7 @@ es::pass_registry<> known() {
   r.add(es::cse{});
   r.add(lower_like{});
   r.add(needs_clean{});
-  r.add(counts("x"), "<WHAT>", "counts", [](std::string_view a) -> es::any_pass<> {
+  r.add(counts("x"), [](std::string_view a) -> es::any_pass<> {
     if (a.empty())
       es::fail(es::error_kind::usage, "nothing to count", "pass 'counts'", "write counts<WHAT>");
     return counts(std::string(a));
