@@ -90,23 +90,23 @@ struct export_job_data {
   program_info info;
 };
 
-/// A job for one model and one tuple of example inputs, which it refers to. `D` is the dialect of its graph,
+/// A job for one model, which it refers to, and one tuple of example inputs. `D` is the dialect of its graph,
 /// once there is one: `stages(es::export_job(model, inputs))` gives a job of the dialect that the stages lead
 /// to.
 template <class Model, class Inputs, dialect D = no_graph>
 struct export_job : export_job_data {
   Model& model;
-  const Inputs& inputs;
-  export_job(Model& m, const Inputs& in, export_options o = {}) : model(m), inputs(in) {
+  Inputs inputs;
+  export_job(Model& m, Inputs in, export_options o = {}) : model(m), inputs(std::move(in)) {
     options = std::move(o);
   }
   /// The same job in another dialect.
   template <dialect E>
   explicit export_job(export_job<Model, Inputs, E>&& o)
-      : export_job_data(std::move(o)), model(o.model), inputs(o.inputs) {}
+      : export_job_data(std::move(o)), model(o.model), inputs(std::move(o.inputs)) {}
 };
 template <class Model, class Inputs>
-export_job(Model&, const Inputs&, export_options = {}) -> export_job<Model, Inputs>;
+export_job(Model&, Inputs, export_options = {}) -> export_job<Model, Inputs>;
 
 /// Pipelines run on jobs.
 template <class Model, class Inputs, dialect D>
@@ -116,7 +116,7 @@ struct pipeline_unit<export_job<Model, Inputs, D>> {
   static graph_storage& storage(export_job<Model, Inputs, D>& job) noexcept { return job.traced.graph; }
   /// The names of inputs and outputs go into the signature, where one is made.
   static void finish(export_job<Model, Inputs, D>& job) {
-    if (!job.info.torch_version.empty())
+    if (!job.info.signature.inputs.empty() || !job.info.signature.outputs.empty())
       refresh_signature(job.traced.graph, job.info);
   }
   template <dialect E>

@@ -426,6 +426,11 @@ public:
              "name every node once");
     if (order.size() != alive_)
       fail(error_kind::usage, "an order leaves nodes out", "reorder", "name every node once");
+    for (std::size_t i = 1; i < order.size(); ++i)
+      if (nodes_[order[i].index].kind == node_kind::placeholder &&
+          nodes_[order[i - 1].index].kind != node_kind::placeholder)
+        fail(error_kind::usage, "an order puts a placeholder behind another node", "reorder",
+             "name the placeholders first");
     std::vector<node_id> moved;
     std::uint32_t at = head_; // the next of what is left of the old order
     for (const node_id n : order) {

@@ -67,8 +67,10 @@ private:
         if (entry& e = near[(h + i) % bucket]; here(e))
           return e;
       std::size_t at = h & (entries_.size() - 1);
+      const std::size_t step =
+          (h >> 40) | 1; // neighbours fill together: a walk in steps of one would meet all
       while (!here(entries_[at]))
-        at = (at + 1) & (entries_.size() - 1);
+        at = (at + step) & (entries_.size() - 1);
       return entries_[at];
     }
 

@@ -152,9 +152,11 @@ delegation_report report_of(const graph_storage& g, const region_plan& plan, con
   for (auto& [key, n] : omissions)
     r.omissions.push_back({key.first, key.second, n});
   for (const auto& gap : plan.gaps) {
-    const std::string between(g.text(g.node_name(gap.between)));
+    std::string between = "a way that was not looked for";
+    if (gap.between.valid())
+      between = g.text(g.node_name(gap.between));
     r.gaps.push_back(
-        {name(gap.from), name(gap.to), between.empty() ? target_of(g.op(gap.between)) : between});
+        {name(gap.from), name(gap.to), between.empty() ? target_of(g.op(gap.between)) : std::move(between)});
   }
   return r;
 }

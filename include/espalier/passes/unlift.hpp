@@ -25,7 +25,7 @@ struct unlift : pass {
       "state is read by name and written in place, as a module does";
   using takes = training_ir;
   using gives = training_ir;
-  using destroys = properties<property::functional>;
+  using destroys = properties<property::functional, property::no_dead_code>; // unused state is dead
 
   template <class U>
   requires requires(U& u) {

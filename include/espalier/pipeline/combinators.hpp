@@ -93,6 +93,7 @@ constexpr fixpoint<Limit, P> fix(P p) {
 /// A pass that does nothing.
 struct no_pass : pass {
   static constexpr std::string_view name = "nothing";
+  static constexpr bool needs_graph = false;
   using destroys = properties<>;
   using preserves = all_analyses;
   constexpr pass_result run(const graph_storage&) const noexcept { return {}; }
@@ -121,7 +122,7 @@ struct conditional : pass {
   static constexpr pass_facts computed_facts() {
     constexpr auto& s = summary;
     return {name,
-            facts_of<Then>.takes.type ? facts_of<Then>.takes : facts_of<Else>.takes,
+            one_dialect() ? facts_of<Then>.takes : facts_of<Else>.takes,
             {},
             {s.needs.data(), s.num_needs},
             {s.establishes.data(), s.num_establishes},
@@ -144,6 +145,16 @@ struct conditional : pass {
   }
 
 private:
+  /// Whether every graph that `Then` takes is one that `Else` takes.
+  static constexpr bool one_dialect() {
+    const dialect_info &a = facts_of<Then>.takes, &b = facts_of<Else>.takes;
+    return a.type != 0 && (b.type == 0 || dialect_refines(a, b));
+  }
+  static_assert(
+      facts_of<Then>.takes.type == 0 || facts_of<Else>.takes.type == 0 || one_dialect() ||
+          dialect_refines(facts_of<Else>.takes, facts_of<Then>.takes),
+      "espalier: when(predicate, then, else) requires passes that can take the same graph; lower the "
+      "graph before, or choose with select<CONDITION>(then, else)");
   static constexpr bool lists(std::span<const property_info> all, const property_info& p) {
     for (const auto& q : all)
       if (q.type == p.type)

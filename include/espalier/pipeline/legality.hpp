@@ -149,6 +149,10 @@ private:
   constexpr bool take(const pass_facts& f, std::size_t position) {
     if (f.takes.type != 0) {
       if (now_.type == 0) {
+        if (!f.takes.has_graph && looks_at_ != pipeline_verdict::nobody) {
+          verdict_ = {pipeline_fault::no_graph, looks_at_, {}, pipeline_verdict::nobody, f.takes, {}};
+          return false;
+        }
         takes_ = now_ = f.takes;
       } else if (!dialect_refines(now_, f.takes)) {
         // a wish narrower than an earlier one narrows what the pipeline asks for, as long as nothing is made
@@ -159,9 +163,11 @@ private:
           return false;
         }
       }
-    } else if (!now_.has_graph) {
+    } else if (f.needs_graph && !now_.has_graph) {
       verdict_ = {pipeline_fault::no_graph, position, {}, dialect_by_, now_, {}};
       return false;
+    } else if (f.needs_graph && looks_at_ == pipeline_verdict::nobody) {
+      looks_at_ = position;
     }
     if (f.gives.type != 0) {
       now_ = f.gives;
@@ -198,6 +204,7 @@ private:
   bool exact_ = false;  // now_ is the dialect, not merely one that it refines
   bool closed_ = false; // the input is known
   std::size_t dialect_by_ = pipeline_verdict::nobody;
+  std::size_t looks_at_ = pipeline_verdict::nobody; // the first pass that takes any graph
   std::array<record, capacity> marks_{};
   std::size_t size_ = 0;
   bool rest_destroyed_ = false;

@@ -38,11 +38,13 @@ struct region_pass : pass {
   region_options options;
   constexpr region_pass(Predicate q, P p, region_options o = {})
       : predicate(static_cast<Predicate&&>(q)), body(static_cast<P&&>(p)), options(o) {}
-  /// What holds of the regions alone establishes nothing of the whole; what is destroyed in one is destroyed.
+  /// What holds of the regions alone establishes nothing of the whole, and need not hold of the whole any
+  /// more; what is destroyed in one is destroyed.
   static constexpr pass_facts computed_facts() {
     pass_facts f = facts_of<P>;
     f.name = name;
     f.establishes = {};
+    f.destroys = {lost.destroys.data(), lost.num_destroys};
     return f;
   }
 
@@ -67,13 +69,24 @@ struct region_pass : pass {
       changed.push_back(plan.regions[i]);
       bodies.push_back(std::move(part));
     }
-    if (!changed.empty())
+    if (!changed.empty()) {
       replace(g, changed, bodies);
+      c.analyses().forget(g); // what the pass preserves, it preserved in the regions
+    }
     return sum;
   }
   std::string text() const { return "on_regions(" + detail::text_of(body) + ")"; }
 
 private:
+  static constexpr pipeline_prover::summary make_lost() {
+    pipeline_prover::summary s;
+    for (const auto list : {facts_of<P>.destroys, facts_of<P>.establishes})
+      for (const auto& p : list)
+        s.destroys[s.num_destroys++] = p;
+    return s;
+  }
+  static constexpr pipeline_prover::summary lost = make_lost();
+
   static void check_interface(const graph_storage& part, const subgraph_border& border) {
     const node_id out = part.output_node();
     if (placeholders(part).size() != border.inputs.size() || !out.valid() ||

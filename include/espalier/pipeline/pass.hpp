@@ -53,6 +53,7 @@ struct pass_facts {
   bool preserves_all = false;                    ///< every analysis
   std::string_view description{};                ///< one line for lists; empty when the pass says none
   std::string_view options{}; ///< what stands between `<` and `>` in its text; empty: it has none
+  bool needs_graph = true;    ///< false: it does not look, and may run before there is a graph
 };
 
 /// A pass: derived from `pass`, with a name. Where it can run is asked where it is run.
@@ -103,6 +104,14 @@ concept computes_facts = requires {
 };
 
 template <class P>
+constexpr bool needs_graph_of() noexcept {
+  if constexpr (requires { P::needs_graph; })
+    return P::needs_graph;
+  else
+    return true;
+}
+
+template <class P>
 struct facts_table {
   static_assert(std::same_as<typename P::takes, any_dialect> || dialect<typename P::takes>,
                 "espalier: a pass's `takes` requires a dialect; write `using takes = es::any_dialect;` or a "
@@ -120,7 +129,8 @@ struct facts_table {
                                     analysis_names<typename P::preserves>::view,
                                     std::same_as<typename P::preserves, all_analyses>,
                                     description_of<P>(),
-                                    options_of<P>()};
+                                    options_of<P>(),
+                                    needs_graph_of<P>()};
 };
 template <computes_facts P>
 struct facts_table<P> {

@@ -127,6 +127,7 @@ struct check : pass {
 template <graph_property P>
 struct assume : pass {
   static constexpr std::string_view name = "assume";
+  static constexpr bool needs_graph = false;
   using establishes = properties<P>;
   using destroys = properties<>;
   using preserves = all_analyses;

@@ -78,14 +78,7 @@ struct describe : pass {
   using destroys = properties<>;
   using preserves = all_analyses;
 
-  template <class Model, class Inputs>
-  pass_result run(export_job<Model, Inputs>& job) const {
-    run_on(job);
-    return {};
-  }
-
-private:
-  static void run_on(export_job_data& job) {
+  pass_result run(export_job_data& job) const {
     const graph_storage& g = job.traced.graph;
     std::unordered_map<std::string, bool> persistent;
     for (auto& s : job.state)
@@ -93,6 +86,8 @@ private:
         persistent[s.fqn] = s.persistent;
 
     auto& sig = job.info.signature;
+    sig = {};
+    job.info.module_calls.clear();
     std::size_t leaf = 0, at = 0;
     for (node n : placeholders(g)) {
       input_spec spec;
@@ -103,6 +98,9 @@ private:
         if (const auto p = persistent.find(spec.target); p != persistent.end())
           spec.persistent = p->second;
       if (spec.kind == input_kind::user_input) {
+        if (leaf == job.leaves.size())
+          fail(error_kind::usage, "the graph has more user inputs than example inputs were given",
+               "stage 'describe'", "a pass that adds inputs runs after the export");
         const auto& v = job.leaves[leaf++].value;
         if (!v.isTensor()) {
           spec.arg.form = io_form::constant;
@@ -134,6 +132,7 @@ private:
     }
     job.info.opset_version = {{"aten", 10}};
     job.info.torch_version = TORCH_VERSION;
+    return {};
   }
 };
 

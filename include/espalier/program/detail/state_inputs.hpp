@@ -78,8 +78,13 @@ public:
     for (const auto& o : sig.outputs)
       if (o.kind == output_kind::buffer_mutation || o.kind == output_kind::parameter_mutation ||
           o.kind == output_kind::gradient_to_parameter)
-        if (const auto* t = find(o.target))
-          changed_.push_back(t->storage().unsafeGetStorageImpl());
+        keep_out(o.target);
+    for (std::size_t i = 0; i != std::min(inputs.size(), sig.inputs.size()); ++i)
+      if (is_state(sig.inputs[i].kind) && memory_.written(inputs[i].result().id()))
+        keep_out(sig.inputs[i].target);
+    for (node n : nodes(graph_))
+      if (n.kind() == node_kind::get_attr && memory_.written(n.result().id()))
+        keep_out(n.arg(0).as_string());
   }
 
   /// The tensor behind a placeholder or a read of an attribute; none when it is no state, or not fixed.
@@ -93,8 +98,7 @@ public:
                                                        : input_kind::buffer;
     } else if (graph_.kind(n) == node_kind::placeholder && of_node_[n.index] != none) {
       const auto& s = program_.signature().inputs[of_node_[n.index]];
-      if (s.kind != input_kind::parameter && s.kind != input_kind::buffer &&
-          s.kind != input_kind::constant_tensor)
+      if (!is_state(s.kind))
         return {};
       h.target = s.target;
       h.kind = s.kind;
@@ -112,6 +116,11 @@ public:
 
 private:
   static constexpr std::size_t none = ~std::size_t{};
+  /// Tensors of other names may share the memory.
+  void keep_out(std::string_view name) {
+    if (const auto* t = find(name); t && t->defined() && t->has_storage())
+      changed_.push_back(t->storage().unsafeGetStorageImpl());
+  }
   const at::Tensor* find(std::string_view name) const {
     const auto* t = program_.state_dict().find(name);
     return t ? t : program_.constants().find(name);
