@@ -35,7 +35,7 @@ TEST_CASE("a dispatch key that another library holds is reported, left alone, an
     CHECK(e.kind() == es::error_kind::trace);
     CHECK(e.cause().find("DeferredInit already has a fallback of another library") != std::string::npos);
     CHECK(e.cause().find("other_library.cpp:7") != std::string::npos); // who
-    CHECK(e.place() == "dispatch key registration");
+    CHECK(e.place() == "pass 'record', stage 3 of 'export_program': dispatch key registration");
     CHECK(e.cure().find("load espalier without that library") != std::string::npos);
   }
   // nothing of ours is switched on, and the other library works as before

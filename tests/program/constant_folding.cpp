@@ -224,5 +224,5 @@ TEST_CASE("programs of the corpus: the same outputs bit by bit, sound, and nothi
       CHECK(corpus::difference(outputs(p), expected) == 0);
       CHECK(corpus::difference(outputs(es::load<es::torch_ir>(file)), expected) == 0);
     }
-  CHECK((programs == 0 || folded > programs));
+  CHECK((programs == 0 || folded != 0));
 }
