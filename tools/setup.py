@@ -184,7 +184,7 @@ def ensure(command=None):
         print(f"ESPALIER_TORCH={given}: no LibTorch there; it must hold include/ and lib/libtorch_cpu.so.", file=sys.stderr)
         return 1
     status = ensure_needed(command)
-    if status == 0 and command in (None, "bench"):
+    if status == 0 and command == "bench":
         install_peers()
     return status
 
