@@ -113,6 +113,17 @@ es::graph_storage inputs(std::int64_t size) {
     out.push_back(g.call<aten::add_Tensor>(in[i], in[i / 2]));
   return finished(g, out);
 }
+/// Seven different calls of each input: what a table that keeps neighbours together must spread.
+es::graph_storage inputs_of_many_calls(std::int64_t size) {
+  graph g;
+  values in, out;
+  for (std::int64_t i = 0; i != size / 8; ++i)
+    in.push_back(g.placeholder("x" + std::to_string(i), matrix()));
+  for (const auto& x : in)
+    for (std::int64_t i = 0; i != 7; ++i)
+      out.push_back(distinct(g, x, i));
+  return finished(g, out);
+}
 es::graph_storage inputs_written_to(std::int64_t size) {
   graph g;
   values in, out;
@@ -209,6 +220,7 @@ std::span<const scaling::shape> scaling::shapes() {
                                   {"N edits at one value", false, edits_at_one_value},
                                   {"N edits at one node", false, edits_at_one_node},
                                   {"N inputs", false, inputs},
+                                  {"N inputs of many calls", false, inputs_of_many_calls},
                                   {"N inputs written to", true, inputs_written_to},
                                   {"N views of a written value", true, views_of_a_written_value},
                                   {"N dead nodes", false, dead_nodes},
