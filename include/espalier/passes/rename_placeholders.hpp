@@ -9,6 +9,7 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/signature/lift.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 
@@ -76,12 +77,7 @@ private:
     refresh_signature(g, info);
     for (auto& [v, before] : lost)
       renamed[before] = g.text(g.value_name(v));
-    for (auto& entry : info.module_calls)
-      if (entry.signature)
-        for (auto* list : {&entry.signature->inputs, &entry.signature->outputs})
-          for (auto& a : *list)
-            if (const auto to = renamed.find(a.name); to != renamed.end())
-              a.name = to->second;
+    detail::rename_in_module_calls(info, renamed);
     return done;
   }
 

@@ -57,7 +57,8 @@ struct fold_options {
 ///   one.
 ///
 /// All or nothing: throws `error` when an operator fails, and leaves the program as it was. Counts the
-/// `folded` calls and the `removed` inputs. Linear, apart from the calls themselves.
+/// `folded` calls and the `removed` inputs. Linear in the graph, apart from the calls themselves and a walk
+/// over inputs (and, for each input removed, over the graph) for each that is added or removed.
 struct constant_fold : pass {
   static constexpr std::string_view name = "constant_fold";
   static constexpr std::string_view description =

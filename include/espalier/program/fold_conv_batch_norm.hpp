@@ -40,7 +40,9 @@ namespace espalier {
 /// - Left alone: weights or statistics that the graph computes, that a run writes to, or whose gradient an
 ///   output is; a convolution and a norm of different element types (autocast); inputs without a batch.
 ///
-/// Results change by rounding only. Counts the `folded` pairs and the `removed` inputs. Linear.
+/// Results change by rounding only. Counts the `folded` pairs and the `removed` inputs. Linear in the graph,
+/// apart from a walk over inputs, and for each input removed over the graph, for each that is added or
+/// removed.
 struct fold_conv_batch_norm : pass {
   static constexpr std::string_view name = "fold_conv_batch_norm";
   static constexpr std::string_view description = "makes a convolution and its batch norm one convolution";

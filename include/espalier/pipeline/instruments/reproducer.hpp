@@ -37,8 +37,9 @@ struct reproduction {
 ///     es::reproducer keep(graph, pipeline, [&](const es::reproduction& how, es::graph<D>& before) { ... });
 ///     pipeline.run(graph, keep, verify);
 ///
-/// What the writer throws is kept in `problem()`; the pipeline's own error is never replaced. Without this
-/// instrument nothing is copied.
+/// Stages that the context switched off are written out like the others: switch them off in the reproduction
+/// too. What the writer throws is kept in `problem()`; the pipeline's own error is never replaced. Without
+/// this instrument nothing is copied.
 template <pipeline_runs_on U, class P, std::invocable<const reproduction&, U&> Write>
 class reproducer : public instrument {
 public:
