@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Rules on graphs: what the drivers rewrite, what they keep, and what they refuse.
 #include <espalier/ir/graph.hpp>
+#include <espalier/ir/hash.hpp>
 #include <espalier/ir/verify.hpp>
 #include <espalier/passes/dce.hpp>
 #include <espalier/pipeline/bisect.hpp>
@@ -238,4 +239,21 @@ TEST_CASE("bisect finds the guilty rewrite") {
       es::bisect([&] { return g; }, [&](auto& h, auto& c, auto&... is) { pipe.run(h, c, is...); },
                  [](const es::graph_storage&) { return true; });
   CHECK(innocent.text() == "the check holds after every pass");
+}
+
+TEST_CASE("a rule that throws leaves nothing of what it made") {
+  es::graph<es::aten_ir> g;
+  const auto in = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2, 3}));
+  g.output(g.call<es::aten::relu>(in));
+  constexpr auto x = es::capture<"x">;
+  const auto failing = es::rewrite<"failing">(es::pattern<es::aten::relu>(x), [](auto& r, const auto& m) {
+    const auto made = r.template call<es::aten::neg>(m[x]);
+    es::fail(es::error_kind::usage, "it cannot be done");
+    return made;
+  });
+  const auto before = es::structural_hash(g);
+  es::pass_context c;
+  CHECK_THROWS_AS(es::rewrite_greedily(g, c, es::rule_set(failing)), es::error);
+  CHECK(es::structural_hash(g) == before);
+  CHECK(g.num_nodes() == 3);
 }

@@ -148,7 +148,14 @@ constexpr bool try_rule(const Rule& rule, rewrite_run& run, node_id n) {
   rewriter<D> r(run.g, n, run.made);
   using given = std::remove_cvref_t<decltype(rule.make(r, m))>;
   if constexpr (rule_gives<typename Rule::root_op, given>::ok) {
-    const auto by = as_replacement<typename Rule::root_op>(rule.make(r, m));
+    const auto by = [&] {
+      try {
+        return as_replacement<typename Rule::root_op>(rule.make(r, m));
+      } catch (...) { // a shape rule may refuse what the rule made: the graph is as it was
+        run.take_back();
+        throw;
+      }
+    }();
     if (by.count == 0 || !run.context.may_edit(Rule::name)) { // declined, or the budget is spent
       run.take_back();
       return false;
