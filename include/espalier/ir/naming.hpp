@@ -198,6 +198,20 @@ inline std::string base_name(std::string_view qualified) {
 }
 inline std::string base_name(op_id o) { return base_name(std::string_view(name_of(o))); }
 
+/// The names that nodes and values of a graph's top level have: what a new one must differ from.
+template <class = when_used>
+name_space names_in(const graph_storage& g) {
+  name_space names;
+  for (node_id n = g.first(); n.valid(); n = g.next(n)) {
+    if (g.node_name(n).valid())
+      names.reserve(g.text(g.node_name(n)));
+    for (std::size_t i = 0; i != g.num_results(n); ++i)
+      if (const str_id v = g.value_name(g.result(n, i)); v.valid() && v != g.node_name(n))
+        names.reserve(g.text(v));
+  }
+  return names;
+}
+
 /// Names every node and value that has none, in program order, subgraphs included (each is a name space of
 /// its own). A node of several results is named after its operator, its results are `getitem`, `getitem_1`,
 /// ...; the output node is `output`. Returns how many names were given. O(nodes + values).
@@ -216,14 +230,7 @@ std::size_t assign_names(graph_storage& g) {
   if (!missing)
     return given;
 
-  name_space names;
-  for (node_id n = g.first(); n.valid(); n = g.next(n)) {
-    if (g.node_name(n).valid())
-      names.reserve(g.text(g.node_name(n)));
-    for (std::size_t i = 0; i != g.num_results(n); ++i)
-      if (const str_id v = g.value_name(g.result(n, i)); v.valid() && v != g.node_name(n))
-        names.reserve(g.text(v));
-  }
+  name_space names = names_in(g);
   std::unordered_map<std::uint32_t, std::string> bases; // by operator
   std::size_t position = 0;
   const auto base_of = [&](node_id n) -> std::string {

@@ -15,7 +15,6 @@
 #include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/interpreter.hpp>
 #include <espalier/program/program_base.hpp>
-#include <espalier/signature/refresh.hpp>
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -57,8 +56,7 @@ struct fold_options {
 ///   one.
 ///
 /// All or nothing: throws `error` when an operator fails, and leaves the program as it was. Counts the
-/// `folded` calls and the `removed` inputs. Linear in the graph, apart from the calls themselves and a walk
-/// over inputs (and, for each input removed, over the graph) for each that is added or removed.
+/// `folded` calls and the `removed` inputs. Linear in the graph, apart from the calls themselves.
 struct constant_fold : pass {
   static constexpr std::string_view name = "constant_fold";
   static constexpr std::string_view description =
@@ -251,7 +249,7 @@ private:
   static pass_result replace(program_base& p, const plan& what, const std::vector<at::Tensor>& tensors,
                              pass_context& c) {
     graph_storage& g = p.storage();
-    name_space names = detail::names_in(g);
+    detail::state_edit state(p);
     std::unordered_map<const c10::TensorImpl*, value_id> known;
     for (const auto& s : what.sources) // a call may give back what it was given
       known.emplace(s.tensor.unsafeGetTensorImpl(), s.value);
@@ -259,12 +257,9 @@ private:
     for (std::size_t i = 0; i != tensors.size(); ++i) {
       const value_id v = what.results[i];
       const auto [at, fresh] = known.try_emplace(tensors[i].unsafeGetTensorImpl());
-      if (fresh) {
-        const std::string target = detail::fresh_target(p, "folded_" + std::string(g.text(g.value_name(v))));
-        at->second =
-            detail::add_state_input(g, p.info(), names, input_kind::constant_tensor, target, tensors[i]);
-        p.constants().set(target, tensors[i], false);
-      }
+      if (fresh)
+        at->second = state.add(input_kind::constant_tensor, "folded_" + std::string(g.text(g.value_name(v))),
+                               tensors[i]);
       g.replace_all_uses(v, at->second);
       ++done.rewritten;
     }
@@ -273,8 +268,7 @@ private:
     std::vector<node_id> read;
     for (const auto& s : what.sources)
       read.push_back(g.def(s.value));
-    const std::size_t removed = detail::drop_unused_state(p, read);
-    refresh_signature(g, p.info());
+    const std::size_t removed = state.finish(read);
     done.erased = what.calls.size() + removed;
     c.count("folded", what.calls.size());
     c.count("removed", removed);

@@ -13,7 +13,6 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/program_base.hpp>
-#include <espalier/signature/refresh.hpp>
 
 #include <ATen/ATen.h>
 
@@ -210,7 +209,7 @@ private:
   static pass_result replace(program_base& p, const std::vector<pair>& pairs,
                              const std::vector<std::pair<at::Tensor, at::Tensor>>& tensors, pass_context& c) {
     graph_storage& g = p.storage();
-    name_space names = detail::names_in(g);
+    detail::state_edit state(p);
     std::vector<std::pair<value_id, value_id>> made;
     std::vector<node_id> read;
     for (std::size_t i = 0; i != pairs.size(); ++i) {
@@ -218,18 +217,11 @@ private:
       if (x.same_as) {
         made.push_back(made[*x.same_as]);
       } else {
-        const auto add = [&](std::string_view what, const at::Tensor& t) {
-          const std::string& of = x.weight.target;
-          const auto dot = of.rfind('.');
-          const std::string target = detail::fresh_target(
-              p, (dot == of.npos ? std::string() : of.substr(0, dot + 1)) + std::string(what));
-          const value_id v = detail::add_state_input(g, p.info(), names, x.weight.kind, target, t);
-          (x.weight.kind == input_kind::constant_tensor ? p.constants() : p.state_dict())
-              .set(target, t, x.weight.kind == input_kind::parameter);
-          return v;
-        };
-        const value_id weight = add("folded_weight", tensors[i].first);
-        made.emplace_back(weight, add("folded_bias", tensors[i].second));
+        const std::string& of = x.weight.target;
+        const auto dot = of.rfind('.');
+        const std::string module = dot == of.npos ? std::string() : of.substr(0, dot + 1);
+        const value_id weight = state.add(x.weight.kind, module + "folded_weight", tensors[i].first);
+        made.emplace_back(weight, state.add(x.weight.kind, module + "folded_bias", tensors[i].second));
       }
       for (const auto& [n, first, last] :
            {std::tuple{node(g, x.conv), 1, 3}, std::tuple{node(g, x.norm), 1, 5}})
@@ -241,8 +233,7 @@ private:
       g.replace_all_uses(g.result(x.norm), g.result(x.conv)); // but for its own use of it, below
       g.erase(x.norm);
     }
-    const std::size_t removed = detail::drop_unused_state(p, read);
-    refresh_signature(g, p.info());
+    const std::size_t removed = state.finish(read);
     c.count("folded", pairs.size());
     c.count("removed", removed);
     return {.erased = pairs.size() + removed, .rewritten = pairs.size()};

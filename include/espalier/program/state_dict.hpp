@@ -61,14 +61,19 @@ public:
   }
   /// Forgets a name; the order of the others stays. O(size).
   bool erase(std::string_view name) {
-    const auto i = position(name);
-    if (i == entries_.size())
-      return false;
-    entries_.erase(entries_.begin() + static_cast<std::ptrdiff_t>(i));
-    index_.clear();
-    for (std::size_t k = 0; k != entries_.size(); ++k)
-      index_.emplace(entries_[k].name, k);
-    return true;
+    return contains(name) && erase_if([&](const state_entry& e) { return e.name == name; }) != 0;
+  }
+  /// Forgets the entries that `gone(entry)` is true of, in one walk; the order of the others stays. Gives
+  /// their number.
+  template <class Predicate>
+  std::size_t erase_if(Predicate&& gone) {
+    const std::size_t count = std::erase_if(entries_, gone);
+    if (count != 0) {
+      index_.clear();
+      for (std::size_t k = 0; k != entries_.size(); ++k)
+        index_.emplace(entries_[k].name, k);
+    }
+    return count;
   }
 
 private:

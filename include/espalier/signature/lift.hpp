@@ -17,11 +17,12 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
+#include <numeric>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -74,11 +75,43 @@ inline void refuse_attributes(const graph_storage& g, const std::string& place) 
     refuse_attributes(g.subgraph(i), place + ", subgraph " + std::to_string(i));
 }
 
-/// Puts placeholders, which are all that the graph has, in an order.
-inline void put_placeholders_in_order(graph_storage& g, std::span<const node_id> order) {
-  const node_id behind = g.last_placeholder().valid() ? g.next(g.last_placeholder()) : g.first();
+/// An input that a signature doesn't list yet. Its placeholder stands behind the others.
+struct new_input {
+  node_id node;
+  input_spec spec;
+};
+
+/// Puts new inputs, specs and placeholders, where a signature's order wants them: each before the first of
+/// those there that comes later, among themselves in their order. Linear.
+inline void merge_inputs(graph_storage& g, std::vector<input_spec>& specs, std::vector<new_input> fresh) {
+  if (fresh.empty())
+    return;
+  const auto inputs = placeholders(g); // the new ones last
+  std::vector<std::size_t> by_rank(fresh.size());
+  std::iota(by_rank.begin(), by_rank.end(), std::size_t{0});
+  std::sort(by_rank.begin(), by_rank.end(), [&](std::size_t a, std::size_t b) {
+    const int x = input_rank(fresh[a].spec.kind), y = input_rank(fresh[b].spec.kind);
+    return x != y ? x < y : a < b;
+  });
+  std::vector<node_id> order;
+  std::vector<input_spec> merged;
+  auto next = by_rank.begin();
+  const auto take_new = [&] {
+    order.push_back(fresh[*next].node);
+    merged.push_back(std::move(fresh[*next++].spec));
+  };
+  for (std::size_t i = 0; i != specs.size(); ++i) {
+    while (next != by_rank.end() && input_rank(fresh[*next].spec.kind) < input_rank(specs[i].kind))
+      take_new();
+    order.push_back(inputs[i].id());
+    merged.push_back(std::move(specs[i]));
+  }
+  while (next != by_rank.end())
+    take_new();
+  const node_id behind = g.next(g.last_placeholder());
   for (const node_id n : order)
     g.move_before(n, behind);
+  specs = std::move(merged);
 }
 
 /// Writes new names of values into the module calls that were preserved.
@@ -109,76 +142,42 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
     detail::refuse_attributes(g.subgraph(i), "subgraph " + std::to_string(i));
   refresh_signature(g, info); // names everything, and checks the numbers
   auto& specs = info.signature.inputs;
-  struct input {
-    node_id node;
-    input_spec spec;
-    std::size_t place = 0;
-  };
   struct read {
     node_id node;
     std::string target;
   };
-  std::vector<input> inputs;
   std::unordered_map<std::string, node_id> placed; // by target
-  for (node n : placeholders(g)) {
-    inputs.push_back({n.id(), specs[inputs.size()]});
-    if (detail::is_state(inputs.back().spec.kind))
-      placed.try_emplace(inputs.back().spec.target, n.id());
-  }
-  name_space names;
+  for (std::size_t i = 0; const node n : placeholders(g))
+    if (const input_spec& spec = specs[i++]; detail::is_state(spec.kind))
+      placed.try_emplace(spec.target, n.id());
   std::vector<read> reads;
-  std::vector<std::pair<std::string, attribute_info>> fresh;
-  std::unordered_map<std::string, bool> asked;
+  std::vector<std::pair<std::string, attribute_info>> wanted;
+  std::unordered_set<std::string> asked;
   for (node n : nodes(g)) {
-    for (std::size_t i = 0; i != n.num_results(); ++i)
-      names.reserve(n.result(i).name());
-    names.reserve(n.name());
     if (n.kind() != node_kind::get_attr)
       continue;
     reads.push_back({n.id(), std::string(n.arg(0).as_string())});
     const std::string& target = reads.back().target;
-    if (placed.contains(target) || !asked.try_emplace(target, true).second)
+    if (placed.contains(target) || !asked.insert(target).second)
       continue;
     std::optional<attribute_info> known = find(std::string_view(target));
     if (!known)
       fail(error_kind::usage, "the graph reads the attribute '" + target + "', which is nowhere",
            "node '" + std::string(n.name()) + "'", "add it: constants().set(name, tensor, false)");
-    fresh.emplace_back(target, std::move(*known));
+    wanted.emplace_back(target, std::move(*known));
   }
 
-  const std::size_t before = inputs.size();
-  for (auto& [target, what] : fresh) {
-    input in;
+  name_space names = names_in(g);
+  std::vector<detail::new_input> fresh;
+  for (const auto& [target, what] : wanted) {
+    detail::new_input& in = fresh.emplace_back();
     in.spec.kind = what.kind;
     in.spec.target = target;
     in.spec.arg.name = names.create(std::string(name_prefix(what.kind)) + detail::path_atom(target));
     in.node = g.placeholder(what.kind, in.spec.arg.name, g.intern_meta(what.meta));
-    in.place = inputs.size();
     placed.emplace(target, in.node);
-    inputs.push_back(std::move(in));
   }
-  if (!fresh.empty()) { // each before the first that comes later in the order of kinds
-    const auto rank = [](const input& i) { return detail::input_rank(i.spec.kind); };
-    const auto first_new = inputs.begin() + static_cast<std::ptrdiff_t>(before);
-    std::sort(first_new, inputs.end(), [&](const input& a, const input& b) {
-      return rank(a) != rank(b) ? rank(a) < rank(b) : a.place < b.place;
-    });
-    std::vector<input> all;
-    auto next = first_new;
-    for (auto i = inputs.begin(); i != first_new; ++i) {
-      while (next != inputs.end() && rank(*next) < rank(*i))
-        all.push_back(std::move(*next++));
-      all.push_back(std::move(*i));
-    }
-    all.insert(all.end(), std::move_iterator(next), std::move_iterator(inputs.end()));
-    std::vector<node_id> order;
-    specs.clear();
-    for (auto& i : all) {
-      order.push_back(i.node);
-      specs.push_back(std::move(i.spec));
-    }
-    detail::put_placeholders_in_order(g, order);
-  }
+  detail::merge_inputs(g, specs, std::move(fresh));
   std::unordered_map<std::string, std::string> renamed;
   for (const read& r : reads) {
     const node_id to = placed.at(r.target);
@@ -188,7 +187,7 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
   }
   detail::rename_in_module_calls(info, renamed);
   refresh_signature(g, info); // an output may have been such a read
-  return fresh.size();
+  return wanted.size();
 }
 
 /// The inverse (`torch/export/_unlift.py`): parameters, buffers and constants are read by name, by one

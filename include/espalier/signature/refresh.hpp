@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <string>
+#include <unordered_map>
+#include <utility>
 
 namespace espalier {
 
@@ -28,14 +30,17 @@ void refresh_signature(graph_storage& g, program_info& info) {
   const auto inputs = placeholders(g);
   if (inputs.size() != sig.inputs.size())
     refuse("placeholders", inputs.size(), sig.inputs.size());
-  for (std::size_t i = 0; i != inputs.size(); ++i) {
-    const std::string before = sig.inputs[i].arg.name;
-    sig.inputs[i].arg.name = inputs[i].name();
-    if (before != sig.inputs[i].arg.name)
-      for (auto& o : sig.outputs)
-        if (o.kind == output_kind::user_input_mutation && o.target == before)
-          o.target = sig.inputs[i].arg.name;
-  }
+  std::unordered_map<std::string, std::string> renamed;
+  for (std::size_t i = 0; i != inputs.size(); ++i)
+    if (auto& name = sig.inputs[i].arg.name; name != inputs[i].name()) {
+      std::string before = std::exchange(name, std::string(inputs[i].name()));
+      renamed.emplace(std::move(before), name);
+    }
+  if (!renamed.empty())
+    for (auto& o : sig.outputs)
+      if (o.kind == output_kind::user_input_mutation)
+        if (const auto now = renamed.find(o.target); now != renamed.end())
+          o.target = now->second;
   if (!g.output_node().valid())
     return;
   const node out(g, g.output_node());

@@ -11,51 +11,19 @@
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/program/program_base.hpp>
 #include <espalier/signature/lift.hpp>
+#include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
 namespace espalier::detail {
-
-/// Every name in a graph's top level. Nodes and values have names afterwards.
-inline name_space names_in(graph_storage& g) {
-  assign_names(g);
-  name_space names;
-  for (node n : nodes(g)) {
-    for (std::size_t i = 0; i != n.num_results(); ++i)
-      names.reserve(n.result(i).name());
-    names.reserve(n.name());
-  }
-  return names;
-}
-
-/// Adds an input for a tensor of the state: a placeholder and its spec, before the inputs that come later in
-/// a signature's order. Named as export names it: `p_fc_weight`.
-inline value_id add_state_input(graph_storage& g, program_info& info, name_space& names, input_kind kind,
-                                const std::string& target, const at::Tensor& tensor) {
-  auto& specs = info.signature.inputs;
-  const auto inputs = placeholders(g);
-  std::size_t before = 0;
-  while (before != specs.size() && input_rank(specs[before].kind) <= input_rank(kind))
-    ++before;
-  input_spec s;
-  s.kind = kind;
-  s.target = target;
-  s.arg.name = names.create(std::string(name_prefix(kind)) + path_atom(target));
-  const node_id fresh = g.placeholder(kind, s.arg.name, g.intern_meta(value_meta(meta_of(tensor))));
-  const node_id after = g.next(fresh);
-  for (std::size_t i = before; i < inputs.size(); ++i) // it was put last: the later ones go behind it
-    g.move_before(inputs[i].id(), after);
-  specs.insert(specs.begin() + static_cast<std::ptrdiff_t>(before), std::move(s));
-  return g.result(fresh);
-}
 
 /// A tensor that a program holds, under its name there.
 struct held_tensor {
@@ -133,63 +101,90 @@ private:
   std::vector<const c10::StorageImpl*> changed_;
 };
 
-/// A name for new state that no tensor, object or input of the program has.
-inline std::string fresh_target(const program_base& p, const std::string& wanted) {
-  const auto taken = [&](const std::string& name) {
-    if (p.state_dict().contains(name) || p.constants().contains(name) || p.objects().find(name))
-      return true;
-    for (const auto& s : p.signature().inputs)
-      if (s.target == name)
-        return true;
-    return false;
-  };
-  std::string name = wanted;
-  for (std::size_t i = 1; taken(name); ++i)
-    name = wanted + "_" + std::to_string(i);
-  return name;
-}
+/// Changes the state of a program and the inputs that stand for it: tensors are added one by one, and
+/// `finish` puts the signature in order once. Linear in program and changes together.
+class state_edit {
+public:
+  explicit state_edit(program_base& p) : program_(p), graph_(p.storage()) {
+    assign_names(graph_);
+    names_ = names_in(graph_);
+    for (const auto& s : p.info().signature.inputs)
+      targets_.insert(s.target);
+  }
 
-/// Whether a graph, or a graph in it, reads an attribute of that name.
-inline bool reads_attribute(const graph_storage& g, std::string_view name) {
-  for (node n : nodes(g))
-    if (n.kind() == node_kind::get_attr && n.arg(0).as_string() == name)
-      return true;
-  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    if (reads_attribute(g.subgraph(i), name))
-      return true;
-  return false;
-}
+  /// Adds a tensor to the state, under a name after `wanted` that nothing has yet, and an input for it, named
+  /// as export names it: `p_fc_weight`. The value of the input.
+  value_id add(input_kind kind, const std::string& wanted, const at::Tensor& tensor) {
+    new_input in;
+    in.spec.kind = kind;
+    in.spec.target = fresh_target(wanted);
+    in.spec.arg.name = names_.create(std::string(name_prefix(kind)) + path_atom(in.spec.target));
+    in.node = graph_.placeholder(kind, in.spec.arg.name, graph_.intern_meta(value_meta(meta_of(tensor))));
+    auto& home = kind == input_kind::constant_tensor ? program_.constants() : program_.state_dict();
+    home.set(in.spec.target, tensor, kind == input_kind::parameter);
+    fresh_.push_back(std::move(in));
+    return graph_.result(fresh_.back().node);
+  }
 
-/// Erases those of the given placeholders and reads of attributes that nothing uses, and the tensors that
-/// nothing names afterwards. Gives the number of nodes erased.
-inline std::size_t drop_unused_state(program_base& p, std::span<const node_id> candidates) {
-  graph_storage& g = p.storage();
-  auto& sig = p.info().signature;
-  std::vector<std::string> targets;
-  std::size_t erased = 0;
-  for (const node_id n : candidates) {
-    if (!g.alive(n) || g.has_uses(g.result(n)))
-      continue;
-    if (g.kind(n) == node_kind::placeholder) {
-      const auto inputs = placeholders(g);
-      const auto i = std::find(inputs.begin(), inputs.end(), node(g, n)) - inputs.begin();
-      targets.push_back(sig.inputs[static_cast<std::size_t>(i)].target);
-      sig.inputs.erase(sig.inputs.begin() + i);
-    } else {
-      targets.emplace_back(node(g, n).arg(0).as_string());
+  /// Puts new inputs where they belong. Then erases those of the given placeholders and reads of attributes
+  /// that nothing uses, and the tensors that nothing names afterwards. Gives the number of nodes erased.
+  std::size_t finish(std::span<const node_id> candidates) {
+    auto& sig = program_.info().signature;
+    merge_inputs(graph_, sig.inputs, std::move(fresh_));
+    std::unordered_set<node_id> gone;
+    std::vector<node_id> order;
+    for (const node_id n : candidates)
+      if (!graph_.has_uses(graph_.result(n)) && gone.insert(n).second)
+        order.push_back(n);
+    std::unordered_set<std::string> unnamed; // what the nodes that go name
+    std::vector<input_spec> left;
+    for (std::size_t i = 0; const node n : placeholders(graph_))
+      if (input_spec& spec = sig.inputs[i++]; gone.contains(n.id()))
+        unnamed.insert(spec.target);
+      else
+        left.push_back(std::move(spec));
+    sig.inputs = std::move(left);
+    for (const node_id n : order) {
+      if (graph_.kind(n) == node_kind::get_attr)
+        unnamed.emplace(node(graph_, n).arg(0).as_string());
+      graph_.erase(n);
     }
-    g.erase(n);
-    ++erased;
+    for (const auto& spec : sig.inputs)
+      unnamed.erase(spec.target);
+    for (const auto& spec : sig.outputs)
+      unnamed.erase(spec.target);
+    if (!unnamed.empty())
+      keep_attributes(graph_, unnamed);
+    for (auto* home : {&program_.state_dict(), &program_.constants()})
+      home->erase_if([&](const state_entry& e) { return unnamed.contains(e.name); });
+    refresh_signature(graph_, program_.info());
+    return gone.size();
   }
-  for (const auto& target : targets) {
-    const auto named = [&](const auto& spec) { return spec.target == target; };
-    if (std::any_of(sig.inputs.begin(), sig.inputs.end(), named) ||
-        std::any_of(sig.outputs.begin(), sig.outputs.end(), named) || reads_attribute(g, target))
-      continue;
-    p.state_dict().erase(target);
-    p.constants().erase(target);
+
+private:
+  std::string fresh_target(const std::string& wanted) {
+    std::string name = wanted;
+    for (std::size_t i = 1; program_.state_dict().contains(name) || program_.constants().contains(name) ||
+                            program_.objects().find(name) || targets_.contains(name);
+         ++i)
+      name = wanted + "_" + std::to_string(i);
+    targets_.insert(name);
+    return name;
   }
-  return erased;
-}
+  /// Takes out of `names` what a graph, or a graph in it, reads.
+  static void keep_attributes(const graph_storage& g, std::unordered_set<std::string>& names) {
+    for (const node n : nodes(g))
+      if (n.kind() == node_kind::get_attr)
+        names.erase(std::string(n.arg(0).as_string()));
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      keep_attributes(g.subgraph(i), names);
+  }
+
+  program_base& program_;
+  graph_storage& graph_;
+  name_space names_;
+  std::unordered_set<std::string> targets_; // of inputs
+  std::vector<new_input> fresh_;
+};
 
 } // namespace espalier::detail
