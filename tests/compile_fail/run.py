@@ -25,10 +25,13 @@ def torch_flags():
     return [f"-isystem{out}/include", f"-isystem{out}/include/torch/csrc/api/include"] if out else None
 
 
-def compilers():
-    found = [c for c in ("g++", "clang++-19") if shutil.which(c)]
+COMPILERS = ("g++", "clang++-19")
+
+
+def compilers(wanted):
+    found = [c for c in wanted if shutil.which(c)]
     if not found:
-        sys.exit("compile_fail: no compiler found; install g++ or clang-19")
+        sys.exit(f"compile_fail: no compiler found of {', '.join(wanted)}; install g++ and clang-19")
     return found
 
 
@@ -49,7 +52,9 @@ def told(output):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("cases", nargs="*", help="names of cases (default: all)")
+    parser.add_argument("--compiler", choices=COMPILERS, help="this one alone (default: both, where they are)")
     args = parser.parse_args()
+    found = compilers([args.compiler] if args.compiler else COMPILERS)
     torch = torch_flags()
     failed = passed = 0
     for path in sorted(HERE.glob("*.cpp")):
@@ -69,7 +74,7 @@ def main():
             print(f"FAIL {path.stem}: has no ESPALIER_CURE branch")
             failed += 1
             continue
-        for compiler in compilers():
+        for compiler in found:
             bad = run(compiler, path, flags, cure=False)
             errors = [line for line in bad.stderr.splitlines() if re.search(r"\berror: ", line)]
             good = run(compiler, path, flags, cure=True)
