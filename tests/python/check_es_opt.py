@@ -63,7 +63,7 @@ def check_printing(c):
     usage = c.works("--help")
     for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o", "--list",
                    "--diff", "--html", "--cpp", "--model-explorer", "--verify-each", "--validate", "--bisect", "--print-after", "--reproducer",
-                   "--run-reproducer", "--stats"):
+                   "--run-reproducer", "--stats", "--remarks"):
         c.expect(f"--help tells of {option}", option in usage)
     c.expect("-h is --help", c.works("-h") == usage)
     c.expect("--print reads like Python", "torch.ops.aten.linear.default(input, p_0_weight, p_0_bias)" in c.works(mlp, "--print"))
@@ -174,7 +174,16 @@ def check_watching(c):
     c.works(mlp, "--passes", "device_move<meta>", "--verify")
     c.refused(mlp, "--passes", "device_move", says="write device_move<cuda:0>")
     c.refused(mlp, "--passes", "constant_fold<everything>", says="choose among parameters")
+    c.refused(mlp, "--passes", "constant_fold<max_bytes=many>", says="'max_bytes=many' needs a whole number (at column 1 of pipeline")
     c.refused(mlp, "--passes", "dce<3>", says="takes no arguments")
+    report = c.works(mlp, "--passes", "split<aten.addmm, aten.permute, min_nodes=2, prefix=npu>", "--remarks", "-o", "cut.pt2")
+    c.expect("--remarks prints the report of split", "Remark of pass split:\nRegions: " in report and "aten.relu.default" in report, report)
+    wrong = programs.difference(programs.call(programs.load(c.folder / "cut.pt2"), programs.load_values(mlp.parent / "inputs.pt")),
+                                programs.load_values(mlp.parent / "outputs.pt"), programs.TOLERANCE)
+    c.expect("Python runs what split cut", not wrong, str(wrong))
+    c.refused(mlp, "--passes", "split", says="no operator is named (at column 1 of pipeline 'split': pass 'split'); write split<")
+    c.refused(mlp, "--passes", "split<aten.adm>", says="ATen has no such operator")
+    c.refused(mlp, "--remarks", says="without --passes")
     c.expect("--diff of a file with itself", c.works(gpt, "--diff", gpt) == "no difference\n")
     c.expect("--diff of two", re.search(r"^ *[-+<>] ", c.works(gpt, "--diff", "lowered.pt2"), re.M))
     c.refused(gpt, "--passes", "dce |", says="the name of a pass is missing")

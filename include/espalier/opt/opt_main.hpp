@@ -109,6 +109,7 @@ private:
       "  --stats              tell how many nodes there are, before the passes and after, and what the "
       "passes "
       "counted\n"
+      "  --remarks            print what passes tell of their work: split, which calls went where and why\n"
       "  --timing             tell how long each step took (stderr)\n"
       "  -o OUT.pt2           save the program\n"
       "  --help               this text\n"
@@ -120,7 +121,7 @@ private:
         dialect;
     bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
-         run = false, timing = false, stats = false, run_reproducer = false;
+         run = false, timing = false, stats = false, remarks = false, run_reproducer = false;
     bool only_inspects() const {
       return inspect && !has_passes && !run_reproducer && !stats && !print && !text && !dot && !verify &&
              !run && out.empty() && diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
@@ -150,6 +151,7 @@ private:
         {"--timing", &options::timing},
         {"--run-reproducer", &options::run_reproducer},
         {"--stats", &options::stats},
+        {"--remarks", &options::remarks},
         {"--print-after-all", &options::print_all},
         {"--print-after-change", &options::print_change}};
     const std::pair<std::string_view, std::string options::*> values[] = {
@@ -194,8 +196,8 @@ private:
       refuse("--save-outputs without --run", "add --run");
     if (o.has_passes && o.run_reproducer)
       refuse("--passes and --run-reproducer, which reads the passes from the file", "give one of them");
-    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change || !o.print_after.empty() ||
-         !o.reproducer.empty()) &&
+    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change || o.remarks ||
+         !o.print_after.empty() || !o.reproducer.empty()) &&
         !o.has_passes && !o.run_reproducer)
       refuse("an option about passes without --passes", "add --passes");
     return o;
@@ -363,6 +365,9 @@ private:
     if (!o.reproducer.empty())
       watch.push_back(any_instrument::refer(keep));
     pass_context context;
+    std::vector<pass_remark> remarks;
+    if (o.remarks)
+      context.collect_remarks(&remarks);
     try {
       pipeline.run(program, dialect, context, watch);
     } catch (const error& e) {
@@ -375,6 +380,8 @@ private:
     }
     if (o.stats)
       std::cout << statistics_table(context);
+    for (const auto& r : remarks)
+      std::cout << "Remark of pass " << r.pass << ":\n" << r.text << '\n';
     refresh_signature(program.storage(), program.info());
     if (after.type != dialect.type && !after.verifier.empty())
       program.info().verifier = after.verifier;
