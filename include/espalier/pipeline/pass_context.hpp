@@ -16,6 +16,18 @@
 
 namespace espalier {
 
+namespace detail {
+/// Names of stages that are left out.
+using stage_names = std::span<const std::string_view>;
+constexpr bool is_among(stage_names names, std::string_view name) noexcept {
+  for (const auto n : names)
+    if (n == name)
+      return true;
+  return false;
+}
+
+} // namespace detail
+
 /// A stage of a running pipeline, for instruments and messages.
 struct stage_info {
   std::string_view name;
