@@ -338,19 +338,17 @@ private:
       watch.push_back(any_instrument(print_after(std::cout, print_when::selected, o.print_after)));
     }
     std::unique_ptr<numeric_validation> numbers;
-    const opt_program* watched = &program; // whose graph is compared
     if (o.validate || o.bisect)
-      numbers = std::make_unique<numeric_validation>(
-          [&watched, inputs = inputs_of(o, program)] { return watched->placeholder_values(inputs); });
+      numbers = std::make_unique<numeric_validation>(program, inputs_of(o, program));
     if (o.bisect) {
       numbers->set_reference(program.storage());
       const auto found = bisect([&] { return opt_program(program); },
                                 [&](opt_program& p, pass_context& c, auto&... is) {
                                   std::vector<any_instrument> inner;
                                   (inner.push_back(any_instrument::refer(is)), ...);
-                                  watched = &p;
+                                  numbers->watch(p);
                                   pipeline.run(p, dialect, c, inner);
-                                  watched = &program;
+                                  numbers->watch(program);
                                 },
                                 [&](const graph_storage& g) { return numbers->gap(g) <= 1; });
       std::cout << found.text() << '\n';
