@@ -158,6 +158,16 @@ def check_watching(c):
     c.expect("--print-after prints one", c.works("lowered.pt2", "--passes", "cse,raise", "--print-after", "raise").count("// -----") == 1)
     shown = c.works("lowered.pt2", "--passes", "raise", "--validate")
     c.expect("--validate tells the gap", re.search(r"^pass raise: the outputs are \S+ times the tolerance apart$", shown, re.M), shown)
+    mutation = c.model("mutation/model.pt2")
+    shown = c.works(mutation, "--passes", "unlift", "--validate")
+    c.expect("--validate follows state that is written in place", "pass unlift: the outputs are 0 times" in shown, shown)
+    half = "convert_dtype<f32, f16>"
+    for name in ("mlp/model_decomp", "gpt_block/model_decomp"):
+        shown = c.works(c.model(name + ".pt2"), "--passes", half, "--validate")
+        c.expect(f"{name}: --validate judges by the coarser type", re.search(r"^pass convert_dtype: the outputs are 0\.\d+ times", shown, re.M), shown)
+        shown = c.works(c.model(name + ".pt2"), "--passes", half, "--bisect")
+        c.expect(f"{name}: --bisect too", "the check holds after every pass" in shown, shown)
+    c.refused(c.model("mlp/model_decomp.pt2"), "--passes", "device_move<meta>", "--validate", says="which holds no numbers to compare")
     shown = c.works("lowered.pt2", "--passes", "raise,dce", "--bisect")
     c.expect("--bisect finds nobody guilty", "the check holds after every pass" in shown, shown)
     mlp = c.model("mlp/model_decomp.pt2")
