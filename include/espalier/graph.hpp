@@ -99,6 +99,7 @@
 #include <espalier/pipeline/analysis.hpp>
 #include <espalier/pipeline/any_pass.hpp>
 #include <espalier/pipeline/bisect.hpp>
+#include <espalier/pipeline/calls_named.hpp>
 #include <espalier/pipeline/combinators.hpp>
 #include <espalier/pipeline/edit.hpp>
 #include <espalier/pipeline/instrument.hpp>
@@ -114,6 +115,7 @@
 #include <espalier/pipeline/outline.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
+#include <espalier/pipeline/pass_options.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/pass_table.hpp>
 #include <espalier/pipeline/pipeline.hpp>

@@ -150,6 +150,39 @@ TEST_CASE("a pass that breaks the graph, which another instrument refuses") {
   CHECK(inside.how.position == 1);
 }
 
+TEST_CASE("what was switched off is not written, and the rest fails again without it") {
+  const std::string_view off[]{"cse", "breaks"};
+  es::pass_context c;
+  c.disable(off);
+  const auto check = [&](const auto& pipeline, std::string_view wanted) {
+    auto g = small();
+    es::assign_names(g);
+    kept file;
+    es::reproducer keep(g, pipeline, std::ref(file));
+    std::string first;
+    try {
+      if constexpr (requires { pipeline.stages(); }) {
+        std::vector<es::any_instrument> watch;
+        watch.push_back(es::any_instrument::refer(keep));
+        pipeline.run(g, es::info_of_dialect<es::aten_ir>, c, watch);
+      } else {
+        pipeline.run(g, c, keep);
+      }
+    } catch (const es::error& e) {
+      first = message(e);
+    }
+    REQUIRE(!first.empty());
+    CHECK(file.how.pipeline == wanted);
+    auto again = es::parse_graph<es::graph<es::aten_ir>>(file.graph);
+    CHECK(failure(file.how.pipeline, again, es::info_of_dialect<es::aten_ir>) == first);
+  };
+  constexpr std::string_view rest = "assume<no_dead_code> | throws | fix<3>(dce) | dce";
+  check(es::cse{} | breaks{} | es::dce{} | throws{} | es::fix<3>(es::cse{} | es::dce{}) |
+            es::fix<4>(es::cse{}) | breaks{} | es::dce{},
+        rest);
+  check(known().parse("cse | breaks | dce | throws | fix<3>(cse | dce) | fix<4>(cse) | breaks | dce"), rest);
+}
+
 TEST_CASE("a pipeline from text, and a graph that is moved through") {
   const auto pipeline = known().parse("dce | throws");
   auto g = small();

@@ -13,6 +13,8 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <sstream>
 #include <string>
 
@@ -165,6 +167,39 @@ TEST_CASE("several programs in one archive") {
   std::stringstream again(text), third(text);
   CHECK(has(what_of([&] { es::load<es::aten_ir>(again); }), "several programs: one, two"));
   CHECK(has(what_of([&] { es::load<es::aten_ir>(third, "three"); }), "no program 'three'"));
+}
+
+TEST_CASE("a program that is not sound is neither saved nor loaded, unless it is asked for") {
+  const auto path = temporary("espalier_sound.pt2");
+  const auto bytes = [&] {
+    std::ifstream in(path, std::ios::binary);
+    return std::string(std::istreambuf_iterator<char>(in), {});
+  };
+  es::save(linear<es::aten_ir>(), path);
+  const std::string before = bytes();
+  auto broken = linear<es::aten_ir>();
+  broken.state_dict().erase("w"); // which the signature names
+  const auto refused = what_of([&] { es::save(broken, path); });
+  CHECK(has(refused, "the parameter 'w' is not in the state dict"));
+  CHECK(has(refused, "save it with {.verify = false} to keep it as it is"));
+  CHECK(has(what_of([&] { es::archive_of().add("one", broken); }),
+            "the parameter 'w' is not in the state dict"));
+  CHECK(bytes() == before);
+
+  es::save(broken, path, {.verify = false});
+  CHECK(bytes() != before);
+  const auto again = what_of([&] { es::load<es::aten_ir>(path); });
+  CHECK(has(again, "the parameter 'w' is not in the state dict"));
+  CHECK(has(again, path + ": "));
+  CHECK(has(again, "load it with {.verify = false} to look at it as it is"));
+  CHECK(!es::load<es::aten_ir>(path, {.verify = false}).state_dict().contains("w"));
+
+  auto wrong = linear<es::aten_ir>(); // an argument that the schema requires is missing
+  for (es::node n : es::nodes(wrong.storage()))
+    if (n.is_call(es::id_of<es::aten::linear>()))
+      wrong.storage().set_args(n.id(), {});
+  CHECK(has(what_of([&] { es::save(wrong, path); }), "is missing"));
+  std::remove(path.c_str());
 }
 
 TEST_CASE("a program of another dialect than asked") {

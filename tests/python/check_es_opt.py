@@ -63,7 +63,7 @@ def check_printing(c):
     usage = c.works("--help")
     for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o", "--list",
                    "--diff", "--html", "--cpp", "--model-explorer", "--verify-each", "--validate", "--bisect", "--print-after", "--reproducer",
-                   "--run-reproducer", "--stats"):
+                   "--run-reproducer", "--stats", "--remarks"):
         c.expect(f"--help tells of {option}", option in usage)
     c.expect("-h is --help", c.works("-h") == usage)
     c.expect("--print reads like Python", "torch.ops.aten.linear.default(input, p_0_weight, p_0_bias)" in c.works(mlp, "--print"))
@@ -158,6 +158,16 @@ def check_watching(c):
     c.expect("--print-after prints one", c.works("lowered.pt2", "--passes", "cse,raise", "--print-after", "raise").count("// -----") == 1)
     shown = c.works("lowered.pt2", "--passes", "raise", "--validate")
     c.expect("--validate tells the gap", re.search(r"^pass raise: the outputs are \S+ times the tolerance apart$", shown, re.M), shown)
+    mutation = c.model("mutation/model.pt2")
+    shown = c.works(mutation, "--passes", "unlift", "--validate")
+    c.expect("--validate follows state that is written in place", "pass unlift: the outputs are 0 times" in shown, shown)
+    half = "convert_dtype<f32, f16>"
+    for name in ("mlp/model_decomp", "gpt_block/model_decomp"):
+        shown = c.works(c.model(name + ".pt2"), "--passes", half, "--validate")
+        c.expect(f"{name}: --validate judges by the coarser type", re.search(r"^pass convert_dtype: the outputs are 0\.\d+ times", shown, re.M), shown)
+        shown = c.works(c.model(name + ".pt2"), "--passes", half, "--bisect")
+        c.expect(f"{name}: --bisect too", "the check holds after every pass" in shown, shown)
+    c.refused(c.model("mlp/model_decomp.pt2"), "--passes", "device_move<meta>", "--validate", says="which holds no numbers to compare")
     shown = c.works("lowered.pt2", "--passes", "raise,dce", "--bisect")
     c.expect("--bisect finds nobody guilty", "the check holds after every pass" in shown, shown)
     mlp = c.model("mlp/model_decomp.pt2")
@@ -174,7 +184,16 @@ def check_watching(c):
     c.works(mlp, "--passes", "device_move<meta>", "--verify")
     c.refused(mlp, "--passes", "device_move", says="write device_move<cuda:0>")
     c.refused(mlp, "--passes", "constant_fold<everything>", says="choose among parameters")
+    c.refused(mlp, "--passes", "constant_fold<max_bytes=many>", says="'max_bytes=many' needs a whole number (at column 1 of pipeline")
     c.refused(mlp, "--passes", "dce<3>", says="takes no arguments")
+    report = c.works(mlp, "--passes", "split<aten.addmm, aten.permute, min_nodes=2, prefix=npu>", "--remarks", "-o", "cut.pt2")
+    c.expect("--remarks prints the report of split", "Remark of pass split:\nRegions: " in report and "aten.relu.default" in report, report)
+    wrong = programs.difference(programs.call(programs.load(c.folder / "cut.pt2"), programs.load_values(mlp.parent / "inputs.pt")),
+                                programs.load_values(mlp.parent / "outputs.pt"), programs.TOLERANCE)
+    c.expect("Python runs what split cut", not wrong, str(wrong))
+    c.refused(mlp, "--passes", "split", says="no operator is named (at column 1 of pipeline 'split': pass 'split'); write split<")
+    c.refused(mlp, "--passes", "split<aten.adm>", says="ATen has no such operator")
+    c.refused(mlp, "--remarks", says="without --passes")
     c.expect("--diff of a file with itself", c.works(gpt, "--diff", gpt) == "no difference\n")
     c.expect("--diff of two", re.search(r"^ *[-+<>] ", c.works(gpt, "--diff", "lowered.pt2"), re.M))
     c.refused(gpt, "--passes", "dce |", says="the name of a pass is missing")

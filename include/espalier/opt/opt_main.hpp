@@ -109,6 +109,7 @@ private:
       "  --stats              tell how many nodes there are, before the passes and after, and what the "
       "passes "
       "counted\n"
+      "  --remarks            print what passes tell of their work: split, which calls went where and why\n"
       "  --timing             tell how long each step took (stderr)\n"
       "  -o OUT.pt2           save the program\n"
       "  --help               this text\n"
@@ -120,7 +121,7 @@ private:
         dialect;
     bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
-         run = false, timing = false, stats = false, run_reproducer = false;
+         run = false, timing = false, stats = false, remarks = false, run_reproducer = false;
     bool only_inspects() const {
       return inspect && !has_passes && !run_reproducer && !stats && !print && !text && !dot && !verify &&
              !run && out.empty() && diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
@@ -150,6 +151,7 @@ private:
         {"--timing", &options::timing},
         {"--run-reproducer", &options::run_reproducer},
         {"--stats", &options::stats},
+        {"--remarks", &options::remarks},
         {"--print-after-all", &options::print_all},
         {"--print-after-change", &options::print_change}};
     const std::pair<std::string_view, std::string options::*> values[] = {
@@ -194,8 +196,8 @@ private:
       refuse("--save-outputs without --run", "add --run");
     if (o.has_passes && o.run_reproducer)
       refuse("--passes and --run-reproducer, which reads the passes from the file", "give one of them");
-    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change || !o.print_after.empty() ||
-         !o.reproducer.empty()) &&
+    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change || o.remarks ||
+         !o.print_after.empty() || !o.reproducer.empty()) &&
         !o.has_passes && !o.run_reproducer)
       refuse("an option about passes without --passes", "add --passes");
     return o;
@@ -336,19 +338,17 @@ private:
       watch.push_back(any_instrument(print_after(std::cout, print_when::selected, o.print_after)));
     }
     std::unique_ptr<numeric_validation> numbers;
-    const opt_program* watched = &program; // whose graph is compared
     if (o.validate || o.bisect)
-      numbers = std::make_unique<numeric_validation>(
-          [&watched, inputs = inputs_of(o, program)] { return watched->placeholder_values(inputs); });
+      numbers = std::make_unique<numeric_validation>(program, inputs_of(o, program));
     if (o.bisect) {
       numbers->set_reference(program.storage());
       const auto found = bisect([&] { return opt_program(program); },
                                 [&](opt_program& p, pass_context& c, auto&... is) {
                                   std::vector<any_instrument> inner;
                                   (inner.push_back(any_instrument::refer(is)), ...);
-                                  watched = &p;
+                                  numbers->watch(p);
                                   pipeline.run(p, dialect, c, inner);
-                                  watched = &program;
+                                  numbers->watch(program);
                                 },
                                 [&](const graph_storage& g) { return numbers->gap(g) <= 1; });
       std::cout << found.text() << '\n';
@@ -363,6 +363,9 @@ private:
     if (!o.reproducer.empty())
       watch.push_back(any_instrument::refer(keep));
     pass_context context;
+    std::vector<pass_remark> remarks;
+    if (o.remarks)
+      context.collect_remarks(&remarks);
     try {
       pipeline.run(program, dialect, context, watch);
     } catch (const error& e) {
@@ -375,6 +378,8 @@ private:
     }
     if (o.stats)
       std::cout << statistics_table(context);
+    for (const auto& r : remarks)
+      std::cout << "Remark of pass " << r.pass << ":\n" << r.text << '\n';
     refresh_signature(program.storage(), program.info());
     if (after.type != dialect.type && !after.verifier.empty())
       program.info().verifier = after.verifier;
@@ -394,7 +399,7 @@ private:
         return 0;
     }
     stopwatch watch(o.timing);
-    auto program = load<torch_ir>(o.in);
+    auto program = load<torch_ir>(o.in, {.verify = false}); // what is broken is looked at here
     if (o.run_reproducer) {
       const auto how = read_reproducer(o.in);
       o.passes = how.pipeline;
@@ -431,7 +436,7 @@ private:
     if (o.dot)
       std::cout << to_dot(program.graph());
     if (!o.diff.empty()) {
-      const auto other = load<torch_ir>(o.diff);
+      const auto other = load<torch_ir>(o.diff, {.verify = false});
       std::cout << diff(program.storage(), other.storage()).text();
       if (!o.html.empty())
         write_file(o.html, to_html(program.storage(), other.storage(), {.title = o.in + " and " + o.diff}));

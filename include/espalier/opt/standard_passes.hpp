@@ -17,72 +17,87 @@
 #include <espalier/passes/rename_placeholders.hpp>
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
+#include <espalier/passes/split.hpp>
 #include <espalier/passes/unlift.hpp>
 #include <espalier/passes/view_copy.hpp>
+#include <espalier/pipeline/pass_options.hpp>
 #include <espalier/pipeline/registry.hpp>
 #include <espalier/program/constant_fold.hpp>
 #include <espalier/program/fold_conv_batch_norm.hpp>
 #include <espalier/program/lift_attributes.hpp>
 
 #include <concepts>
+#include <cstddef>
 #include <optional>
-#include <string>
 #include <string_view>
-#include <utility>
-#include <vector>
 
 namespace espalier {
 
 namespace detail {
 
-/// `a, b` as its parts; none of an empty text.
-inline std::vector<std::string_view> pass_arguments(std::string_view text) {
-  std::vector<std::string_view> out;
-  while (!text.empty()) {
-    const auto comma = text.find(',');
-    std::string_view one = text.substr(0, comma);
-    text = comma == text.npos ? std::string_view() : text.substr(comma + 1);
-    while (one.starts_with(' '))
-      one.remove_prefix(1);
-    while (one.ends_with(' '))
-      one.remove_suffix(1);
-    out.push_back(one);
-  }
-  return out;
-}
-[[noreturn]] inline void refuse_arguments(std::string_view pass, std::string_view text, std::string cure) {
-  fail(error_kind::usage, "'" + std::string(text) + "' is no argument list for it",
-       "pass '" + std::string(pass) + "'", std::move(cure));
-}
-
 inline device_move device_move_of(std::string_view text) {
-  const auto a = pass_arguments(text);
-  const auto to = a.empty() ? std::nullopt : parse_device(a[0]);
-  const auto from = a.size() == 2 ? parse_device(a[1]) : std::nullopt;
-  if (!to || a.size() > 2 || (a.size() == 2 && !from))
-    refuse_arguments(device_move::name, text, "write device_move<cuda:0>, or device_move<cuda:0, cpu>");
-  return device_move(*to, from);
+  const option_reader given(device_move::name, text,
+                            "write device_move<cuda:0>, or device_move<cuda:0, cpu>");
+  const auto& all = given.items();
+  if (all.empty() || all.size() > 2)
+    given.refuse("it takes one device, or two");
+  std::optional<device> of[2];
+  for (std::size_t i = 0; i != all.size(); ++i)
+    if (of[i] = parse_device(all[i].text); !of[i])
+      given.refuse(all[i], "is no device");
+  return device_move(*of[0], of[1]);
 }
 inline convert_dtype convert_dtype_of(std::string_view text) {
-  const auto a = pass_arguments(text);
-  const auto from = a.size() == 2 ? parse_scalar_type(a[0]) : std::nullopt;
-  const auto to = a.size() == 2 ? parse_scalar_type(a[1]) : std::nullopt;
-  if (!from || !to)
-    refuse_arguments(convert_dtype::name, text,
-                     "write convert_dtype<f32, f16>: the old type and the new one");
-  return convert_dtype(*from, *to);
+  const option_reader given(convert_dtype::name, text,
+                            "write convert_dtype<f32, f16>: the old type and the new one");
+  const auto& all = given.items();
+  if (all.size() != 2)
+    given.refuse("it takes two types");
+  std::optional<scalar_type> of[2];
+  for (std::size_t i = 0; i != 2; ++i)
+    if (of[i] = parse_scalar_type(all[i].text); !of[i])
+      given.refuse(all[i], "is no type");
+  return convert_dtype(*of[0], *of[1]);
+}
+inline inline_subgraphs inline_of(std::string_view text) {
+  const option_reader given(
+      inline_subgraphs::name, text,
+      "write inline, or inline<grad_mode=MODE> with one of unknown, disabled, enabled, irrelevant");
+  grad_mode mode = grad_mode::unknown;
+  for (const auto& i : given) {
+    if (i.key != "grad_mode")
+      given.refuse(i);
+    bool known = false;
+    for (const auto m : {grad_mode::unknown, grad_mode::disabled, grad_mode::enabled, grad_mode::irrelevant})
+      if (i.value == to_string(m)) {
+        mode = m;
+        known = true;
+      }
+    if (!known)
+      given.refuse(i, "names no mode");
+  }
+  return inline_subgraphs(mode);
 }
 inline constant_fold constant_fold_of(std::string_view text) {
+  const option_reader given(
+      constant_fold::name, text,
+      "choose among parameters, no_buffers, constructors, max_bytes=N, max_growth=X, small=N");
   fold_options o;
-  for (const auto a : pass_arguments(text))
-    if (a == "parameters")
+  for (const auto& i : given)
+    if (i.text == "parameters")
       o.parameters = true;
-    else if (a == "no_buffers")
+    else if (i.text == "no_buffers")
       o.buffers = false;
-    else if (a == "constructors")
+    else if (i.text == "constructors")
       o.constructors = true;
+    else if (i.key == "max_bytes")
+      o.max_bytes = given.number<std::size_t>(i);
+    else if (i.key == "max_growth")
+      o.max_growth = given.number<double>(i);
+    else if (i.key == "small")
+      o.small = given.number<std::size_t>(i);
     else
-      refuse_arguments(constant_fold::name, text, "choose among parameters, no_buffers, constructors");
+      given.refuse(i);
   return constant_fold(o);
 }
 
@@ -106,7 +121,8 @@ pass_registry<U> standard_passes() {
   r.add(infer_shapes{});
   r.add(remove_assertions{});
   r.add(rename_placeholders{});
-  r.add(inline_subgraphs{});
+  r.add(inline_subgraphs{}, [](std::string_view a) { return any_pass<U>(detail::inline_of(a)); });
+  r.add(split_named{}, [](std::string_view a) { return any_pass<U>(split_named::parse(a)); });
   r.add(lift{});
   r.add(unlift{});
   r.add(device_move(cpu_device), [](std::string_view a) { return any_pass<U>(detail::device_move_of(a)); });

@@ -6,6 +6,7 @@
 #include <espalier/ir/subgraph.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_options.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/schema/op_id.hpp>
@@ -27,6 +28,12 @@ enum class grad_mode : std::uint8_t {
   irrelevant, ///< nobody asks for gradients
 };
 
+/// The name of a mode, as pipelines' texts write it.
+constexpr std::string_view to_string(grad_mode m) noexcept {
+  constexpr std::string_view names[] = {"unknown", "disabled", "enabled", "irrelevant"};
+  return names[static_cast<int>(m)];
+}
+
 /// Replaces calls by the nodes of the graphs that they run, where running the graph is all that they do:
 /// `invoke_subgraph`, `wrap`, `strict_mode`; and `wrap_with_set_grad_enabled` where it changes nothing,
 /// because the mode is that already (inside another such region) or because nobody asks for gradients. That
@@ -43,6 +50,7 @@ enum class grad_mode : std::uint8_t {
 struct inline_subgraphs : pass {
   static constexpr std::string_view name = "inline";
   static constexpr std::string_view description = "calls that only run a graph become its nodes";
+  static constexpr std::string_view options = "grad_mode=MODE";
   using destroys = properties<property::no_dead_code, property::no_duplicates, property::canonical>;
 
   grad_mode around = grad_mode::unknown; ///< the mode that the program runs under
@@ -51,6 +59,14 @@ struct inline_subgraphs : pass {
   template <class = when_used>
   pass_result run(graph_storage& g) const {
     return run(g, around);
+  }
+  /// `inline`, or `inline<grad_mode=irrelevant>`.
+  template <class = when_used>
+  std::string text() const {
+    option_printer out;
+    if (around != grad_mode::unknown)
+      out.value("grad_mode", to_string(around));
+    return out.after(name);
   }
 
 private:

@@ -4,9 +4,11 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
+#include <espalier/pipeline/calls_named.hpp>
 #include <espalier/pipeline/outline.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
+#include <espalier/pipeline/pass_options.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/pipeline/regions.hpp>
@@ -126,6 +128,19 @@ struct split_options {
   delegation_report* report = nullptr;  ///< where to put the report, if anywhere
 };
 
+namespace detail {
+template <class = when_used>
+std::string split_text(std::string_view operators, std::size_t min_nodes, std::string_view prefix) {
+  option_printer out;
+  out.word(operators);
+  if (min_nodes != split_options{}.min_nodes)
+    out.value("min_nodes", min_nodes);
+  if (prefix != split_options{}.prefix)
+    out.value("prefix", prefix);
+  return out.after("split");
+}
+} // namespace detail
+
 /// The report of a plan for a graph that has not been cut yet. Linear, but for sorting operators by name.
 template <class = when_used>
 delegation_report report_of(const graph_storage& g, const region_plan& plan, const split_options& o = {}) {
@@ -183,11 +198,69 @@ struct split : pass {
   template <class = when_used>
   pass_result run(graph_storage& g, pass_context& c) const {
     const region_plan plan = find_regions(g, predicate, {options.min_nodes});
-    if (options.report)
-      *options.report = report_of(g, plan, options);
+    if (options.report || c.wants_remarks()) {
+      delegation_report report = report_of(g, plan, options);
+      if (c.wants_remarks())
+        c.remark(report.text());
+      if (options.report)
+        *options.report = std::move(report);
+    }
     outline_regions(g, plan.regions, options.prefix);
     c.count("regions", plan.regions.size());
     return {0, plan.num_inside()};
+  }
+  /// As text gives it, `split<aten.relu.default, min_nodes=2>`, where the predicate can say which operators
+  /// it takes; the bare name for others, which text cannot give.
+  template <class = when_used>
+  std::string text() const {
+    if constexpr (requires { predicate.text(); })
+      return detail::split_text(predicate.text(), options.min_nodes, options.prefix);
+    else
+      return std::string(name);
+  }
+};
+
+/// `split` as a pipeline's text gives it: operators by name (`calls_named`), and the options.
+struct split_named : pass {
+  static constexpr std::string_view name = "split";
+  static constexpr std::string_view description = "makes regions of the named operators' calls subgraphs";
+  static constexpr std::string_view options = "OPERATOR, not:OPERATOR, ..., min_nodes=N, prefix=NAME";
+  using destroys = split<calls_named>::destroys;
+
+  calls_named operators;
+  std::size_t min_nodes = split_options{}.min_nodes;
+  std::string prefix{split_options{}.prefix};
+
+  /// Reads the options: `aten.mm, aten.add.*, not:aten.add.Scalar, min_nodes=2, prefix=npu`. Throws `error`
+  /// (usage).
+  template <class = when_used>
+  static split_named parse(std::string_view text) {
+    const option_reader given(
+        name, text, "write split<aten.mm, aten.add.Tensor, not:aten.add.Scalar, min_nodes=2, prefix=NAME>");
+    split_named out;
+    for (const auto& i : given)
+      if (i.key.empty())
+        out.operators.add(i.text);
+      else if (i.key == "min_nodes")
+        out.min_nodes = given.number<std::size_t>(i);
+      else if (i.key == "prefix")
+        out.prefix = i.value;
+      else
+        given.refuse(i);
+    if (out.operators.empty())
+      given.refuse("no operator is named");
+    constexpr std::string_view letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    if (out.prefix.empty() || out.prefix.find_first_not_of(letters) != out.prefix.npos)
+      given.refuse("a prefix is letters, digits and '_', not '" + out.prefix + "'");
+    return out;
+  }
+  template <class = when_used>
+  pass_result run(graph_storage& g, pass_context& c) const {
+    return split([this](node n) { return operators(n); }, {min_nodes, prefix}).run(g, c);
+  }
+  template <class = when_used>
+  std::string text() const {
+    return detail::split_text(operators.text(), min_nodes, prefix);
   }
 };
 

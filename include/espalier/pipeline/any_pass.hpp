@@ -28,6 +28,7 @@ public:
   static any_instrument refer(I& i) {
     return any_instrument(std::make_unique<model<I&>>(i));
   }
+  void started(const pass_context& c) { self_->started(c); }
   void before(const stage_info& s, const graph_storage& g) { self_->before(s, g); }
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) { self_->after(s, g, r); }
   void failed(const stage_info& s, const graph_storage& g, std::string_view what) {
@@ -37,6 +38,7 @@ public:
 private:
   struct interface {
     virtual ~interface() = default;
+    virtual void started(const pass_context&) = 0;
     virtual void before(const stage_info&, const graph_storage&) = 0;
     virtual void after(const stage_info&, const graph_storage&, const pass_result&) = 0;
     virtual void failed(const stage_info&, const graph_storage&, std::string_view) = 0;
@@ -45,6 +47,7 @@ private:
   struct model final : interface {
     I i;
     explicit model(I&& x) : i(static_cast<I&&>(x)) {}
+    void started(const pass_context& c) override { i.started(c); }
     void before(const stage_info& s, const graph_storage& g) override { i.before(s, g); }
     void after(const stage_info& s, const graph_storage& g, const pass_result& r) override {
       i.after(s, g, r);
@@ -63,6 +66,10 @@ namespace detail {
 struct watchers : instrument {
   std::span<any_instrument> all;
   explicit watchers(std::span<any_instrument> w) : all(w) {}
+  void started(const pass_context& c) {
+    for (auto& w : all)
+      w.started(c);
+  }
   void before(const stage_info& s, const graph_storage& g) {
     for (auto& w : all)
       w.before(s, g);
@@ -99,7 +106,11 @@ public:
 
   std::string_view name() const noexcept { return facts().name; }
   const pass_facts& facts() const noexcept { return self_->facts(); }
-  std::string text() const { return self_->text(); }
+  std::string text() const { return text_without({}); }
+  /// The same without the parts that are switched off; empty when nothing is left.
+  std::string text_without(std::span<const std::string_view> off) const {
+    return detail::is_among(off, name()) ? std::string() : self_->text_without(off);
+  }
   /// Runs it alone, without asking whether it may run here: an `any_pipeline` asks.
   pass_result run(U& unit, pass_context& c, std::span<any_instrument> watch = {}) const {
     detail::watchers all(watch);
@@ -111,7 +122,7 @@ private:
   struct interface {
     virtual ~interface() = default;
     virtual const pass_facts& facts() const noexcept = 0;
-    virtual std::string text() const = 0;
+    virtual std::string text_without(detail::stage_names off) const = 0;
     virtual pass_result run(U&, pass_context&, std::size_t position, std::size_t depth,
                             detail::watchers&) const = 0;
   };
@@ -120,7 +131,9 @@ private:
     P pass;
     explicit model(P p) : pass(static_cast<P&&>(p)) {}
     const pass_facts& facts() const noexcept override { return facts_of<P>; }
-    std::string text() const override { return detail::text_of(pass); }
+    std::string text_without(detail::stage_names off) const override {
+      return detail::text_without(pass, off);
+    }
     pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
                     detail::watchers& watch) const override {
       return detail::run_stage(pass, unit, c, position, depth, watch);
@@ -153,10 +166,14 @@ public:
   }
 
   /// The stages as text, from position `first` on: what `pass_registry::parse` reads.
-  std::string text(std::size_t first = 0) const {
+  std::string text(std::size_t first = 0) const { return text_without({}, first); }
+  /// The same without the stages, and the parts of stages, that are switched off.
+  std::string text_without(std::span<const std::string_view> off, std::size_t first = 0) const {
     std::string out;
-    for (std::size_t i = first; i < stages_.size(); ++i)
-      out += (i > first ? " | " : "") + stages_[i].text();
+    for (std::size_t i = first; i < stages_.size(); ++i) {
+      const std::string part = stages_[i].text_without(off);
+      out += (out.empty() || part.empty() ? "" : " | ") + part;
+    }
     return out;
   }
 
@@ -202,7 +219,11 @@ struct any_pass<U>::repeated : pass {
   static constexpr std::string_view name = "fix";
   any_pipeline<U> body;
   std::size_t limit = 0;
-  std::string text() const { return "fix<" + std::to_string(limit) + ">(" + body.text() + ")"; }
+  std::string text() const { return text_without({}); }
+  std::string text_without(detail::stage_names off) const {
+    const std::string inside = body.text_without(off);
+    return inside.empty() ? inside : "fix<" + std::to_string(limit) + ">(" + inside + ")";
+  }
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, detail::watchers& watch) const {
     return detail::repeat(
         limit, detail::storage_of(unit), [&] { return body.run_parts(unit, c, depth, watch); },
@@ -224,7 +245,7 @@ struct any_pass<U>::fix_model final : any_pass<U>::interface {
     twice.insert(twice.end(), once.begin(), once.end());
     pipeline_prover p;
     if (!p.steps(twice))
-      fail(error_kind::usage, std::string(explain(p.verdict(), twice).view()), text());
+      fail(error_kind::usage, std::string(explain(p.verdict(), twice).view()), pass.text());
     lists = p.summarize();
     all = {repeated::name,
            p.takes(),
@@ -235,7 +256,7 @@ struct any_pass<U>::fix_model final : any_pass<U>::interface {
            lists.destroys_rest};
   }
   const pass_facts& facts() const noexcept override { return all; }
-  std::string text() const override { return pass.text(); }
+  std::string text_without(detail::stage_names off) const override { return pass.text_without(off); }
   pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
                   detail::watchers& watch) const override {
     return detail::run_stage(pass, unit, c, position, depth, watch);
@@ -270,7 +291,7 @@ struct any_pass<U>::stated_model final : any_pass<U>::interface {
   }
   stated_model(const stated_model&) = delete; // the facts point into it
   const pass_facts& facts() const noexcept override { return all; }
-  std::string text() const override { return pass.text(); }
+  std::string text_without(detail::stage_names) const override { return pass.text(); }
   pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
                   detail::watchers& watch) const override {
     return detail::run_stage(pass, unit, c, position, depth, watch);

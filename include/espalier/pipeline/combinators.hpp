@@ -81,7 +81,10 @@ struct fixpoint : pass {
         [&] { return text(); });
   }
 
-  std::string text() const { return "fix<" + std::to_string(Limit) + ">(" + detail::text_of(body) + ")"; }
+  std::string text() const { return text_without({}); }
+  std::string text_without(detail::stage_names off) const {
+    return detail::text_around("fix<" + std::to_string(Limit) + ">", body, off);
+  }
 };
 
 /// `fix(a | b)`, `fix<100>(a | b)`.
@@ -137,11 +140,16 @@ struct conditional : pass {
                : detail::run_stage(no, unit, c, 1, depth, is...);
   }
 
-  std::string text() const {
-    std::string out = "when(" + detail::text_of(yes);
+  std::string text() const { return text_without({}); }
+  std::string text_without(detail::stage_names off) const {
+    std::string then = detail::text_without(yes, off), other;
     if constexpr (!std::same_as<Else, no_pass>)
-      out += ", " + detail::text_of(no);
-    return out + ")";
+      other = detail::text_without(no, off);
+    if (then.empty() && other.empty())
+      return {};
+    if (then.empty())
+      then = no_pass::name;
+    return "when(" + then + (other.empty() ? "" : ", " + other) + ")";
   }
 
 private:
@@ -223,7 +231,8 @@ struct subgraph_pass : pass {
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
     return inside(detail::storage_of(unit), c, depth, is...);
   }
-  std::string text() const { return "on_subgraphs(" + detail::text_of(body) + ")"; }
+  std::string text() const { return text_without({}); }
+  std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
 
 private:
   template <class... Is>
@@ -256,7 +265,8 @@ struct named_pass : pass {
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
     return detail::run_stage(body, unit, c, 0, depth, is...);
   }
-  std::string text() const { return std::string(name) + "(" + detail::text_of(body) + ")"; }
+  std::string text() const { return text_without({}); }
+  std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
 };
 /// `renamed<"cleanup">(cse{} | dce{})`.
 template <fixed_string Name, pass_type P>

@@ -15,6 +15,8 @@ namespace espalier {
 
 /// The base of instruments: every hook does nothing. Derive and hide the hooks that matter.
 struct instrument {
+  /// Before the first stage of a run.
+  constexpr void started(const pass_context&) {}
   /// Before a stage runs.
   constexpr void before(const stage_info&, const graph_storage&) {}
   /// After it ran.

@@ -75,7 +75,8 @@ struct region_pass : pass {
     }
     return sum;
   }
-  std::string text() const { return "on_regions(" + detail::text_of(body) + ")"; }
+  std::string text() const { return text_without({}); }
+  std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
 
 private:
   static constexpr pipeline_prover::summary make_lost() {

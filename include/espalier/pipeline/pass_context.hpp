@@ -5,14 +5,28 @@
 
 #include <espalier/pipeline/analysis.hpp>
 #include <espalier/pipeline/pass.hpp>
+#include <espalier/support/config.hpp>
 
 #include <cstddef>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace espalier {
+
+namespace detail {
+/// Names of stages that are left out.
+using stage_names = std::span<const std::string_view>;
+constexpr bool is_among(stage_names names, std::string_view name) noexcept {
+  for (const auto n : names)
+    if (n == name)
+      return true;
+  return false;
+}
+
+} // namespace detail
 
 /// A stage of a running pipeline, for instruments and messages.
 struct stage_info {
@@ -27,6 +41,11 @@ struct stage_info {
 struct pass_statistic {
   std::string_view pass, name;
   std::size_t value = 0;
+};
+
+/// What a pass tells of its work in words (`split`: which calls went where, and why the others did not).
+struct pass_remark {
+  std::string pass, text;
 };
 
 class pass_context {
@@ -47,6 +66,17 @@ public:
     statistics_.push_back({stage_.name, name, n});
   }
   constexpr std::span<const pass_statistic> statistics() const noexcept { return statistics_; }
+
+  /// Whether somebody collects remarks: a pass writes them only then.
+  constexpr bool wants_remarks() const noexcept { return remarks_ != nullptr; }
+  /// Adds a remark of the pass that runs; nothing when nobody collects them.
+  template <class = when_used>
+  void remark(std::string text) {
+    if (remarks_)
+      remarks_->push_back({std::string(stage_.name), std::move(text)});
+  }
+  /// Collects the remarks of passes, in the order in which they were made; null: nobody does.
+  constexpr void collect_remarks(std::vector<pass_remark>* to) noexcept { remarks_ = to; }
 
   /// The stage that runs, or that ran last.
   constexpr const stage_info& stage() const noexcept { return stage_; }
@@ -94,6 +124,7 @@ private:
   std::size_t edits_ = 0, budget_ = unlimited;
   std::string_view last_edit_;
   const dialect_info* dialect_ = nullptr;
+  std::vector<pass_remark>* remarks_ = nullptr;
 };
 
 } // namespace espalier

@@ -133,6 +133,7 @@ constexpr pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_
 template <class U, class Body, class Text, class... Is>
 constexpr pass_result run_named(U& unit, pass_context& c, Body&& body, Text&& text, Is&... is) {
   c.enter({});
+  (is.started(static_cast<const pass_context&>(c)), ...);
   const auto told = [&]([[maybe_unused]] const char* what) {
     (is.failed(c.stage(), storage_of(unit), what), ...);
   };
@@ -220,6 +221,10 @@ template <class P>
 concept prints_itself = requires(const P& p) {
   { p.text() } -> std::convertible_to<std::string>;
 };
+template <class P>
+concept prints_parts = requires(const P& p, stage_names off) {
+  { p.text_without(off) } -> std::convertible_to<std::string>;
+};
 /// The text of a pass: its name, and its options where it prints them.
 template <class P>
 std::string text_of(const P& p) {
@@ -227,6 +232,22 @@ std::string text_of(const P& p) {
     return p.text();
   else
     return std::string(std::string_view(P::name));
+}
+/// The same without the parts that are switched off; empty when nothing is left.
+template <class P>
+std::string text_without(const P& p, stage_names off) {
+  if (is_among(off, P::name))
+    return {};
+  if constexpr (prints_parts<P>)
+    return p.text_without(off);
+  else
+    return text_of(p);
+}
+/// `head` and the text of a body in parentheses; empty when nothing is left of the body.
+template <class P>
+std::string text_around(std::string_view head, const P& body, stage_names off) {
+  const std::string inside = text_without(body, off);
+  return inside.empty() ? inside : std::string(head) + "(" + inside + ")";
 }
 
 /// What constant evaluation finds out about a sequence of passes.
@@ -379,7 +400,11 @@ public:
   }
 
   /// The stages as they are written, from position `first` on: `dce | cse`.
-  std::string text(std::size_t first = 0) const { return text_all(std::index_sequence_for<Ps...>{}, first); }
+  std::string text(std::size_t first = 0) const { return text_without({}, first); }
+  /// The same without the stages, and the parts of stages, that are switched off.
+  std::string text_without(std::span<const std::string_view> off, std::size_t first = 0) const {
+    return text_all(std::index_sequence_for<Ps...>{}, off, first);
+  }
 
 private:
   ESPALIER_COLD void check_disabled(const pass_context& c) const {
@@ -414,11 +439,13 @@ private:
   }
 
   template <std::size_t... I>
-  std::string text_all(std::index_sequence<I...>, std::size_t first) const {
+  std::string text_all(std::index_sequence<I...>, std::span<const std::string_view> off,
+                       std::size_t first) const {
     std::string out;
-    ((I < first ? void()
-                : void(out += (I > first ? " | " : "") + detail::text_of(this->template stage<I>()))),
-     ...);
+    const auto add = [&](const std::string& part) {
+      out += (out.empty() || part.empty() ? "" : " | ") + part;
+    };
+    ((I < first ? void() : add(detail::text_without(this->template stage<I>(), off))), ...);
     return out;
   }
 };

@@ -16,6 +16,7 @@
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/order.hpp>
+#include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_traits.hpp>
 
 #include <algorithm>
@@ -40,6 +41,13 @@ concept node_predicate = std::predicate<const P&, node>;
 template <op_type... Ops>
 struct calls_to {
   constexpr bool operator()(node n) const noexcept { return ((n.op() == id_of<Ops>()) || ...); }
+  /// `aten.relu.default, aten.add.Tensor`: what `calls_named` reads.
+  template <class = when_used>
+  static std::string text() {
+    std::string out;
+    ((out += (out.empty() ? "" : ", ") + target_of(id_of<Ops>())), ...);
+    return out;
+  }
 };
 
 /// Why a call is in no region.

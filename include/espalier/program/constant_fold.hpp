@@ -10,6 +10,7 @@
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
+#include <espalier/pipeline/pass_options.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/program/detail/state_inputs.hpp>
@@ -61,7 +62,8 @@ struct constant_fold : pass {
   static constexpr std::string_view name = "constant_fold";
   static constexpr std::string_view description =
       "computes what depends on constants alone, or on frozen parameters too";
-  static constexpr std::string_view options = "parameters, no_buffers, constructors";
+  static constexpr std::string_view options =
+      "parameters, no_buffers, constructors, max_bytes=N, max_growth=X, small=N";
   using destroys = properties<property::canonical, property::no_duplicates>;
 
   fold_options rules{};
@@ -76,16 +78,23 @@ struct constant_fold : pass {
     return replace(p, found, tensors, c);
   }
 
-  /// `constant_fold`, or `constant_fold<parameters, constructors>`.
+  /// `constant_fold`, or `constant_fold<parameters, max_bytes=4096>`.
   std::string text() const {
-    std::string out;
+    constexpr fold_options usual;
+    option_printer out;
     if (rules.parameters)
-      out += "parameters";
+      out.word("parameters");
     if (!rules.buffers)
-      out += out.empty() ? "no_buffers" : ", no_buffers";
+      out.word("no_buffers");
     if (rules.constructors)
-      out += out.empty() ? "constructors" : ", constructors";
-    return std::string(name) + (out.empty() ? out : "<" + out + ">");
+      out.word("constructors");
+    if (rules.max_bytes != usual.max_bytes)
+      out.value("max_bytes", rules.max_bytes);
+    if (rules.max_growth != usual.max_growth)
+      out.value("max_growth", rules.max_growth);
+    if (rules.small != usual.small)
+      out.value("small", rules.small);
+    return out.after(name);
   }
 
 private:

@@ -154,11 +154,14 @@ public:
   }
 
   /// One value a placeholder of the graph, in order, for a call with these inputs: what an interpreter of the
-  /// graph alone takes.
-  std::vector<c10::IValue> placeholder_values(std::vector<c10::IValue> inputs) const {
+  /// graph alone takes. With `converted`, floating-point inputs may be those of the program before its
+  /// element type or device was changed: they are given the placeholder's.
+  std::vector<c10::IValue> placeholder_values(std::vector<c10::IValue> inputs, bool converted = false) const {
     const auto p = prepared_plan();
     if (inputs.size() == p->check.num_free_inputs() && inputs.size() != p->check.num_inputs())
       inputs = p->check.with_constants(std::move(inputs));
+    if (converted)
+      convert_inputs(inputs);
     p->check.check(inputs);
     std::vector<c10::IValue> out;
     out.reserve(p->sources.size());
@@ -286,6 +289,22 @@ private:
              "signature", "change both together");
       return std::shared_ptr<const prepared>(std::move(p));
     });
+  }
+
+  /// Gives floating-point inputs the element types and devices of their placeholders.
+  void convert_inputs(std::vector<c10::IValue>& inputs) const {
+    std::size_t next = 0;
+    for (node n : nodes(*graph_)) {
+      if (n.kind() != node_kind::placeholder || n.input() != input_kind::user_input)
+        continue;
+      if (next == inputs.size())
+        return;
+      c10::IValue& v = inputs[next++];
+      const value_meta& m = graph_->meta(graph_->result(n.id()));
+      if (m.kind == value_kind::tensor && is_floating(m.tensor.dtype) && v.isTensor() &&
+          v.toTensor().defined() && v.toTensor().is_floating_point())
+        v = v.toTensor().to(to_c10(m.tensor.dev), to_c10(m.tensor.dtype));
+    }
   }
 
   /// A custom object: LibTorch opens it when its class is registered in this process.

@@ -1,24 +1,28 @@
 // SPDX-License-Identifier: BSL-1.0
 // Numeric validation: a pipeline's graph is run before the first pass and after every one that changed it, on
 // the same inputs and the same random numbers, and the first pass whose graph gives other numbers is named.
-// Nodes that both graphs have by name are compared as well, so that the place is known too.
+// Nodes that both graphs have by name are compared as well, so that the place is known too. Of a program,
+// what it leaves in its state and its inputs is a result as well, whether the graph gives it back or writes
+// it in place.
 #pragma once
 
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/program/interpreter.hpp>
+#include <espalier/program/program_base.hpp>
+#include <espalier/signature/signature.hpp>
 
+#include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/allclose.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -53,27 +57,67 @@ inline double gap_between(const at::Tensor& a, const at::Tensor& b, const tolera
   return worst == worst ? worst : far; // NaN against a number
 }
 
-/// Compares a pipeline's results before and after each of its passes.
+namespace detail {
+
+/// The distance from 1 to the next number of a floating-point type.
+inline double epsilon_of(at::ScalarType t) {
+  switch (t) {
+  case at::kDouble:
+    return std::numeric_limits<double>::epsilon();
+  case at::kFloat:
+    return std::numeric_limits<float>::epsilon();
+  case at::kHalf:
+    return 0x1p-10;
+  case at::kBFloat16:
+    return 0x1p-7;
+  case at::kFloat8_e4m3fn:
+  case at::kFloat8_e4m3fnuz:
+    return 0x1p-3;
+  default:
+    return 0x1p-2; // of the 8-bit types that are left
+  }
+}
+
+/// The gap where numbers were computed in a type of this epsilon: sixteen steps of the type at the largest
+/// magnitude, beside the tolerance. A sum's error follows its largest terms, not its result.
+inline double gap_in_type(const at::Tensor& a, const at::Tensor& b, tolerance t, double epsilon) {
+  const at::Tensor x = a.detach().to(at::kCPU, at::kDouble), y = b.detach().to(at::kCPU, at::kDouble);
+  if (y.numel() != 0) {
+    const at::Tensor sizes = at::where(y.isfinite(), y.abs(), at::zeros({}, y.options()));
+    t.absolute = std::max(t.absolute, 16 * epsilon * sizes.max().item<double>());
+  }
+  return gap_between(x, y, t);
+}
+
+} // namespace detail
+
+/// Compares a pipeline's results before and after each of its passes. A pass that changes the floating-point
+/// types of inputs, state or results is compared by the coarsest of the types; later passes are compared with
+/// what it left.
 class numeric_validation : public instrument {
 public:
   /// What one pass did to the results: multiples of the tolerance, 0 for bit-equal results.
   struct row {
     std::string pass;
-    double gap = 0;         ///< the worst output
-    std::size_t output = 0; ///< which output that is
+    double gap = 0;         ///< the worst result
+    std::string result;     ///< which that is: `output 0`, `state 'running_mean'`
     std::string first_node; ///< the first node beyond the tolerance that both graphs have; empty: none
     double first_node_gap = 0;
   };
 
-  /// `placeholders` are one value a placeholder: `program.placeholder_values(inputs)`. They are copied for
-  /// every run, so that graphs that write to them do no harm.
+  /// For a graph: one value a placeholder. They are copied for every run, so that graphs that write to them
+  /// do no harm.
   explicit numeric_validation(std::vector<c10::IValue> placeholders, tolerance t = {}, std::uint64_t seed = 0)
-      : numeric_validation([v = std::move(placeholders)] { return v; }, t, seed) {}
-  /// For passes that change what the inputs of a graph are, such as constant folding: asks for the values
-  /// anew before each run.
-  explicit numeric_validation(std::function<std::vector<c10::IValue>()> placeholders, tolerance t = {},
-                              std::uint64_t seed = 0)
       : inputs_(std::move(placeholders)), tolerance_(t), seed_(seed) {}
+  /// For a program, which must live where it is while pipelines run on it: what a call takes. Passes may
+  /// change what the graph's inputs are (`constant_fold`, `unlift`), and their types (`convert_dtype`: inputs
+  /// are cast).
+  explicit numeric_validation(const program_base& p, std::vector<c10::IValue> inputs, tolerance t = {},
+                              std::uint64_t seed = 0)
+      : program_(&p), inputs_(std::move(inputs)), tolerance_(t), seed_(seed) {}
+
+  /// Looks at another program from now on, a copy perhaps; the reference stays.
+  void watch(const program_base& p) noexcept { program_ = &p; }
 
   void before(const stage_info&, const graph_storage& g) {
     if (!started_)
@@ -81,34 +125,40 @@ public:
   }
   /// Throws `error` (verification) when the results are beyond the tolerance.
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
-    if (s.composite || !r.changed())
+    if (program_ && &g != &program_->storage()) { // a part of the graph: compared when the whole has it again
+      parts_changed_ = parts_changed_ || r.changed();
+      return;
+    }
+    if (s.composite ? !std::exchange(parts_changed_, false) : !r.changed())
       return;
     auto now = run(g);
-    row out{std::string(s.name), 0, 0, {}, 0};
-    if (now.outputs.size() != reference_.outputs.size())
-      out.gap = std::numeric_limits<double>::infinity();
-    for (std::size_t i = 0; i != std::min(now.outputs.size(), reference_.outputs.size()); ++i)
-      if (const double gap = gap_of(now.outputs[i], reference_.outputs[i]); gap > out.gap) {
+    row out{std::string(s.name), 0, {}, {}, 0};
+    const double epsilon = epsilon_between(now, reference_);
+    each_gap(now, reference_, [&](const std::string& what, double gap) {
+      if (gap > out.gap) {
         out.gap = gap;
-        out.output = i;
+        out.result = what;
       }
+    });
     for (const auto& [name, value] : now.nodes)
       if (const auto was = last_.by_name.find(name); was != last_.by_name.end())
-        if (const double gap = gap_of(value, last_.nodes[was->second].second); gap > 1) {
+        if (const double gap = gap_of(value, last_.nodes[was->second].second, epsilon); gap > 1) {
           out.first_node = name;
           out.first_node_gap = gap;
           break;
         }
     rows_.push_back(out);
-    last_ = std::move(now);
     if (out.gap > 1)
       fail(error_kind::verification,
-           "the pass changes the results: output " + std::to_string(out.output) + " is " +
-               std::to_string(out.gap) + " times beyond the tolerance",
+           "the pass changes the results: " + out.result + " is " + std::to_string(out.gap) +
+               " times beyond the tolerance",
            out.first_node.empty() ? std::string()
                                   : "first at node '" + out.first_node + "', " +
                                         std::to_string(out.first_node_gap) + " times the tolerance",
            "bisect the pipeline to find the rewrite");
+    if (epsilon != 0)
+      reference_ = now;
+    last_ = std::move(now);
   }
 
   const std::vector<row>& rows() const noexcept { return rows_; }
@@ -119,69 +169,191 @@ public:
     reference_ = run(g);
     last_ = reference_;
   }
-  /// How far a graph's outputs are from the reference, as a multiple of the tolerance.
+  /// How far a graph's results are from the reference, as a multiple of the tolerance.
   double gap(const graph_storage& g) const {
-    const auto now = run(g);
-    if (now.outputs.size() != reference_.outputs.size())
-      return std::numeric_limits<double>::infinity();
     double worst = 0;
-    for (std::size_t i = 0; i != now.outputs.size(); ++i)
-      worst = std::max(worst, gap_of(now.outputs[i], reference_.outputs[i]));
+    each_gap(run(g), reference_, [&](const std::string&, double gap) { worst = std::max(worst, gap); });
     return worst;
   }
 
 private:
+  static constexpr double far = std::numeric_limits<double>::infinity();
+
+  /// Something that a run leaves behind.
+  struct result {
+    std::string what; ///< `output 0`, `gradient of 'w'`, `state 'running_mean'`, `input 0`
+    c10::IValue value;
+    at::Tensor before; ///< what was there, of what is written to: a run that leaves it alone leaves this
+  };
   struct results {
-    std::vector<c10::IValue> outputs;
+    std::vector<result> all;
     std::vector<std::pair<std::string, c10::IValue>> nodes; // in program order
     std::unordered_map<std::string, std::size_t> by_name;
+    std::uint64_t types = 0; // a bit for each floating-point type of inputs, state and results
+
+    const result* find(const std::string& what) const {
+      for (const auto& r : all)
+        if (r.what == what)
+          return &r;
+      return nullptr;
+    }
   };
 
-  double gap_of(const c10::IValue& a, const c10::IValue& b) const {
-    if (a.isTensor() && b.isTensor())
-      return gap_between(a.toTensor(), b.toTensor(), tolerance_);
+  /// What a run works on: copies of tensors, each with what it is a copy of.
+  struct copied {
+    at::Tensor now, before;
+    std::int64_t version = 0;
+
+    explicit copied(const at::Tensor& t) : now(t.detach().clone()), before(t), version(now._version()) {}
+    bool written() const { return now._version() != version; }
+  };
+
+  static bool holds_tensor(const c10::IValue& v) { return v.isTensor() && v.toTensor().defined(); }
+
+  /// The epsilon of the coarsest type of two runs whose types differ; zero when they are the same.
+  static double epsilon_between(const results& a, const results& b) {
+    double out = 0;
+    if (a.types != b.types)
+      for (int i = 0; i != 64; ++i)
+        if ((a.types | b.types) >> i & 1)
+          out = std::max(out, detail::epsilon_of(static_cast<at::ScalarType>(i)));
+    return out;
+  }
+  double gap_of(const c10::IValue& a, const c10::IValue& b, double epsilon) const {
+    if (a.isTensor() && b.isTensor()) {
+      const at::Tensor &x = a.toTensor(), &y = b.toTensor();
+      if (epsilon > std::numeric_limits<float>::epsilon() && x.defined() && y.defined() &&
+          x.is_floating_point() && y.is_floating_point())
+        return detail::gap_in_type(x, y, tolerance_, epsilon);
+      if (epsilon != 0 && x.defined() && y.defined() && x.is_floating_point() && y.is_floating_point())
+        return gap_between(x.to(at::kDouble), y.to(at::kDouble), tolerance_);
+      return gap_between(x, y, tolerance_);
+    }
     if (a.isScalar() && b.isScalar())
       return gap_between(at::scalar_tensor(a.toScalar(), at::kDouble),
                          at::scalar_tensor(b.toScalar(), at::kDouble), tolerance_);
-    return a.isNone() && b.isNone() ? 0 : std::numeric_limits<double>::infinity();
+    return a.isNone() && b.isNone() ? 0 : far;
+  }
+  template <class F>
+  void each_gap(const results& a, const results& b, F&& f) const {
+    const double epsilon = epsilon_between(a, b);
+    for (const auto& r : a.all) {
+      const result* other = b.find(r.what);
+      f(r.what, other                ? gap_of(r.value, other->value, epsilon)
+                : r.before.defined() ? gap_of(r.value, r.before, epsilon)
+                                     : far);
+    }
+    for (const auto& r : b.all)
+      if (!a.find(r.what))
+        f(r.what, r.before.defined() ? gap_of(r.before, r.value, epsilon) : far);
   }
 
+  static void refuse_meta(const at::Tensor& t, const std::string& what) {
+    if (t.is_meta())
+      fail(error_kind::unsupported, what + " is on the device meta, which holds no numbers to compare",
+           "numeric validation", "validate the passes before it, and move the program in another run");
+  }
+  static void note_type(results& out, const c10::IValue& v) {
+    if (holds_tensor(v) && v.toTensor().is_floating_point())
+      out.types |= std::uint64_t{1} << static_cast<int>(v.toTensor().scalar_type());
+  }
+
+  /// Runs the graph on copies, from the same random numbers.
   results run(const graph_storage& g) const {
     const at::NoGradGuard no_grad;
+    results out;
+    std::map<std::string, copied> written_to; // by what a result of it is called
+    const auto copy = [&](const std::string& what, const at::Tensor& t) {
+      refuse_meta(t, what);
+      note_type(out, t);
+      return written_to.try_emplace(what, t).first->second.now;
+    };
+    std::vector<c10::IValue> values = program_ ? program_->placeholder_values(inputs_, true) : inputs_;
+    std::size_t user_inputs = 0;
+    std::map<std::string, std::string> input_called; // by its name in the signature
+    for (std::size_t i = 0; i != values.size(); ++i) {
+      std::string what = "placeholder " + std::to_string(i);
+      if (program_) {
+        const input_spec& s = program_->signature().inputs[i];
+        what = s.kind == input_kind::user_input ? "input " + std::to_string(user_inputs++) : state(s.target);
+        input_called[s.arg.name] = what;
+      }
+      if (holds_tensor(values[i]))
+        values[i] = copy(what, values[i].toTensor());
+    }
+
+    run_options o;
+    if (program_)
+      o.attribute = [&](std::string_view name) -> c10::IValue {
+        for (const auto* dict : {&program_->state_dict(), &program_->constants()})
+          if (const auto* t = dict->find(name))
+            return copy(state(std::string(name)), *t);
+        fail(error_kind::verification, "the program has no tensor '" + std::string(name) + "'",
+             "numeric validation", "run verify on the program");
+      };
+    o.on_node = [&](node n, std::span<const c10::IValue> made) {
+      if (made.size() == 1 && !n.name().empty() && out.by_name.emplace(n.name(), out.nodes.size()).second)
+        out.nodes.emplace_back(n.name(),
+                               holds_tensor(made[0]) ? c10::IValue(made[0].toTensor().clone()) : made[0]);
+    };
+    const std::vector<c10::IValue> given =
+        with_seed([&] { return interpreter(g).run(std::move(values), o); });
+
+    std::size_t user_outputs = 0;
+    for (std::size_t i = 0; i != given.size(); ++i) {
+      note_type(out, given[i]);
+      output_spec user;
+      const output_spec& s = program_ ? program_->signature().outputs[i] : user;
+      switch (s.kind) {
+      case output_kind::user_output:
+      case output_kind::loss_output:
+        out.all.push_back({"output " + std::to_string(user_outputs++), given[i], {}});
+        break;
+      case output_kind::gradient_to_parameter:
+      case output_kind::gradient_to_user_input:
+        out.all.push_back({"gradient of '" + s.target + "'", given[i], {}});
+        break;
+      case output_kind::buffer_mutation:
+      case output_kind::parameter_mutation:
+      case output_kind::user_input_mutation: {
+        const std::string what =
+            s.kind == output_kind::user_input_mutation ? input_called[s.target] : state(s.target);
+        const auto at = written_to.find(what);
+        out.all.push_back({what, given[i], at == written_to.end() ? at::Tensor() : at->second.before});
+        break;
+      }
+      case output_kind::token:
+        break;
+      }
+    }
+    for (const auto& [what, t] : written_to)
+      if (t.written() && !out.find(what))
+        out.all.push_back({what, t.now, t.before});
+    return out;
+  }
+  static std::string state(const std::string& target) { return "state '" + target + "'"; }
+
+  /// Runs something with the seed; the process's random numbers go on afterwards as if it had not run.
+  template <class F>
+  std::vector<c10::IValue> with_seed(F&& f) const {
     auto generator = at::detail::getDefaultCPUGenerator();
-    const at::Tensor state = generator.get_state();
+    struct restore {
+      at::Generator& of;
+      at::Tensor was = of.get_state();
+      ~restore() { of.set_state(was); }
+    } const keep{generator};
     {
       const std::lock_guard lock(generator.mutex());
       generator.set_current_seed(seed_);
     }
-    std::vector<c10::IValue> inputs;
-    for (const auto& v : inputs_())
-      inputs.push_back(v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().detach().clone())
-                                                              : v);
-    results out;
-    run_options o;
-    o.on_node = [&](node n, std::span<const c10::IValue> values) {
-      if (values.size() != 1 || n.name().empty())
-        return;
-      const auto& v = values[0];
-      if (out.by_name.emplace(n.name(), out.nodes.size()).second)
-        out.nodes.emplace_back(
-            n.name(), v.isTensor() && v.toTensor().defined() ? c10::IValue(v.toTensor().clone()) : v);
-    };
-    try {
-      out.outputs = interpreter(g).run(std::move(inputs), o);
-    } catch (...) {
-      generator.set_state(state);
-      throw;
-    }
-    generator.set_state(state);
-    return out;
+    return f();
   }
 
-  std::function<std::vector<c10::IValue>()> inputs_;
+  const program_base* program_ = nullptr;
+  std::vector<c10::IValue> inputs_;
   tolerance tolerance_;
   std::uint64_t seed_;
-  bool started_ = false;
+  bool started_ = false, parts_changed_ = false;
   results reference_, last_;
   std::vector<row> rows_;
 };

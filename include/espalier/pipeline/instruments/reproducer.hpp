@@ -37,9 +37,9 @@ struct reproduction {
 ///     es::reproducer keep(graph, pipeline, [&](const es::reproduction& how, es::graph<D>& before) { ... });
 ///     pipeline.run(graph, keep, verify);
 ///
-/// Stages that the context switched off are written out like the others: switch them off in the reproduction
-/// too. What the writer throws is kept in `problem()`; the pipeline's own error is never replaced. Without
-/// this instrument nothing is copied.
+/// Stages that the context switched off, and such parts of stages, are left out of what is written: it runs
+/// what this run ran. What the writer throws is kept in `problem()`; the pipeline's own error is never
+/// replaced. Without this instrument nothing is copied.
 template <pipeline_runs_on U, class P, std::invocable<const reproduction&, U&> Write>
 class reproducer : public instrument {
 public:
@@ -48,6 +48,7 @@ public:
   reproducer(U& unit, const P& pipeline, Write write)
       : unit_(&unit), pipeline_(&pipeline), write_(static_cast<Write&&>(write)) {}
 
+  void started(const pass_context& c) { disabled_ = c.disabled(); }
   /// Throws `error` (usage) when the pipeline runs on something else than the unit given.
   void before(const stage_info& s, const graph_storage& g) {
     if (s.depth != 0)
@@ -81,23 +82,30 @@ public:
   const std::string& problem() const noexcept { return problem_; }
 
 private:
+  /// The contracts of the stages that were still to run.
   std::vector<pass_facts> facts() const {
+    std::vector<pass_facts> out;
+    const auto take = [&](const auto& all) {
+      for (std::size_t i = how_.position; i < all.size(); ++i)
+        if (!detail::is_among(disabled_, all[i].name))
+          out.push_back(all[i]);
+    };
     if constexpr (requires { P::stages.begin(); })
-      return {P::stages.begin(), P::stages.end()};
+      take(P::stages);
     else
-      return pipeline_->facts();
+      take(pipeline_->facts());
+    return out;
   }
   std::string rest() const {
-    const auto all = facts();
     pipeline_prover p;
     std::string out;
-    if (p.steps(std::span(all).subspan(how_.position))) {
+    if (p.steps(facts())) {
       const auto asks = p.summarize();
       for (std::size_t i = 0; i != asks.num_needs; ++i)
         if (how_.dialect.type == 0 || !asks.needs[i].provided_by(how_.dialect))
           out += "assume<" + std::string(asks.needs[i].name) + "> | ";
     }
-    return out + pipeline_->text(how_.position);
+    return out + pipeline_->text_without(disabled_, how_.position);
   }
 
   U* unit_;
@@ -105,6 +113,7 @@ private:
   Write write_;
   std::optional<U> before_;
   reproduction how_;
+  std::span<const std::string_view> disabled_; // of the run in progress
   bool written_ = false;
   std::string problem_;
 };
