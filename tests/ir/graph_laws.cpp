@@ -174,6 +174,39 @@ TEST_CASE("a graph is put in another order at once, or stays as it is") {
   g.placeholder("y"); // goes after the last one
   CHECK(g.next(x.def().id()) == g.last_placeholder());
 }
+TEST_CASE("dropping subgraphs tells a listener their new numbers, and which arguments got one") {
+  auto g = es::parse_text(
+               "graph { graph @f { %a = placeholder return %a } graph @g { %a = placeholder return %a } "
+               "graph @h { %a = placeholder return %a } graph @i { %a = placeholder return %a } "
+               "%p = placeholder : b8[] %x = placeholder [%c] = higher_order.cond(%p, @f, @h, [%x]) "
+               "[%d] = higher_order.cond(%p, @h, @i, [%x]) return %c, %d }")
+               .graph;
+  struct : es::edit_listener {
+    std::vector<std::uint32_t> numbers;
+    std::vector<std::string> changed;
+    void subgraphs_renumbered(es::graph_storage& h, std::span<const std::uint32_t> now) override {
+      CHECK(changed.empty());
+      CHECK(es::verify<es::training_ir>(h, {.require_meta = false}).empty());
+      numbers.assign(now.begin(), now.end());
+    }
+    void argument_changed(es::graph_storage& h, es::node_id n, es::slot_id s, es::value_id before) override {
+      CHECK_FALSE(before.valid());
+      const auto to = h.subgraph_name(h.slot(s).w2);
+      changed.push_back(std::string(h.text(h.node_name(n))) + " @" + std::string(h.text(to)));
+    }
+  } listener;
+  g.set_listener(&listener);
+  g.drop_unused_subgraphs();
+  CHECK(g.num_subgraphs() == 3);
+  CHECK(listener.numbers == std::vector<std::uint32_t>{0, es::edit_listener::dropped, 1, 2});
+  const std::string c(g.text(g.node_name(g.prev(g.prev(g.last()))))),
+      d(g.text(g.node_name(g.prev(g.last()))));
+  CHECK(listener.changed == std::vector<std::string>{c + " @h", d + " @h", d + " @i"});
+  listener.numbers.clear();
+  g.drop_unused_subgraphs(); // nothing to drop, nothing to tell
+  CHECK(listener.numbers.empty());
+  CHECK(listener.changed.size() == 3);
+}
 TEST_CASE("nodes may be erased while iterating, in both directions") {
   es::graph_storage g;
   const auto x = g.placeholder(es::input_kind::user_input, "x");

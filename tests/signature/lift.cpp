@@ -96,6 +96,43 @@ TEST_CASE("state becomes attributes, and writes to it copy_, in the order of the
   CHECK(es::lift_attributes(g, info, find) == 0);
 }
 
+TEST_CASE("what an earlier write would change is cloned before the writes, and nothing else") {
+  using ik = es::input_kind;
+  using ok = es::output_kind;
+  const auto unlifted = [](const char* graph, std::vector<es::output_spec> outputs) {
+    auto g = es::parse_text(std::string("graph { %b_a = placeholder buffer : f32[2, 2] %b_b = placeholder "
+                                        "buffer : f32[2, 2] %x = placeholder : f32[2, 2] ") +
+                            graph + " }")
+                 .graph;
+    es::program_info info;
+    info.signature.inputs = {input(ik::buffer, "b_a", "a"), input(ik::buffer, "b_b", "b"),
+                             input(ik::user_input, "x")};
+    info.signature.outputs = std::move(outputs);
+    CHECK(es::unlift_attributes(g, info) == 2);
+    CHECK(faults(g, info) == 0);
+    std::string calls;
+    for (es::node n : es::nodes(g))
+      if (n.is_call()) {
+        calls += std::string(n.name()) + "(";
+        for (std::size_t i = 0; i != n.num_args(); ++i)
+          calls += (i ? " " : "") + (n.arg(i).is_value() ? std::string(n.arg(i).as_value().name()) : "_");
+        calls += ") ";
+      }
+    return calls;
+  };
+  const auto a = output(ok::buffer_mutation, "", "a"), b = output(ok::buffer_mutation, "", "b"),
+             x = output(ok::user_input_mutation, "", "x");
+  CHECK(unlifted("return %b_b, %b_a", {a, b}) == "clone(a) copy_(a b) copy__1(b clone) ");
+  CHECK(unlifted("%t = aten.t(%b_b) return %t, %b_a", {a, b}) ==
+        "t(b) clone(a) copy_(a t) copy__1(b clone) ");
+  CHECK(unlifted("%t = aten.t(%b_a) return %t", {a}) == "t(a) clone(t) copy_(a clone) "); // into itself
+  CHECK(unlifted("%n = aten.neg(%b_a) return %x, %n", {a, b}) == "n(a) copy_(a x) copy__1(b n) ");
+  CHECK(unlifted("return %b_a, %x", {b, a}) == "copy_(b a) copy__1(a x) "); // read before it is written
+  CHECK(unlifted("%n = aten.neg_(%b_b) return %x, %n", {a, b}) == "n(b) copy_(a x) copy__1(b n) ");
+  // two buffers may be one tensor
+  CHECK(unlifted("return %x, %b_a", {b, x}) == "clone(a) copy_(b x) copy__1(x clone) ");
+}
+
 TEST_CASE("every program of the corpus is unlifted and lifted again") {
   for (const auto& file : corpus::archives())
     for (auto& p : es::load_programs(file.string()).programs) {

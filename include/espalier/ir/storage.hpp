@@ -68,6 +68,12 @@ public:
   constexpr virtual void argument_changed(graph_storage&, node_id, slot_id, value_id) {}
   /// After a node moved in the order.
   constexpr virtual void moved(graph_storage&, node_id) {}
+  /// In the place of a subgraph's new number: it is gone.
+  static constexpr std::uint32_t dropped = 0xffff'ffffu;
+  /// After subgraphs were dropped and the others moved up: `now[i]` is the number of what was subgraph `i`,
+  /// or `dropped`. Every node names them by the new numbers already; `argument_changed` follows for each slot
+  /// whose number is another.
+  constexpr virtual void subgraphs_renumbered(graph_storage&, std::span<const std::uint32_t> /*now*/) {}
 };
 
 /// Where new nodes go: before a node, or at the end (before the output node when there is one).
@@ -251,7 +257,8 @@ public:
   constexpr void set_subgraph_name(std::size_t i, std::string_view name) {
     subgraph_names_[i] = intern(name);
   }
-  /// Drops the subgraphs that no node names; the others move up, and keep their order. Linear.
+  /// Drops the subgraphs that no node names; the others move up, and keep their order. A listener is told the
+  /// new numbers, and of each argument that got one. Linear.
   constexpr void drop_unused_subgraphs() {
     std::vector<std::uint32_t> to;
     for (std::size_t i = 0; i != subgraphs_.size(); ++i)
@@ -261,10 +268,10 @@ public:
         const auto& r = nodes_[n.index];
         for (std::uint32_t i = r.first_slot; i != r.first_slot + r.num_slots; ++i)
           if (slots_[i].form() == arg_form::subgraph && slots_[i].w2 < to.size())
-            f(slots_[i]);
+            f(n, i);
       }
     };
-    each([&](const detail::slot& x) { to[x.w2] = 0; });
+    each([&](node_id, std::uint32_t i) { to[slots_[i].w2] = 0; });
     std::uint32_t kept = 0;
     for (std::size_t i = 0; i != to.size(); ++i) {
       if (to[i] == nil)
@@ -280,7 +287,18 @@ public:
       return;
     subgraphs_.resize(kept);
     subgraph_names_.resize(kept);
-    each([&](detail::slot& x) { x = detail::slot::constant(arg_form::subgraph, 0, to[x.w2]); });
+    std::vector<std::pair<node_id, slot_id>> changed; // told when all are consistent
+    each([&](node_id n, std::uint32_t i) {
+      auto& x = slots_[i];
+      if (listener_ && to[x.w2] != x.w2)
+        changed.push_back({n, slot_id{i}});
+      x = detail::slot::constant(arg_form::subgraph, 0, to[x.w2]);
+    });
+    if (listener_)
+      listener_->subgraphs_renumbered(*this, to);
+    for (const auto& [n, s] : changed)
+      if (listener_)
+        listener_->argument_changed(*this, n, s, value_id{});
   }
 
   // ---- metadata

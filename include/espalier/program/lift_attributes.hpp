@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Lifting where the tensors are: what a program's graph reads by name is looked up in its state. The rest is
-// in signature/lift.hpp.
+// in signature/lift.hpp, the inverse in passes/unlift.hpp.
 #pragma once
 
 #include <espalier/bridge/types.hpp>

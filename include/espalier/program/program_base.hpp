@@ -14,6 +14,7 @@
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/jit/serialization/pickle.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -89,9 +90,9 @@ public:
   }
 
   /// Runs the program on the leaves of its arguments, in order; leaves that the program was specialised on
-  /// may be left out altogether. Buffers and inputs that the program changes are changed. Gives the leaves of
-  /// the result. Throws `error`: constraint (inputs that do not fit), or what an operator reported, with its
-  /// node.
+  /// may be left out altogether. Buffers and inputs that the program changes are changed, all at once, after
+  /// the last node. Gives the leaves of the result. Throws `error`: constraint (inputs that do not fit), or
+  /// what an operator reported, with its node.
   std::vector<c10::IValue> operator()(std::vector<c10::IValue> inputs,
                                       const call_options& options = {}) const {
     return run(std::move(inputs), options).user;
@@ -120,6 +121,7 @@ public:
     auto results = p->run.run(std::move(placeholders), run);
 
     program_results out;
+    std::vector<write> writes;
     for (std::size_t i = 0; i != results.size(); ++i) {
       const auto& spec = info_.signature.outputs[i];
       switch (spec.kind) {
@@ -129,7 +131,7 @@ public:
         break;
       case output_kind::buffer_mutation:
       case output_kind::parameter_mutation:
-        write_back(stored({source::place::state, 0, spec.target, {}}).toTensor(), results[i]);
+        add_write(writes, stored({source::place::state, 0, spec.target, {}}), results[i]);
         break;
       case output_kind::user_input_mutation: {
         std::size_t at = 0;
@@ -139,7 +141,7 @@ public:
           fail(error_kind::verification,
                "the program writes to the input '" + spec.target + "', which it does not have", "signature",
                "run verify on the program");
-        write_back(inputs[at].toTensor(), results[i]);
+        add_write(writes, inputs[at], results[i]);
         break;
       }
       case output_kind::gradient_to_parameter:
@@ -150,6 +152,7 @@ public:
         break;
       }
     }
+    write_back(writes);
     return out;
   }
 
@@ -342,11 +345,34 @@ private:
              "', which is neither in its state dict nor among its constants",
          "signature", "set it: program.state_dict().set(name, tensor, is_parameter)");
   }
-  static void write_back(const at::Tensor& to, const c10::IValue& from) {
-    if (!from.isTensor() || to.is_same(from.toTensor()))
-      return;
+  struct write {
+    at::Tensor to, from;
+  };
+  static void add_write(std::vector<write>& writes, const c10::IValue& to, const c10::IValue& from) {
+    if (from.isTensor() && !to.toTensor().is_same(from.toTensor()))
+      writes.push_back({to.toTensor(), from.toTensor().detach()});
+  }
+  /// Writes as if all at once: a source that shares memory with the target of an earlier write (two buffers
+  /// that are swapped), or with its own, is copied before the first of them.
+  static void write_back(std::vector<write>& writes) {
     const at::NoGradGuard no_grad;
-    to.copy_(from.toTensor().detach());
+    std::vector<std::pair<const c10::StorageImpl*, std::size_t>> targets; // sorted, for the first of each
+    for (std::size_t i = 0; i != writes.size(); ++i)
+      if (writes[i].to.has_storage())
+        targets.emplace_back(writes[i].to.storage().unsafeGetStorageImpl(), i);
+    std::sort(targets.begin(), targets.end());
+    for (std::size_t i = 0; i != writes.size(); ++i) {
+      auto& [to, from] = writes[i];
+      if (!from.has_storage())
+        continue;
+      const auto* memory = from.storage().unsafeGetStorageImpl();
+      const auto first = std::lower_bound(targets.begin(), targets.end(), std::pair(memory, std::size_t{0}));
+      if (first != targets.end() && first->first == memory && first->second <= i &&
+          !(first->second == i && from.is_set_to(to)))
+        from = from.clone();
+    }
+    for (const auto& [to, from] : writes)
+      to.copy_(from);
   }
 
   std::shared_ptr<plan_slot> plan_ = std::make_shared<plan_slot>();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Lifting and unlifting: the two ways in which a graph can have its state. Lifted, parameters, buffers and
-// constants are placeholders, and what a program writes to its buffers it puts out; that is how export leaves
-// a program, and all that a file can say. Unlifted, the graph reads them by name (`get_attr`) and writes to
-// them in place, as a module does.
+// Lifting: of the two ways in which a graph can have its state, the one that a file can say. Lifted,
+// parameters, buffers and constants are placeholders, and what a program writes to its buffers it puts out;
+// that is how export leaves a program. Unlifted, the graph reads them by name (`get_attr`) and writes to them
+// in place, as a module does: passes/unlift.hpp, which must know what shares memory.
 #pragma once
 
 #include <espalier/ir/naming.hpp>
@@ -188,94 +188,6 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
   detail::rename_in_module_calls(info, renamed);
   refresh_signature(g, info); // an output may have been such a read
   return wanted.size();
-}
-
-/// The inverse (`torch/export/_unlift.py`): parameters, buffers and constants are read by name, by one
-/// `get_attr` each after the user inputs, and outputs that stand for a write become `aten.copy_` calls into
-/// what they are written to, before the output node. A value that is also a user output is put out as the
-/// result of its `copy_`. Custom objects and tokens stay inputs: no graph of ours reads them by name. Gives
-/// the number of inputs that went. Throws `error` (verification), before anything has changed, when graph and
-/// signature disagree, or an output is written to what is no input. Linear.
-inline std::size_t unlift_attributes(graph_storage& g, program_info& info) {
-  refresh_signature(g, info); // names everything, and checks the numbers
-  auto& sig = info.signature;
-  const auto inputs = placeholders(g);
-  std::unordered_map<std::string_view, std::size_t> state, users; // positions: by target, by name
-  for (std::size_t i = 0; i != inputs.size(); ++i)
-    if (sig.inputs[i].kind == input_kind::user_input)
-      users.emplace(sig.inputs[i].arg.name, i);
-    else
-      state.emplace(sig.inputs[i].target, i);
-  std::vector<std::size_t> written; // by output: the input
-  for (const output_spec& o : sig.outputs) {
-    const auto& among = o.kind == output_kind::user_input_mutation ? users : state;
-    const auto at = among.find(o.target);
-    if (detail::is_mutation(o.kind) && at == among.end())
-      fail(error_kind::verification, "an output is written to '" + o.target + "', which is no input",
-           "signature, output '" + o.arg.name + "'", "correct the target");
-    written.push_back(at == among.end() ? inputs.size() : at->second);
-  }
-
-  std::vector<value_id> now; // by input
-  std::vector<node_id> gone;
-  std::vector<std::pair<std::string, node_id>> reads; // by the placeholders' names
-  const insertion_point before = g.current_insertion_point();
-  const node_id behind = inputs.empty() ? node_id{} : g.next(inputs.back().id());
-  for (std::size_t i = 0; i != inputs.size(); ++i) {
-    const value_id v = inputs[i].result().id();
-    now.push_back(v);
-    if (!detail::is_state(sig.inputs[i].kind))
-      continue;
-    g.set_insertion_point({behind});
-    const node_id read = g.get_attr(sig.inputs[i].target, {});
-    now.back() = g.result(read);
-    g.set_meta(now.back(), g.meta_of(v));
-    g.set_origin(read, g.origin_of(inputs[i].id()));
-    g.replace_all_uses(v, now.back());
-    gone.push_back(inputs[i].id());
-    reads.emplace_back(inputs[i].name(), read);
-  }
-
-  std::unordered_map<value_id, value_id> copied;
-  const node_id out = g.output_node();
-  graph_storage::copied_args given;
-  if (out.valid())
-    g.copy_args(out, given);
-  std::vector<argument> left;
-  std::vector<output_spec> left_specs;
-  g.set_insertion_point({out});
-  for (std::size_t i = 0; i != given.top.size(); ++i) {
-    if (!detail::is_mutation(sig.outputs[i].kind)) {
-      left.push_back(given.top[i]);
-      left_specs.push_back(std::move(sig.outputs[i]));
-      continue;
-    }
-    const value_id to = now[written[i]];
-    const argument args[] = {to, given.top[i]};
-    const node_id copy = g.call(id_of<aten::copy_>(), args, 1);
-    g.set_meta(g.result(copy), g.meta_of(to));
-    if (given.top[i].form == arg_form::value) {
-      g.set_origin(copy, g.origin_of(g.def(given.top[i].val)));
-      copied[given.top[i].val] = g.result(copy);
-    }
-  }
-  for (argument& a : left)
-    if (a.form == arg_form::value)
-      if (const auto c = copied.find(a.val); c != copied.end())
-        a.val = c->second;
-  if (left.size() != given.top.size())
-    g.set_args(out, left);
-  sig.outputs = std::move(left_specs);
-  g.set_insertion_point(before);
-  for (const node_id n : gone)
-    g.erase(n);
-  std::erase_if(sig.inputs, [](const input_spec& s) { return detail::is_state(s.kind); });
-  refresh_signature(g, info);
-  std::unordered_map<std::string, std::string> renamed;
-  for (const auto& [name, read] : reads)
-    renamed.emplace(name, g.text(g.node_name(read)));
-  detail::rename_in_module_calls(info, renamed);
-  return gone.size();
 }
 
 } // namespace espalier
