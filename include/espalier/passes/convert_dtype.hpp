@@ -20,6 +20,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -174,7 +175,7 @@ private:
     case scalar_type::f32:
       return 3.4028234663852886e38;
     case scalar_type::f64:
-      return HUGE_VAL;
+      return std::numeric_limits<double>::infinity();
     case scalar_type::f8e5m2:
     case scalar_type::f8e5m2fnuz:
       return 57344;
