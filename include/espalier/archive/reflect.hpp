@@ -46,6 +46,7 @@ struct raw_member {
 /// rule.
 class extra_fields {
 public:
+  template <class = when_used>
   void add(std::string name, std::string json) {
     if (!list_)
       list_ = std::make_unique<std::vector<raw_member>>();
@@ -91,6 +92,7 @@ struct dict {
   T* find(std::string_view key) noexcept { return const_cast<T*>(std::as_const(*this).find(key)); }
   bool contains(std::string_view key) const noexcept { return find(key) != nullptr; }
   /// Appends. The caller knows that the key is new.
+  template <class = when_used>
   T& add(std::string key, T value) { return entries.emplace_back(std::move(key), std::move(value)).value; }
   /// The value of `key`, made at the end if there is none.
   T& operator[](std::string_view key) {

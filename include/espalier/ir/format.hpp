@@ -26,7 +26,8 @@ inline void append_int(std::string& out, Int i) {
 }
 
 /// Python's `repr` of a float: the shortest text that reads back as the same number (`0.1`, `1e-05`, `1.0`).
-inline void append_double(std::string& out, double d) {
+template <class = when_used>
+void append_double(std::string& out, double d) {
   if (is_nan(d)) {
     out += "nan";
     return;

@@ -82,7 +82,8 @@ inline void put_placeholders_in_order(graph_storage& g, std::span<const node_id>
 }
 
 /// Writes new names of values into the module calls that were preserved.
-inline void rename_in_module_calls(program_info& info,
+template <class = when_used>
+void rename_in_module_calls(program_info& info,
                                    const std::unordered_map<std::string, std::string>& renamed) {
   for (auto& entry : info.module_calls)
     if (entry.signature)
@@ -197,7 +198,8 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
 /// result of its `copy_`. Custom objects and tokens stay inputs: no graph of ours reads them by name. Gives
 /// the number of inputs that went. Throws `error` (verification), before anything has changed, when graph and
 /// signature disagree, or an output is written to what is no input. Linear.
-inline std::size_t unlift_attributes(graph_storage& g, program_info& info) {
+template <class = when_used>
+std::size_t unlift_attributes(graph_storage& g, program_info& info) {
   refresh_signature(g, info); // names everything, and checks the numbers
   auto& sig = info.signature;
   const auto inputs = placeholders(g);
