@@ -7,6 +7,7 @@
 #include <espalier/support/error.hpp>
 #include <espalier/support/filled.hpp>
 #include <espalier/support/fixed_string.hpp>
+#include <espalier/support/floats.hpp>
 #include <espalier/support/id.hpp>
 #include <espalier/support/inline_vector.hpp>
 #include <espalier/support/side_table.hpp>

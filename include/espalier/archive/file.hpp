@@ -74,7 +74,8 @@ private:
 
 /// Maps a file for reading. Another process that shortens the file in place while it is mapped breaks any
 /// reader (the system sends SIGBUS); programs that replace files, as `atomic_file` does, are safe.
-inline shared_bytes map_file(const std::string& path) {
+template <class = when_used>
+shared_bytes map_file(const std::string& path) {
   struct stat info {};
   if (::stat(path.c_str(), &info) != 0)
     fail(error_kind::io, "the file cannot be opened: " + std::string(std::strerror(errno)), path,
@@ -94,7 +95,8 @@ inline shared_bytes map_file(const std::string& path) {
 }
 
 /// Reads a stream to its end. A stream cannot be mapped: its bytes are copied.
-inline shared_bytes read_stream(std::istream& in) {
+template <class = when_used>
+shared_bytes read_stream(std::istream& in) {
   std::string all;
   char chunk[1 << 16];
   do {

@@ -59,7 +59,8 @@ bool read_symbol(const Symbol& s, io_form form, io_argument& to) {
   return true;
 }
 
-inline io_argument io_of(const pt2::argument& a, std::string_view place) {
+template <class = when_used>
+io_argument io_of(const pt2::argument& a, std::string_view place) {
   using tag = pt2::argument::tag;
   io_argument o;
   bool known = true;
@@ -93,7 +94,8 @@ inline io_argument io_of(const pt2::argument& a, std::string_view place) {
        std::string(place), "update espalier if a newer torch wrote the file; else the file is damaged");
 }
 
-inline input_spec spec_of(const pt2::input_spec& s, std::string_view place) {
+template <class = when_used>
+input_spec spec_of(const pt2::input_spec& s, std::string_view place) {
   using tag = pt2::input_spec::tag;
   input_spec o;
   switch (s.which()) {
@@ -144,7 +146,8 @@ inline input_spec spec_of(const pt2::input_spec& s, std::string_view place) {
   }
 }
 
-inline output_spec spec_of(const pt2::output_spec& s, std::string_view place) {
+template <class = when_used>
+output_spec spec_of(const pt2::output_spec& s, std::string_view place) {
   using tag = pt2::output_spec::tag;
   output_spec o;
   const auto set = [&o](output_kind k, const std::string& name, std::string_view target = {}) {

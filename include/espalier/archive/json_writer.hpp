@@ -4,9 +4,9 @@
 #pragma once
 
 #include <espalier/archive/json_reader.hpp>
+#include <espalier/support/floats.hpp>
 
 #include <charconv>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -38,9 +38,9 @@ public:
   }
   /// A double in the digits of Python's repr. What is not finite becomes a string, as the schema has it.
   [[gnu::noinline]] void number(double x) {
-    if (std::isnan(x))
+    if (espalier::detail::is_nan(x))
       return raw("\"NaN\"");
-    if (std::isinf(x))
+    if (espalier::detail::is_infinite(x))
       return raw(x > 0 ? "\"Infinity\"" : "\"-Infinity\"");
     separate();
     append_repr(out_, x);

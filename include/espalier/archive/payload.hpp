@@ -49,6 +49,7 @@ struct payload_table {
   std::size_t size() const noexcept { return entries.size(); }
   bool empty() const noexcept { return entries.empty(); }
   const payload* find(std::string_view fqn) const noexcept { return entries.find(fqn); }
+  template <class = when_used>
   payload& add(std::string fqn, payload p) { return entries.add(std::move(fqn), std::move(p)); }
 };
 
@@ -107,7 +108,8 @@ inline void verify_bytes(const payload& p, std::string_view fqn) {
 
 /// Throws unless the tensor that `p.meta` describes lies within `p.bytes`. `record` names its record in
 /// errors.
-inline void check_extent(const payload& p, std::string_view fqn, std::string_view record) {
+template <class = when_used>
+void check_extent(const payload& p, std::string_view fqn, std::string_view record) {
   auto refuse = [&](const std::string& cause) {
     fail(error_kind::archive, "the tensor '" + std::string(fqn) + "' " + cause, std::string(record),
          "the file is damaged or was altered; get a fresh copy, or export it again");

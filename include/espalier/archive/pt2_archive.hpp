@@ -96,7 +96,8 @@ Archive read_archive(std::istream& in, verify how = verify::everything);
 
 /// Compares the weights and constants with their checksums, for an archive that was read with
 /// `verify::structure`: throws `error` (archive) that names the first damaged record. Touches every byte.
-inline void verify_payloads(const archive& a) {
+template <class = when_used>
+void verify_payloads(const archive& a) {
   std::unordered_set<const std::byte*> done; // tied weights are one record
   for (auto& m : a.models)
     for (auto* table : {&m.weights, &m.constants})

@@ -2,7 +2,7 @@
 // What a .pt2 file says, as plain structs: the schema of torch/_export/serde/schema.py, version 8.20, field
 // for field and under its own names (snake_case for types). Nothing is interpreted here. What a newer file
 // adds survives in each struct's `extra`, in each union's `unknown`, and in enumerators that have no name
-// below.
+// below. (No `{}` after members: it makes the compiler compile their constructors and destructors at once.)
 #pragma once
 
 #include <espalier/archive/reflect.hpp>
@@ -72,8 +72,8 @@ struct graph;
 
 /// Where a tensor lives: `{"cuda", 1}`.
 struct device {
-  std::string type{};
-  std::optional<std::int64_t> index{};
+  std::string type;
+  std::optional<std::int64_t> index;
   ESPALIER_PT2_STRUCT(device, 1, type, index);
 };
 
@@ -82,8 +82,8 @@ ESPALIER_PT2_UNION(sym_expr_hint, (as_int, std::int64_t), (as_bool, bool), (as_f
 
 /// A symbolic expression as SymPy prints it (`s0 + 2*s1`).
 struct sym_expr {
-  std::string expr_str{};
-  std::optional<sym_expr_hint> hint{};
+  std::string expr_str;
+  std::optional<sym_expr_hint> hint;
   ESPALIER_PT2_STRUCT(sym_expr, 1, expr_str, hint);
 };
 
@@ -94,11 +94,11 @@ ESPALIER_PT2_UNION(sym_bool, (as_expr, sym_expr), (as_bool, bool));
 /// What is known of a tensor: sizes, strides and offset in elements.
 struct tensor_meta {
   scalar_type dtype = scalar_type::unknown;
-  std::vector<sym_int> sizes{};
+  std::vector<sym_int> sizes;
   bool requires_grad = false;
-  pt2::device device{};
-  std::vector<sym_int> strides{};
-  sym_int storage_offset{};
+  pt2::device device;
+  std::vector<sym_int> strides;
+  sym_int storage_offset;
   pt2::layout layout = pt2::layout::unknown;
   ESPALIER_PT2_STRUCT(tensor_meta, 7, dtype, sizes, requires_grad, device, strides, storage_offset, layout);
 };
@@ -110,13 +110,13 @@ ESPALIER_PT2_UNION(sym_bool_argument, (as_name, std::string), (as_bool, bool));
 
 /// A tensor used as an argument, by the name of its value.
 struct tensor_argument {
-  std::string name{};
+  std::string name;
   ESPALIER_PT2_STRUCT(tensor_argument, 1, name);
 };
 
 /// An effect token used as an argument.
 struct token_argument {
-  std::string name{};
+  std::string name;
   ESPALIER_PT2_STRUCT(token_argument, 1, name);
 };
 
@@ -125,15 +125,15 @@ ESPALIER_PT2_UNION(optional_tensor_argument, (as_tensor, tensor_argument), (as_n
 
 /// A subgraph of a higher-order operator.
 struct graph_argument {
-  std::string name{};
-  box<pt2::graph> graph{};
+  std::string name;
+  box<pt2::graph> graph;
   ESPALIER_PT2_STRUCT(graph_argument, 2, name, graph);
 };
 
 /// An object of a custom class (a TorchBind or an opaque Python object).
 struct custom_obj_argument {
-  std::string name{};
-  std::string class_fqn{};
+  std::string name;
+  std::string class_fqn;
   ESPALIER_PT2_STRUCT(custom_obj_argument, 2, name, class_fqn);
 };
 
@@ -163,40 +163,40 @@ ESPALIER_PT2_UNION(argument, (as_none, bool), (as_tensor, tensor_argument),
 
 /// An argument under the name that the operator's schema gives it (empty for a higher-order operator's).
 struct named_argument {
-  std::string name{};
-  argument arg{};
-  std::optional<argument_kind> kind{};
+  std::string name;
+  argument arg;
+  std::optional<argument_kind> kind;
   ESPALIER_PT2_STRUCT(named_argument, 2, name, arg, kind);
 };
 
 /// A call: `target` as `torch.ops.aten.add.Tensor`, `_operator.mul`, `torch.ops.higher_order.cond`, ...
 struct node {
-  std::string target{};
-  std::vector<named_argument> inputs{};
-  std::vector<argument> outputs{};
-  dict<std::string> metadata{};
-  std::optional<bool> is_hop_single_tensor_return{};
-  std::optional<std::string> name{};
+  std::string target;
+  std::vector<named_argument> inputs;
+  std::vector<argument> outputs;
+  dict<std::string> metadata;
+  std::optional<bool> is_hop_single_tensor_return;
+  std::optional<std::string> name;
   ESPALIER_PT2_STRUCT(node, 4, target, inputs, outputs, metadata, is_hop_single_tensor_return, name);
 };
 
 /// Placeholders (`inputs`), calls in order, outputs, and what is known of each named value.
 struct graph {
-  std::vector<argument> inputs{};
-  std::vector<argument> outputs{};
-  std::vector<node> nodes{};
-  dict<tensor_meta> tensor_values{};
-  dict<sym_int> sym_int_values{};
-  dict<sym_bool> sym_bool_values{};
+  std::vector<argument> inputs;
+  std::vector<argument> outputs;
+  std::vector<node> nodes;
+  dict<tensor_meta> tensor_values;
+  dict<sym_int> sym_int_values;
+  dict<sym_bool> sym_bool_values;
   bool is_single_tensor_return = false;
-  dict<custom_obj_argument> custom_obj_values{};
-  dict<sym_float> sym_float_values{};
+  dict<custom_obj_argument> custom_obj_values;
+  dict<sym_float> sym_float_values;
   ESPALIER_PT2_STRUCT(graph, 6, inputs, outputs, nodes, tensor_values, sym_int_values, sym_bool_values,
                       is_single_tensor_return, custom_obj_values, sym_float_values);
 };
 
 struct user_input_spec {
-  argument arg{};
+  argument arg;
   ESPALIER_PT2_STRUCT(user_input_spec, 1, arg);
 };
 
@@ -204,38 +204,38 @@ ESPALIER_PT2_UNION(constant_value, (as_none, bool), (as_int, std::int64_t), (as_
                    (as_string, std::string), (as_bool, bool));
 
 struct input_to_constant_input_spec {
-  std::string name{};
-  constant_value value{};
+  std::string name;
+  constant_value value;
   ESPALIER_PT2_STRUCT(input_to_constant_input_spec, 2, name, value);
 };
 
 struct input_to_parameter_spec {
-  tensor_argument arg{};
-  std::string parameter_name{};
+  tensor_argument arg;
+  std::string parameter_name;
   ESPALIER_PT2_STRUCT(input_to_parameter_spec, 2, arg, parameter_name);
 };
 
 struct input_to_buffer_spec {
-  tensor_argument arg{};
-  std::string buffer_name{};
+  tensor_argument arg;
+  std::string buffer_name;
   bool persistent = true;
   ESPALIER_PT2_STRUCT(input_to_buffer_spec, 3, arg, buffer_name, persistent);
 };
 
 struct input_to_tensor_constant_spec {
-  tensor_argument arg{};
-  std::string tensor_constant_name{};
+  tensor_argument arg;
+  std::string tensor_constant_name;
   ESPALIER_PT2_STRUCT(input_to_tensor_constant_spec, 2, arg, tensor_constant_name);
 };
 
 struct input_to_custom_obj_spec {
-  custom_obj_argument arg{};
-  std::string custom_obj_name{};
+  custom_obj_argument arg;
+  std::string custom_obj_name;
   ESPALIER_PT2_STRUCT(input_to_custom_obj_spec, 2, arg, custom_obj_name);
 };
 
 struct input_token_spec {
-  token_argument arg{};
+  token_argument arg;
   ESPALIER_PT2_STRUCT(input_token_spec, 1, arg);
 };
 
@@ -246,47 +246,47 @@ ESPALIER_PT2_UNION(input_spec, (user_input, user_input_spec), (parameter, input_
                    (constant_input, input_to_constant_input_spec));
 
 struct user_output_spec {
-  argument arg{};
+  argument arg;
   ESPALIER_PT2_STRUCT(user_output_spec, 1, arg);
 };
 
 struct loss_output_spec {
-  tensor_argument arg{};
+  tensor_argument arg;
   ESPALIER_PT2_STRUCT(loss_output_spec, 1, arg);
 };
 
 struct buffer_mutation_spec {
-  tensor_argument arg{};
-  std::string buffer_name{};
+  tensor_argument arg;
+  std::string buffer_name;
   ESPALIER_PT2_STRUCT(buffer_mutation_spec, 2, arg, buffer_name);
 };
 
 struct parameter_mutation_spec {
-  tensor_argument arg{};
-  std::string parameter_name{};
+  tensor_argument arg;
+  std::string parameter_name;
   ESPALIER_PT2_STRUCT(parameter_mutation_spec, 2, arg, parameter_name);
 };
 
 struct gradient_to_parameter_spec {
-  tensor_argument arg{};
-  std::string parameter_name{};
+  tensor_argument arg;
+  std::string parameter_name;
   ESPALIER_PT2_STRUCT(gradient_to_parameter_spec, 2, arg, parameter_name);
 };
 
 struct gradient_to_user_input_spec {
-  tensor_argument arg{};
-  std::string user_input_name{};
+  tensor_argument arg;
+  std::string user_input_name;
   ESPALIER_PT2_STRUCT(gradient_to_user_input_spec, 2, arg, user_input_name);
 };
 
 struct user_input_mutation_spec {
-  tensor_argument arg{};
-  std::string user_input_name{};
+  tensor_argument arg;
+  std::string user_input_name;
   ESPALIER_PT2_STRUCT(user_input_mutation_spec, 2, arg, user_input_name);
 };
 
 struct output_token_spec {
-  token_argument arg{};
+  token_argument arg;
   ESPALIER_PT2_STRUCT(output_token_spec, 1, arg);
 };
 
@@ -299,45 +299,45 @@ ESPALIER_PT2_UNION(output_spec, (user_output, user_output_spec), (loss_output, l
                    (parameter_mutation, parameter_mutation_spec));
 
 struct graph_signature {
-  std::vector<input_spec> input_specs{};
-  std::vector<output_spec> output_specs{};
+  std::vector<input_spec> input_specs;
+  std::vector<output_spec> output_specs;
   ESPALIER_PT2_STRUCT(graph_signature, 2, input_specs, output_specs);
 };
 
 /// Bounds of a symbol; no value is no bound.
 struct range_constraint {
-  std::optional<std::int64_t> min_val{};
-  std::optional<std::int64_t> max_val{};
+  std::optional<std::int64_t> min_val;
+  std::optional<std::int64_t> max_val;
   ESPALIER_PT2_STRUCT(range_constraint, 2, min_val, max_val);
 };
 
 /// The calling convention of a submodule; the tree specs are JSON text of their own.
 struct module_call_signature {
-  std::vector<argument> inputs{};
-  std::vector<argument> outputs{};
-  std::string in_spec{};
-  std::string out_spec{};
-  std::optional<std::vector<std::string>> forward_arg_names{};
+  std::vector<argument> inputs;
+  std::vector<argument> outputs;
+  std::string in_spec;
+  std::string out_spec;
+  std::optional<std::vector<std::string>> forward_arg_names;
   ESPALIER_PT2_STRUCT(module_call_signature, 4, inputs, outputs, in_spec, out_spec, forward_arg_names);
 };
 
 struct module_call_entry {
-  std::string fqn{};
-  std::optional<module_call_signature> signature{};
+  std::string fqn;
+  std::optional<module_call_signature> signature;
   ESPALIER_PT2_STRUCT(module_call_entry, 1, fqn, signature);
 };
 
 struct named_tuple_def {
-  std::vector<std::string> field_names{};
+  std::vector<std::string> field_names;
   ESPALIER_PT2_STRUCT(named_tuple_def, 1, field_names);
 };
 
 struct graph_module {
-  pt2::graph graph{};
-  graph_signature signature{};
-  std::vector<module_call_entry> module_call_graph{};
-  dict<std::string> metadata{};
-  dict<named_tuple_def> treespec_namedtuple_fields{};
+  pt2::graph graph;
+  graph_signature signature;
+  std::vector<module_call_entry> module_call_graph;
+  dict<std::string> metadata;
+  dict<named_tuple_def> treespec_namedtuple_fields;
   ESPALIER_PT2_STRUCT(graph_module, 3, graph, signature, module_call_graph, metadata,
                       treespec_namedtuple_fields);
 };
@@ -350,29 +350,29 @@ struct schema_version {
 
 /// The whole of `models/NAME.json`.
 struct exported_program {
-  pt2::graph_module graph_module{};
-  dict<std::int64_t> opset_version{};
-  dict<range_constraint> range_constraints{};
-  pt2::schema_version schema_version{};
-  std::vector<std::string> verifiers{};
+  pt2::graph_module graph_module;
+  dict<std::int64_t> opset_version;
+  dict<range_constraint> range_constraints;
+  pt2::schema_version schema_version;
+  std::vector<std::string> verifiers;
   std::string torch_version = "<=2.4";
-  std::vector<std::string> guards_code{};
+  std::vector<std::string> guards_code;
   ESPALIER_PT2_STRUCT(exported_program, 4, graph_module, opset_version, range_constraints, schema_version,
                       verifiers, torch_version, guards_code);
 };
 
 /// Where a weight or constant lies in the archive, and how to make a tensor of it.
 struct payload_meta {
-  std::string path_name{};
+  std::string path_name;
   bool is_param = false;
   bool use_pickle = false;
-  std::optional<pt2::tensor_meta> tensor_meta{};
+  std::optional<pt2::tensor_meta> tensor_meta;
   ESPALIER_PT2_STRUCT(payload_meta, 4, path_name, is_param, use_pickle, tensor_meta);
 };
 
 /// The whole of `data/weights/NAME_weights_config.json` and `data/constants/NAME_constants_config.json`.
 struct payload_config {
-  dict<payload_meta> config{};
+  dict<payload_meta> config;
   ESPALIER_PT2_STRUCT(payload_config, 1, config);
 };
 

@@ -55,7 +55,8 @@ Union spec_as(const Spec& from, Target target = nullptr) {
   return Union::template make<Tag>(std::move(x));
 }
 
-inline pt2::argument to_pt2(const io_argument& o) {
+template <class = when_used>
+pt2::argument to_pt2(const io_argument& o) {
   using a = pt2::argument;
   switch (o.form) {
   case io_form::sym_int:
@@ -81,7 +82,8 @@ inline pt2::argument to_pt2(const io_argument& o) {
   return a::make<a::tag::as_tensor>(std::move(t));
 }
 
-inline pt2::input_spec to_pt2(const input_spec& s) {
+template <class = when_used>
+pt2::input_spec to_pt2(const input_spec& s) {
   using u = pt2::input_spec;
   switch (s.kind) {
   case input_kind::parameter:
@@ -114,7 +116,8 @@ inline pt2::input_spec to_pt2(const input_spec& s) {
   return u::make<u::tag::user_input>(std::move(x));
 }
 
-inline pt2::output_spec to_pt2(const output_spec& s) {
+template <class = when_used>
+pt2::output_spec to_pt2(const output_spec& s) {
   using u = pt2::output_spec;
   switch (s.kind) {
   case output_kind::loss_output:
@@ -140,7 +143,8 @@ inline pt2::output_spec to_pt2(const output_spec& s) {
 }
 
 /// The program's notes, which hang on the output node.
-inline void read_program_notes(const graph_storage& g, pt2::exported_program& p) {
+template <class = when_used>
+void read_program_notes(const graph_storage& g, pt2::exported_program& p) {
   const node_id o = g.output_node();
   if (!o.valid() || !g.origin_of(o).valid())
     return;

@@ -25,7 +25,8 @@ inline constexpr std::int64_t tree_spec_protocol = 1;
 /// Marks a context that is not a JSON string but some other JSON value, kept as its text.
 inline constexpr char raw_context_mark = '\x01';
 
-inline void read_tree_spec(json::reader& r, tree_spec& t) {
+template <class = when_used>
+void read_tree_spec(json::reader& r, tree_spec& t) {
   bool leaf = false;
   unsigned seen = 0;
   for (json::object o(r); o.next();) {
@@ -53,7 +54,8 @@ inline void read_tree_spec(json::reader& r, tree_spec& t) {
     r.fail_here("a leaf of a tree spec has children");
 }
 
-inline void write_tree_spec(json::writer& w, const tree_spec& t) {
+template <class = when_used>
+void write_tree_spec(json::writer& w, const tree_spec& t) {
   w.begin_object();
   w.key("type");
   t.is_leaf() ? w.null() : w.string(t.type);
@@ -86,7 +88,8 @@ inline std::string to_json(const tree_spec& t) {
 
 /// The tree spec of such a text. Throws `error` (archive) when it is malformed or of another protocol;
 /// `place` names the text there.
-inline tree_spec parse_tree_spec(std::string_view text, std::string_view place = "tree spec") {
+template <class = when_used>
+tree_spec parse_tree_spec(std::string_view text, std::string_view place = "tree spec") {
   json::reader r(text, place);
   tree_spec t;
   std::size_t n = 0;
@@ -111,7 +114,8 @@ inline tree_spec parse_tree_spec(std::string_view text, std::string_view place =
 
 /// The keys of a dict-like node: its context when that is a list of strings (for a registered dataclass a
 /// list of two such lists, of which the first counts), else nothing.
-inline std::vector<std::string> keys_of(const tree_spec& t) {
+template <class = when_used>
+std::vector<std::string> keys_of(const tree_spec& t) {
   std::vector<std::string> keys;
   std::string_view c = t.context;
   if (!c.empty() && c.front() == detail::raw_context_mark)

@@ -64,6 +64,7 @@ class reader {
 public:
   /// `place` names the archive in errors: its path. Throws `error` on anything but a sound archive of stored
   /// records.
+  template <class = when_used>
   reader(shared_bytes file, std::string place) : file_(std::move(file)), place_(std::move(place)) {
     auto [offset, count, limit] = find_directory();
     read_directory(offset, count, limit);
@@ -121,6 +122,7 @@ private:
     return out;
   }
 
+  template <class = when_used>
   directory find_directory() const {
     using namespace detail;
     if (size() < end_size)
@@ -160,6 +162,7 @@ private:
     return {offset, count, offset + length};
   }
 
+  template <class = when_used>
   void read_directory(std::uint64_t p, std::uint64_t count, std::uint64_t limit) {
     using namespace detail;
     std::uint64_t data_limit = p;
@@ -203,6 +206,7 @@ private:
   }
 
   // Fields too large for the directory's 32 bits stand, in this order, in the extra field with the id 1.
+  template <class = when_used>
   void read_zip64(entry& e, const std::byte* extra, std::uint64_t left, std::uint64_t& packed,
                   std::uint64_t& header) const {
     using namespace detail;
@@ -231,6 +235,7 @@ private:
     // without the field, the numbers mean themselves: nothing but the check of the sizes can be wrong
   }
 
+  template <class = when_used>
   void read_local(entry& e, std::uint64_t header, std::uint32_t flags, std::uint64_t data_limit) const {
     using namespace detail;
     if (header > data_limit || data_limit - header < local_size || get32(at(header)) != local_signature)
@@ -256,6 +261,7 @@ private:
   }
 
   // A name is a relative path that stays inside the folder it is unpacked into.
+  template <class = when_used>
   void check_name(std::string_view name) const {
     auto bad = [&](std::string cause) {
       refuse(name, std::move(cause),
@@ -280,6 +286,7 @@ private:
   }
 
   // Each byte of the file belongs to one record: otherwise a small file unfolds to a large one.
+  template <class = when_used>
   void check_overlaps() {
     std::vector<std::size_t> order(headers_.size());
     for (std::size_t i = 0; i != order.size(); ++i)

@@ -13,8 +13,8 @@
 #include <array>
 #include <concepts>
 #include <cstddef>
+#include <iterator>
 #include <optional>
-#include <ranges>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -68,8 +68,14 @@ template <class T>
 concept int_like = std::integral<T> && !std::same_as<T, bool>;
 template <class T>
 concept text_like = std::convertible_to<const T&, std::string_view>;
+/// What the iterators of a list point at. (<ranges> would give it a longer name, and the views with it.)
 template <class T>
-concept list_like = std::ranges::input_range<const T> && !text_like<T>;
+using item_of = std::iter_reference_t<decltype(std::begin(std::declval<const T&>()))>;
+template <class T>
+concept list_like = !text_like<T> && requires(const T& x) {
+  typename item_of<T>;
+  std::end(x);
+};
 
 /// Whether a schema's argument kind takes a C++ type as a single (non-list) argument. Values may stand for
 /// numbers too, since sizes are computed by nodes.
@@ -108,7 +114,7 @@ constexpr bool accepts(arg_type t) {
   else if constexpr (std::same_as<T, std::nullopt_t>)
     return t.optional;
   else if constexpr (list_like<T>) {
-    using E = std::remove_cvref_t<std::ranges::range_reference_t<const T>>;
+    using E = std::remove_cvref_t<item_of<T>>;
     if (t.list_depth == 0)
       return t.kind == arg_kind::other;
     if constexpr (list_like<E>)
@@ -263,7 +269,7 @@ constexpr void check_not_list_result() {
 template <class T, class Next>
 constexpr node_id with_argument(argument& slot, const T& x, arg_type t, Next&& next) {
   if constexpr (list_like<T> && !std::same_as<T, argument>) {
-    using E = std::remove_cvref_t<std::ranges::range_reference_t<const T>>;
+    using E = std::remove_cvref_t<item_of<T>>;
     std::vector<argument> items;
     if constexpr (list_like<E>) {
       std::vector<std::vector<argument>> inner;

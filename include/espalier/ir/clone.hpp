@@ -55,6 +55,7 @@ struct copy_tables {
 
 /// Copies nodes from one graph to the end of another: names, metas, origins and the subgraphs that arguments
 /// name.
+template <class = when_used>
 class node_copier {
 public:
   node_copier(const graph_storage& from, graph_storage& to) : from_(from), to_(to), tables_(own_) {}
@@ -177,7 +178,8 @@ graph_storage compacted(const graph_storage& g) {
 }
 
 namespace detail {
-inline std::uint32_t node_copier::subgraph(std::uint32_t i) {
+template <class Unused>
+std::uint32_t node_copier<Unused>::subgraph(std::uint32_t i) {
   if (i >= from_.num_subgraphs())
     return i; // a fault that the verifier reports
   if (const auto known = tables_.subgraphs[id<subgraph_tag>(i)]; known.valid())

@@ -59,6 +59,7 @@ public:
 
   /// A line that counts, then a line an entry: `+` added, `-` removed, and for modified nodes `<` before and
   /// `>` after. "no difference" when there is none.
+  template <class = when_used>
   std::string text() const {
     if (empty())
       return "no difference\n";

@@ -174,7 +174,8 @@ private:
 } // namespace detail
 
 /// The graph in Graphviz's language. Linear.
-inline std::string to_dot(const graph_storage& g, const dot_options& o = {}) {
+template <class = when_used>
+std::string to_dot(const graph_storage& g, const dot_options& o = {}) {
   std::string out;
   detail::with_names(g, [&](const graph_storage& named) {
     detail::dot_writer w(named, o, out, "_");

@@ -6,11 +6,11 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/types.hpp>
 #include <espalier/schema/schema.hpp>
+#include <espalier/support/floats.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <bit>
 #include <charconv>
-#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <string>
@@ -26,12 +26,13 @@ inline void append_int(std::string& out, Int i) {
 }
 
 /// Python's `repr` of a float: the shortest text that reads back as the same number (`0.1`, `1e-05`, `1.0`).
-inline void append_double(std::string& out, double d) {
-  if (std::isnan(d)) {
+template <class = when_used>
+void append_double(std::string& out, double d) {
+  if (is_nan(d)) {
     out += "nan";
     return;
   }
-  if (std::isinf(d)) {
+  if (is_infinite(d)) {
     out += d < 0 ? "-inf" : "inf";
     return;
   }

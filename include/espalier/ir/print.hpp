@@ -478,7 +478,8 @@ void with_names(const graph_storage& g, F&& f) {
 
 /// The program as Python-like text (`GraphModule.print_readable`). Values without names are shown under the
 /// names they would be given. Linear in the size of the graph.
-inline std::string print_readable(const graph_storage& g, const print_options& o = {}) {
+template <class = when_used>
+std::string print_readable(const graph_storage& g, const print_options& o = {}) {
   std::string out;
   detail::with_names(g, [&](const graph_storage& named) {
     out.reserve(named.num_nodes() * 96);

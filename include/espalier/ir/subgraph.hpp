@@ -329,7 +329,8 @@ private:
 /// its arguments are the subgraph, its name, and the border's inputs, its results the border's outputs, under
 /// their old names. The call stands where the last of them stood; those that depend on the set and stood
 /// between follow it. Throws as `border_of`, before anything has changed. Returns the call. Linear.
-inline node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes,
+template <class = when_used>
+node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes,
                                 const extract_options& options = {}) {
   const subgraph_border border = border_of(g, nodes);
   return detail::outliner(g).run(border, copy_subgraph(g, border), options.name);

@@ -563,7 +563,7 @@ private:
     return v[i];
   }
 
-  text_reader in_;
+  text_reader<> in_;
   std::vector<argument> args_;
   std::deque<std::vector<argument>> lists_;
   std::deque<std::string> strings_;

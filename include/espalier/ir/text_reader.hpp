@@ -19,6 +19,7 @@
 namespace espalier::detail {
 
 /// A cursor over a text. White space and `// comments` are skipped before every token.
+template <class = when_used>
 class text_reader {
 public:
   explicit text_reader(std::string_view text) : text_(text) {}

@@ -258,7 +258,8 @@ private:
 
 /// All that breaks the rules of graphs or of a dialect, in program order, subgraphs included. Empty for a
 /// sound graph.
-inline std::vector<diagnostic> verify(const graph_storage& g, const dialect_info& d,
+template <class = when_used>
+std::vector<diagnostic> verify(const graph_storage& g, const dialect_info& d,
                                       const verify_options& o = {}) {
   std::vector<diagnostic> out;
   detail::graph_verifier(d.refuses, d.name, o, out).run(g, "", 0);

@@ -297,7 +297,8 @@ constexpr auto nodes_reversed(const graph_storage& g) noexcept {
                                                               it{{&g, {}, {}}}};
 }
 /// The placeholders, in order.
-inline std::vector<node> placeholders(const graph_storage& g) {
+template <class = when_used>
+std::vector<node> placeholders(const graph_storage& g) {
   std::vector<node> out;
   for (node n : nodes(g)) {
     if (n.kind() != node_kind::placeholder)

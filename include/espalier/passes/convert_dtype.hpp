@@ -15,11 +15,12 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
+#include <espalier/support/floats.hpp>
 
 #include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -52,6 +53,7 @@ struct convert_dtype : pass {
            "cast integers where their range is known, by a pass of your own");
   }
 
+  template <class = when_used>
   pass_result run(graph_storage& g, pass_context& c) const {
     if (from == to)
       return {};
@@ -64,6 +66,7 @@ struct convert_dtype : pass {
   requires requires(Program& p, const convert_dtype& m, pass_context& c) { run_on_program(p, m, c); }
   pass_result run(Program& p, pass_context& c) const { return run_on_program(p, *this, c); }
   /// `convert_dtype<f32, f16>`.
+  template <class = when_used>
   std::string text() const {
     return std::string(name) + "<" + std::string(to_string(from)) + ", " + std::string(to_string(to)) + ">";
   }
@@ -122,10 +125,12 @@ struct convert_dtype : pass {
   }
 
 private:
+  template <class = when_used>
   bool is_from(const graph_storage& g, value_id v) const {
     const value_meta& m = g.meta(v);
     return m.kind == value_kind::tensor && m.tensor.dtype == from;
   }
+  template <class = when_used>
   bool touches(const graph_storage& g, node_id n) const {
     for (auto& x : g.slots(n))
       if (x.is_use() && is_from(g, value_id{x.w0}))
@@ -137,6 +142,7 @@ private:
   }
 
   // ---- what is refused
+  template <class = when_used>
   void check(const graph_storage& g) const {
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       check(g.subgraph(i));
@@ -159,7 +165,7 @@ private:
         continue;
       for (auto& x : g.slots(n)) // whole numbers are sizes and dimensions more often than operands
         if (x.form() == arg_form::floating)
-          if (const auto d = std::bit_cast<double>(x.bits()); std::isfinite(d) && std::fabs(d) > largest(to))
+          if (const auto d = std::bit_cast<double>(x.bits()); !detail::is_infinite(d) && (d < 0 ? -d : d) > largest(to))
             refuse("the number " + std::to_string(d) + " has no finite value in " +
                        std::string(to_string(to)),
                    "clamp it to the range of the new type first");
@@ -174,7 +180,7 @@ private:
     case scalar_type::f32:
       return 3.4028234663852886e38;
     case scalar_type::f64:
-      return HUGE_VAL;
+      return std::numeric_limits<double>::infinity();
     case scalar_type::f8e5m2:
     case scalar_type::f8e5m2fnuz:
       return 57344;
@@ -186,6 +192,7 @@ private:
   // ---- the conversion
   enum state : std::uint8_t { other, converted, wide }; // of a value that was of type `from`
 
+  template <class = when_used>
   pass_result convert(graph_storage& g, pass_context& c, bool top) const {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
@@ -216,6 +223,7 @@ private:
     return done;
   }
 
+  template <class = when_used>
   std::size_t convert_call(graph_storage& g, node_id n, node_id following, std::vector<state>& is,
                            pass_context& c) const {
     bool some_wide = false, some_converted = false;
@@ -242,6 +250,7 @@ private:
   }
 
   /// A cast of something that was of the new type before: up to the old one, on purpose.
+  template <class = when_used>
   bool widens(const graph_storage& g, node_id n, const std::vector<state>& is) const {
     if (!is_cast(g, n, from) || !g.slot(g.arg_slot(n, 0)).is_use())
       return false;
@@ -249,6 +258,7 @@ private:
     const value_meta& m = g.meta(v);
     return m.kind == value_kind::tensor && m.tensor.dtype == to && is[v.index] == other;
   }
+  template <class = when_used>
   static bool is_cast(const graph_storage& g, node_id n, scalar_type t) {
     if (g.kind(n) != node_kind::call_function ||
         (g.op(n) != id_of<aten::_to_copy>() && g.op(n) != id_of<aten::to_dtype>()) || g.num_args(n) < 2)
@@ -258,6 +268,7 @@ private:
   }
 
   /// A cast of `v`, before a node, with the origin of `like`.
+  template <class = when_used>
   static value_id cast(graph_storage& g, value_id v, scalar_type t, node_id before, node_id like) {
     const auto at = g.current_insertion_point();
     g.set_insertion_point({before});
@@ -271,6 +282,7 @@ private:
     return g.result(n);
   }
   /// Casts the operands that are in a state. One cast a value.
+  template <class = when_used>
   static std::size_t cast_operands(graph_storage& g, node_id n, const std::vector<state>& is, state which,
                                    scalar_type t) {
     std::vector<std::pair<value_id, value_id>> made;
@@ -292,6 +304,7 @@ private:
     return made.size();
   }
   /// Casts results of the old type down, unless that is all that is done with them.
+  template <class = when_used>
   std::size_t narrow_results(graph_storage& g, node_id n, node_id following, std::vector<state>& is) const {
     std::size_t edits = 0;
     for (std::size_t i = 0; i != g.num_results(n); ++i) {
@@ -318,6 +331,7 @@ private:
     return edits;
   }
 
+  template <class = when_used>
   bool retag(graph_storage& g, node_id n, std::vector<state>& is) const {
     bool any = false;
     for (std::size_t i = 0; i != g.num_results(n); ++i)
@@ -331,6 +345,7 @@ private:
     return any;
   }
   /// Dtype arguments; a factory that is told no dtype makes the default one.
+  template <class = when_used>
   bool change_arguments(graph_storage& g, node_id n) const {
     const op_schema* s = schema_of(g.op(n));
     if (!s)
@@ -351,6 +366,7 @@ private:
     return changed;
   }
   /// Works out anew what the results are; without a rule, they follow the operands. Whether any changed type.
+  template <class = when_used>
   bool follow(graph_storage& g, node_id n, std::vector<state>& is, bool some_converted) const {
     std::vector<meta_id> before;
     bool touched = some_converted;

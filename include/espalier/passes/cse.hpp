@@ -28,6 +28,7 @@ struct cse : pass {
   using establishes = properties<property::no_duplicates>;
   using destroys = properties<property::canonical>; // a value with fewer users may match a pattern
 
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return merge(g, classes);
@@ -42,6 +43,7 @@ private:
   /// Nodes by what they compute. A node is looked for in the eight entries that belong to its newest operand,
   /// which its neighbours in the program have just brought into the cache; where those are taken (one operand
   /// of many calls), anywhere from where its hash says. Entries stay, so that both find what was put there.
+  template <class = when_used>
   class node_table {
   public:
     constexpr explicit node_table(const graph_storage& g) {
@@ -102,6 +104,7 @@ private:
     std::uint64_t scale_ = 0; // from the number of a value to that of its bucket, times 2^32
   };
 
+  template <class = when_used>
   static constexpr pass_result merge(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
@@ -129,6 +132,7 @@ private:
     return done;
   }
 
+  template <class = when_used>
   static constexpr bool mergeable(const graph_storage& g, node_id n, detail::call_classes& classes,
                                   detail::alias_classes& memory) {
     if (g.kind(n) == node_kind::get_attr)

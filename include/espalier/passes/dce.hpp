@@ -21,6 +21,7 @@ struct dce : pass {
   using establishes = properties<property::no_dead_code>;
   using destroys = properties<>;
 
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return sweep(g, classes);

@@ -31,6 +31,7 @@ struct device_move : pass {
   constexpr explicit device_move(device where, std::optional<device> whence = std::nullopt)
       : to(where), from(whence) {}
 
+  template <class = when_used>
   pass_result run(graph_storage& g) const {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
@@ -60,6 +61,7 @@ struct device_move : pass {
   /// Whether what is on `d` moves. A device without an index is any of its type.
   constexpr bool moves(device d) const noexcept { return !is(d, to) && (!from || is(d, *from)); }
   /// `device_move<cuda:0>`, `device_move<cuda:0, cpu>`.
+  template <class = when_used>
   std::string text() const {
     return std::string(name) + "<" + to_string(to) + (from ? ", " + to_string(*from) : "") + ">";
   }
@@ -69,6 +71,7 @@ private:
     return d.type == wanted.type && (wanted.index < 0 || d.index == wanted.index);
   }
 
+  template <class = when_used>
   bool move_arguments(graph_storage& g, node_id n) const {
     const op_schema* s = schema_of(g.op(n));
     if (!s)

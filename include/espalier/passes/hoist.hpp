@@ -24,12 +24,14 @@ struct hoist : pass {
   static constexpr std::string_view description = "moves calls up to what they use";
   using destroys = properties<>;
 
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return run(g, classes);
   }
 
 private:
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)

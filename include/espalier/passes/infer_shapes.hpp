@@ -26,6 +26,7 @@ struct infer_shapes : pass {
   using establishes = properties<property::shapes_known>;
   using destroys = properties<property::canonical>; // rules of metas may hold now
 
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g, pass_context& c) {
     node_id unknown{};
     const graph_storage* where = nullptr;
@@ -39,6 +40,7 @@ struct infer_shapes : pass {
   }
 
 private:
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g, pass_context& c, const graph_storage*& where,
                                    node_id& unknown) {
     pass_result done;
@@ -65,6 +67,7 @@ private:
     return done;
   }
 
+  template <class = when_used>
   static constexpr void infer(graph_storage& g, node_id n, pass_context& c) {
     try {
       switch (infer_metas(g, n)) {

@@ -47,6 +47,7 @@ struct lower_spellings : pass {
   static constexpr std::string_view description = "the reverse of raise";
   using destroys = properties<property::no_duplicates, property::canonical>; // `t(w)` comes once a product
 
+  template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c) {
     pass_result done = scalars(g);
     done += rewrite_once(
@@ -55,6 +56,7 @@ struct lower_spellings : pass {
   }
 
 private:
+  template <class = when_used>
   static pass_result scalars(graph_storage& g) {
     static constexpr std::pair<std::uint32_t, std::uint32_t> rows[] = {
         {aten::add_Tensor::index, aten::add_Scalar::index},

@@ -32,6 +32,7 @@ struct raise : pass {
   // a raised call has the uses, the effects and the place of the last call it replaces
   using destroys = properties<property::no_duplicates, property::canonical>;
 
+  template <class = when_used>
   static pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return run(g, classes);
@@ -39,6 +40,7 @@ struct raise : pass {
 
 private:
   /// Who writes to memory, and where: asked before a read moves down the graph.
+  template <class = when_used>
   class writes {
   public:
     writes(const graph_storage& g, detail::call_classes& classes) : g_(g), classes_(classes) {
@@ -65,6 +67,7 @@ private:
       return false;
     }
     /// A value takes the place of another one.
+    template <class = when_used>
     void replace(value_id old, value_id fresh) {
       if (old.index >= written_.size() || !written_[old.index])
         return forget(fresh);
@@ -110,6 +113,7 @@ private:
     std::vector<node_id> writers_;
   };
 
+  template <class = when_used>
   static pass_result run(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
@@ -149,7 +153,7 @@ private:
   /// use left.
   template <std::size_t N>
   static void put(graph_storage& g, node old, op_id op, const std::array<argument, N>& args,
-                  std::initializer_list<node_id> inner, writes& w) {
+                  std::initializer_list<node_id> inner, writes<>& w) {
     const auto at = g.current_insertion_point();
     g.set_insertion_point({old.id()});
     const node_id fresh = g.call(op, args, 1);
@@ -167,6 +171,7 @@ private:
   }
 
   /// `add.Scalar(x, s)` is `add.Tensor(x, s)` to Python, and so on.
+  template <class = when_used>
   static bool scalar_overload(graph_storage& g, node n) {
     static constexpr std::pair<std::uint32_t, std::uint32_t> rows[] = {
         {aten::add_Scalar::index, aten::add_Tensor::index},
@@ -188,6 +193,7 @@ private:
   }
 
   /// The weight behind `t(w)`, or an empty value.
+  template <class = when_used>
   static value transposed_weight(value v) {
     const auto t = match<aten::t>(v);
     if (!t)
@@ -195,12 +201,14 @@ private:
     const value w = t.template arg<"self">();
     return has_tensor(w) && w.tensor().dim() == 2 ? w : value();
   }
+  template <class = when_used>
   static bool is_bias(value b, value w) {
     return has_tensor(b) && b.tensor().dim() == 1 && b.tensor().sizes[0] == w.tensor().sizes[0] &&
            b.tensor().dtype == w.tensor().dtype;
   }
   /// `addmm(b, x, t(w))`.
-  static bool linear_from_addmm(graph_storage& g, node n, writes& memory) {
+  template <class = when_used>
+  static bool linear_from_addmm(graph_storage& g, node n, writes<>& memory) {
     const auto m = match<aten::addmm>(n);
     if (!m || !is_one(n.arg(3)) || !is_one(n.arg(4)))
       return false;
@@ -213,7 +221,8 @@ private:
     return true;
   }
   /// `add_(matmul(x, t(w)), b)`, the product being used by nothing else.
-  static bool linear_from_add(graph_storage& g, node n, writes& memory) {
+  template <class = when_used>
+  static bool linear_from_add(graph_storage& g, node n, writes<>& memory) {
     const auto m = match<aten::add__Tensor>(n);
     if (!m || !is_one(n.arg(2)) || !n.arg(1).is_value())
       return false;
@@ -229,7 +238,8 @@ private:
         {(*product).id(), t.def().id()}, memory);
     return true;
   }
-  static bool linear_from_matmul(graph_storage& g, node n, writes& memory) {
+  template <class = when_used>
+  static bool linear_from_matmul(graph_storage& g, node n, writes<>& memory) {
     const auto m = match<aten::matmul>(n);
     if (!m)
       return false;
@@ -240,7 +250,8 @@ private:
     return true;
   }
   /// `sub_(fill_(empty_like(x), s), x)` is `s - x`.
-  static bool rsub(graph_storage& g, node n, writes& memory) {
+  template <class = when_used>
+  static bool rsub(graph_storage& g, node n, writes<>& memory) {
     const auto m = match<aten::sub__Tensor>(n);
     if (!m || !is_one(n.arg(2)) || !n.arg(1).is_value())
       return false;

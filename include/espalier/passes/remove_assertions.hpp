@@ -23,6 +23,7 @@ struct remove_assertions : pass {
   static constexpr std::string_view description = "drops assertions";
   using destroys = properties<property::no_dead_code, property::canonical>;
 
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)

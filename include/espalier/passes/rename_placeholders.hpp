@@ -39,6 +39,7 @@ struct rename_placeholders : pass {
   static pass_result run(U& program) { return run(program.storage(), program.info()); }
 
 private:
+  template <class = when_used>
   static pass_result run(graph_storage& g, program_info& info) {
     refresh_signature(g, info); // names everything, and checks the numbers
     const auto inputs = placeholders(g);
@@ -81,6 +82,7 @@ private:
     return done;
   }
 
+  template <class = when_used>
   static std::string wish(const input_spec& s) {
     if (s.kind == input_kind::token)
       return "token";

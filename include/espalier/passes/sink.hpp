@@ -24,12 +24,14 @@ struct sink : pass {
   static constexpr std::string_view description = "moves a call with one user down to it";
   using destroys = properties<>;
 
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return run(g, classes);
   }
 
 private:
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
@@ -68,6 +70,7 @@ private:
   }
 
   /// The node that all uses of a node's results are in; invalid when there are none or several.
+  template <class = when_used>
   static constexpr node_id only_user(const graph_storage& g, node_id n) {
     node_id user{};
     for (std::size_t i = 0; i != g.num_results(n); ++i)

@@ -26,12 +26,14 @@ struct sort : pass {
   using establishes = properties<property::topologically_sorted>;
   using destroys = properties<>;
 
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
     detail::call_classes classes;
     return run(g, classes);
   }
 
 private:
+  template <class = when_used>
   static constexpr pass_result run(graph_storage& g, detail::call_classes& classes) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
@@ -42,6 +44,7 @@ private:
     return done;
   }
 
+  template <class = when_used>
   static constexpr bool is_sorted(const graph_storage& g) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       for (auto& x : g.slots(n))
@@ -51,6 +54,7 @@ private:
   }
 
   /// The node that each node has to follow although it uses nothing of it; invalid for most.
+  template <class = when_used>
   static constexpr std::vector<node_id> fixed_before(const graph_storage& g, detail::call_classes& classes) {
     detail::alias_classes memory(g, classes);
     auto out = detail::filled<node_id>(g.node_capacity(), {});
@@ -63,6 +67,7 @@ private:
     }
     return out;
   }
+  template <class = when_used>
   static constexpr bool is_fixed(const graph_storage& g, node_id n, detail::call_classes& classes,
                                  detail::alias_classes& memory) {
     switch (g.kind(n)) {
@@ -78,6 +83,7 @@ private:
   }
 
   /// A walk in depth, in the given order: what a node needs comes right before it.
+  template <class = when_used>
   static constexpr std::vector<node_id> sorted(const graph_storage& g, const std::vector<node_id>& fixed) {
     enum : std::uint8_t { unseen, open, placed };
     auto state = detail::filled<std::uint8_t>(g.node_capacity(), unseen);
@@ -124,6 +130,7 @@ private:
     return out;
   }
 
+  template <class = when_used>
   [[noreturn]] static void refuse_cycle(const graph_storage& g,
                                         const std::vector<std::pair<node_id, std::size_t>>& path,
                                         node_id again) {

@@ -90,7 +90,8 @@ inline std::vector<bool> overwritten_sources(const graph_storage& g, const progr
 /// before the first of them; Python loses such swaps. Custom objects and tokens stay inputs: no graph of ours
 /// reads them by name. Gives the number of inputs that went. Throws `error` (verification), before anything
 /// has changed, when graph and signature disagree, or an output is written to what is no input. Linear.
-inline std::size_t unlift_attributes(graph_storage& g, program_info& info) {
+template <class = when_used>
+std::size_t unlift_attributes(graph_storage& g, program_info& info) {
   refresh_signature(g, info); // names everything, and checks the numbers
   auto& sig = info.signature;
   const auto inputs = placeholders(g);

@@ -87,12 +87,14 @@ struct views_to_copies : pass {
   using needs = properties<property::functional>;
   using destroys = properties<property::canonical>;
 
+  template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c) {
     detail::operator_table<&detail::copy_of_view> copies;
     return run(g, c, copies);
   }
 
 private:
+  template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c,
                          detail::operator_table<&detail::copy_of_view>& copies) {
     pass_result done;
@@ -121,6 +123,7 @@ private:
     return done;
   }
   /// The copy has the sizes of the view that it copies, and is dense.
+  template <class = when_used>
   static void to_copy(graph_storage& g, node_id n, op_id copy) {
     reinfer(g, n);
     g.set_op(n, copy);
@@ -134,6 +137,7 @@ private:
     }
   }
   /// Other strides, as far as a rule tells them.
+  template <class = when_used>
   static void reinfer(graph_storage& g, node_id n) {
     std::vector<meta_id> before;
     for (std::size_t i = 0; i != g.num_results(n); ++i)
@@ -170,6 +174,7 @@ struct copies_to_views : pass {
   static constexpr std::string_view description = "copies of views become views";
   using destroys = properties<property::canonical>;
 
+  template <class = when_used>
   static pass_result run(graph_storage& g) {
     detail::call_classes classes;
     detail::operator_table<&detail::view_of_copy> views;
@@ -177,6 +182,7 @@ struct copies_to_views : pass {
   }
 
 private:
+  template <class = when_used>
   static pass_result run(graph_storage& g, detail::call_classes& classes,
                          detail::operator_table<&detail::view_of_copy>& views) {
     pass_result done;
@@ -203,6 +209,7 @@ private:
     return done;
   }
   /// Whether the view's meta is the copy's, where in memory it begins included.
+  template <class = when_used>
   static bool becomes(graph_storage& g, node_id n, const tensor_meta& wanted) {
     try {
       if (infer_metas(g, n) != inferred::done)

@@ -22,6 +22,7 @@ namespace detail {
 /// Moves the calls of each region together, so that each is an interval of the program. All else keeps its
 /// place as far as it can: what a region needs comes before it, and calls that do more than compute their
 /// results keep their order. Tells how many nodes had to move. Linear.
+template <class = when_used>
 class region_gatherer {
 public:
   region_gatherer(graph_storage& g, std::span<const std::vector<node_id>> regions)
@@ -98,6 +99,7 @@ private:
 };
 
 /// The borders of regions. Linear in what they hold.
+template <class = when_used>
 class border_reader {
 public:
   explicit border_reader(const graph_storage& g) : g_(g) {}

@@ -57,6 +57,7 @@ public:
     return analyses_.get<A>(g);
   }
   /// Adds to a statistic of the pass that runs. Names must outlive the context: literals.
+  template <class = when_used>
   constexpr void count(std::string_view name, std::size_t n = 1) {
     for (auto& s : statistics_)
       if (s.pass == stage_.name && s.name == name) {

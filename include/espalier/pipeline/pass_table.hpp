@@ -29,7 +29,8 @@ inline std::string listed(std::span<const std::string_view> names) {
 } // namespace detail
 
 /// A Markdown table of contracts, a row each, in the order given.
-inline std::string pass_table(std::span<const pass_facts> passes) {
+template <class = when_used>
+std::string pass_table(std::span<const pass_facts> passes) {
   std::string out = "| pass | does | takes | gives | needs | establishes | destroys | preserves |\n"
                     "|---|---|---|---|---|---|---|---|\n";
   for (const auto& f : passes) {

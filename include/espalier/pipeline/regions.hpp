@@ -132,6 +132,7 @@ private:
 };
 
 /// Forms regions; holds what that takes.
+template <class = when_used>
 class region_finder {
 public:
   explicit region_finder(const graph_storage& g)

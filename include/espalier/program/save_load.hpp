@@ -171,7 +171,7 @@ struct save_options {
   bool example_inputs = true; ///< the program's example inputs, when it has any
   std::string name = "model"; ///< the program's name in the archive; Python expects "model"
   /// Refuse a program that breaks a rule of its dialect, of its operators' schemas or of its signature,
-  /// before any file is touched. It costs less than a hundredth of what writing costs.
+  /// before any file is touched. It costs little beside the writing.
   bool verify = true;
 };
 

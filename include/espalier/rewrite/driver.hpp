@@ -83,6 +83,7 @@ struct rewrite_run {
   std::vector<value_id> touched{};                         // what the replaced node used
   std::vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before
 
+  template <class = when_used>
   constexpr rewrite_run(graph_storage& graph, pass_context& c) : g(graph), context(c) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       if (g.kind(n) == node_kind::call_function || g.kind(n) == node_kind::call_higher_order) {
@@ -109,6 +110,7 @@ struct rewrite_run {
       made.pop_back();
     }
   }
+  template <class = when_used>
   constexpr void replace(node_id root, std::span<const value_id> by, std::string_view rule) {
     replaced_by.clear();
     for (std::size_t i = 0; i != by.size(); ++i) {

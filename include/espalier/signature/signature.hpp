@@ -75,6 +75,7 @@ struct graph_signature {
   std::vector<output_spec> outputs;
 
   /// The targets of all inputs of a kind, in order.
+  template <class = when_used>
   std::vector<std::string_view> targets(input_kind k) const {
     std::vector<std::string_view> out;
     for (auto& s : inputs)
@@ -131,6 +132,7 @@ struct program_info {
   std::string torch_version;
   std::string verifier; ///< Python's dialect name: TRAINING, ATEN, ...
   /// The structure of ((args...), {kwargs}) and of the result; entry "" of the module call graph holds them.
+  template <class = when_used>
   const module_call_signature* root() const noexcept {
     for (auto& e : module_calls)
       if (e.fqn.empty() && e.signature)

@@ -24,6 +24,7 @@ public:
     std::string canonical; ///< the text we would write
   };
   /// References stay valid. Throws `error` (archive) with the place when the text is not understood.
+  template <class = when_used>
   const parsed& parse(const std::string& text, std::string_view place) {
     if (last_ && last_->first == text)
       return last_->second;

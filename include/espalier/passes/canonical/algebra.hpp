@@ -7,6 +7,7 @@
 #pragma once
 
 #include <espalier/passes/canonical/support.hpp>
+#include <espalier/support/floats.hpp>
 
 namespace espalier {
 
@@ -19,9 +20,9 @@ enum class operation : std::uint8_t { add, sub, mul, div, pow };
 constexpr bool is_neutral(operation o, double c, scalar_type t) {
   switch (o) {
   case operation::add: // 0.0 would turn -0.0 into 0.0
-    return c == 0 && (is_integral(t, false) || (is_floating(t) && std::signbit(c)));
+    return c == 0 && (is_integral(t, false) || (is_floating(t) && has_minus(c)));
   case operation::sub: // x - 0.0 keeps -0.0; x - -0.0 does not
-    return c == 0 && (is_integral(t, false) || (is_floating(t) && !std::signbit(c)));
+    return c == 0 && (is_integral(t, false) || (is_floating(t) && !has_minus(c)));
   case operation::mul:
   case operation::div:
     return c == 1 && !is_complex(t);

@@ -8,7 +8,6 @@
 #include <espalier/rewrite/driver.hpp>
 #include <espalier/schema/aten.hpp>
 
-#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <utility>

@@ -47,6 +47,7 @@ struct alias_sets {
     bool any_written_ = false;
   };
 
+  template <class = when_used>
   static result compute(const graph_storage& g) {
     detail::call_classes calls;
     detail::alias_classes classes(g, calls);

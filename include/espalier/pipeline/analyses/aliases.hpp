@@ -18,6 +18,7 @@ namespace espalier::detail {
 /// The memory classes of a graph's values. O(values) to build, nearly O(1) to ask.
 class alias_classes {
 public:
+  template <class = when_used>
   constexpr alias_classes(const graph_storage& g, call_classes& classes)
       : parent_(filled<std::uint32_t>(g.value_capacity(), 0)),
         marks_(filled<std::uint8_t>(g.value_capacity(), 0)) {

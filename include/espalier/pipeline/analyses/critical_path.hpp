@@ -33,6 +33,7 @@ private:
 /// Operations as the cost model counts them; sizes that are not known count nothing.
 struct operations_weight {
   static constexpr std::string_view name = "critical-path-by-operations";
+  template <class = when_used>
   explicit operations_weight(const graph_storage& g) : costs_(cost::compute(g)) {}
   std::uint64_t operator()(node_id n) const noexcept { return costs_[n].operations(); }
 
@@ -74,6 +75,7 @@ struct critical_path {
     std::vector<std::uint64_t> finish_, latest_; // by node
   };
 
+  template <class = when_used>
   static result compute(const graph_storage& g) {
     const Weight weight(g);
     result r;

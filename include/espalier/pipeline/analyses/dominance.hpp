@@ -113,6 +113,7 @@ private:
 /// of values, and linear but for hostile graphs.
 struct dominance {
   static constexpr std::string_view name = "dominance";
+  template <class = when_used>
   static dominator_tree compute(const graph_storage& g) {
     return dominator_tree::grow(
         g, g.first(), [&](node_id n) { return g.next(n); },
@@ -129,6 +130,7 @@ struct dominance {
 /// what `dominance` does.
 struct post_dominance {
   static constexpr std::string_view name = "post-dominance";
+  template <class = when_used>
   static dominator_tree compute(const graph_storage& g) {
     return dominator_tree::grow(
         g, g.last(), [&](node_id n) { return g.prev(n); },

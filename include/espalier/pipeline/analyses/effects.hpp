@@ -73,6 +73,7 @@ constexpr call_class classify(op_id o) {
 /// `classify`, remembered by operator.
 class call_classes {
 public:
+  template <class = when_used>
   constexpr call_class operator()(op_id o) {
     if (std::is_constant_evaluated())
       return classify(o); // a table by operator is longer than a graph of a compiler's

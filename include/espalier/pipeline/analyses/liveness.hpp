@@ -66,6 +66,7 @@ struct liveness {
   };
 
   /// `sizes` gives the values of symbols; the graph's hints stand in for those it does not know.
+  template <class = when_used>
   static result compute(const graph_storage& g, const symbol_lookup& sizes = {}) {
     result r;
     r.position_.assign(g.node_capacity(), static_cast<std::uint32_t>(g.num_nodes()));
@@ -87,6 +88,7 @@ struct liveness {
 
 private:
   /// Walks the positions with what starts and what ended before.
+  template <class = when_used>
   static void sweep(const graph_storage& g, const symbol_lookup& lookup, result& r) {
     detail::size_values sizes(lookup);
     sizes.learn(g);

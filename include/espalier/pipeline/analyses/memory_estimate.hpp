@@ -38,6 +38,7 @@ struct memory_estimate {
   };
 
   /// `sizes` gives the values of symbols; the graph's hints stand in for those it does not know.
+  template <class = when_used>
   static result compute(const graph_storage& g, const symbol_lookup& sizes = {}) {
     detail::size_values values(sizes);
     detail::call_classes classes;
@@ -45,6 +46,7 @@ struct memory_estimate {
   }
 
 private:
+  template <class = when_used>
   static result walk(const graph_storage& g, detail::size_values& sizes, detail::call_classes& classes) {
     sizes.learn(g);
     std::vector<result> graphs;

@@ -47,6 +47,7 @@ struct purity {
     node_effects graph_;
   };
 
+  template <class = when_used>
   static result compute(const graph_storage& g) {
     detail::call_classes classes;
     result r;
@@ -58,6 +59,7 @@ struct purity {
 private:
   static constexpr node_effects anything{true, true, true};
 
+  template <class = when_used>
   static node_effects walk(const graph_storage& g, detail::call_classes& classes,
                            std::vector<node_effects>* each) {
     std::vector<node_effects> graphs; // one graph may be called by many nodes

@@ -36,6 +36,7 @@ public:
   explicit size_values(symbol_lookup given = {}) : given_(std::move(given)) {}
 
   /// Takes the hints that a graph records: values that are a symbol, and what it was on the example inputs.
+  template <class = when_used>
   void learn(const graph_storage& g) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       for (std::size_t i = 0; i != g.num_results(n); ++i) {
@@ -47,6 +48,7 @@ public:
   }
 
   /// A size; nothing when it is not known, or negative.
+  template <class = when_used>
   amount value(const sym_int& s) {
     if (s.is_int())
       return s.int_or(0) < 0 ? amount{} : amount(static_cast<std::uint64_t>(s.int_or(0)));
@@ -89,6 +91,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   amount evaluated(const expr* e) {
     try {
       const auto v = evaluate(e, [&](std::string_view name) -> std::optional<std::int64_t> {

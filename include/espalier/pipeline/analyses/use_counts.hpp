@@ -30,6 +30,7 @@ struct use_counts {
     std::vector<count> of_; // by value
   };
 
+  template <class = when_used>
   static result compute(const graph_storage& g) {
     result r;
     r.of_.resize(g.value_capacity());

@@ -13,7 +13,8 @@ namespace espalier {
 
 /// A line a statistic, in the order in which they were first counted: value, pass, what was counted. Empty
 /// when nothing was.
-inline std::string statistics_table(const pass_context& c) {
+template <class = when_used>
+std::string statistics_table(const pass_context& c) {
   const auto rows = c.statistics();
   if (rows.empty())
     return {};

@@ -72,6 +72,7 @@ private:
     std::size_t index;
     clock::time_point since;
   };
+  template <class = when_used>
   void close() {
     last_ = open_.back().index;
     rows_[last_].time +=
