@@ -2,6 +2,7 @@
 // Programs made by hand: typed calls, training, mutation of state and inputs, save and load, dialects,
 // errors.
 #include "program/torch_files.hpp"
+#include "signature/specs.hpp"
 
 #include <espalier/program/module_weights.hpp>
 #include <espalier/program/save_load.hpp>
@@ -19,25 +20,13 @@
 #include <string>
 
 namespace es = espalier;
+using specs::input;
+using specs::output;
 
 namespace {
 
 es::value_meta f32(es::sym_ints sizes) {
   return es::value_meta(es::make_meta(es::scalar_type::f32, std::move(sizes)));
-}
-es::input_spec input(es::input_kind k, std::string name, std::string target = {}) {
-  es::input_spec s;
-  s.kind = k;
-  s.arg.name = std::move(name);
-  s.target = std::move(target);
-  return s;
-}
-es::output_spec output(es::output_kind k, std::string name, std::string target = {}) {
-  es::output_spec s;
-  s.kind = k;
-  s.arg.name = std::move(name);
-  s.target = std::move(target);
-  return s;
 }
 es::module_call_entry root(std::size_t inputs, std::size_t outputs) {
   es::module_call_entry e;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Lifting and unlifting on the ground floor: both ways on the corpus, names and orders, the refusals.
 #include "../archive/corpus.hpp"
+#include "specs.hpp"
 
 #include <espalier/archive/loaded_program.hpp>
 #include <espalier/ir/diff.hpp>
@@ -17,23 +18,11 @@
 #include <string_view>
 
 namespace es = espalier;
+using specs::input;
+using specs::output;
 
 namespace {
 
-es::input_spec input(es::input_kind k, std::string name, std::string target = {}) {
-  es::input_spec s;
-  s.kind = k;
-  s.arg.name = std::move(name);
-  s.target = std::move(target);
-  return s;
-}
-es::output_spec output(es::output_kind k, std::string name, std::string target = {}) {
-  es::output_spec s;
-  s.kind = k;
-  s.arg.name = std::move(name);
-  s.target = std::move(target);
-  return s;
-}
 std::string text(const es::graph_storage& g) { return es::to_text(g, "training_ir"); }
 std::string same(std::string_view t) { return text(es::parse_text(t).graph); }
 std::size_t faults(const es::graph_storage& g, const es::program_info& info) {
