@@ -93,7 +93,9 @@ struct dict {
   bool contains(std::string_view key) const noexcept { return find(key) != nullptr; }
   /// Appends. The caller knows that the key is new.
   template <class = when_used>
-  T& add(std::string key, T value) { return entries.emplace_back(std::move(key), std::move(value)).value; }
+  T& add(std::string key, T value) {
+    return entries.emplace_back(std::move(key), std::move(value)).value;
+  }
   /// The value of `key`, made at the end if there is none.
   T& operator[](std::string_view key) {
     if (T* p = find(key))

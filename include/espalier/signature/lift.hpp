@@ -83,8 +83,7 @@ inline void put_placeholders_in_order(graph_storage& g, std::span<const node_id>
 
 /// Writes new names of values into the module calls that were preserved.
 template <class = when_used>
-void rename_in_module_calls(program_info& info,
-                                   const std::unordered_map<std::string, std::string>& renamed) {
+void rename_in_module_calls(program_info& info, const std::unordered_map<std::string, std::string>& renamed) {
   for (auto& entry : info.module_calls)
     if (entry.signature)
       for (auto* list : {&entry.signature->inputs, &entry.signature->outputs})

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What a double is, in constant evaluation too. <cmath> knows the first two, and brings every special function of
-// mathematics into each program that includes it: a tenth of what the ground floor's standard headers cost.
+// What a double is, in constant evaluation too. <cmath> knows the first two, and brings every special
+// function of mathematics into each program that includes it: a tenth of what the ground floor's standard
+// headers cost.
 #pragma once
 
 #include <bit>
