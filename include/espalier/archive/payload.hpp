@@ -33,7 +33,7 @@ struct pending_checksum {
 /// closed.
 struct payload {
   payload_meta meta;
-  shared_bytes bytes;
+  shared_bytes bytes{};
   /// Set when the file was read with `verify::structure`: `verify_bytes` and writing compare.
   pending_checksum pending{};
 };
@@ -42,7 +42,7 @@ struct payload {
 struct payload_table {
   dict<payload> entries;
   /// Members that the file's config has beside the payloads.
-  extra_fields extra;
+  extra_fields extra{};
 
   auto begin() const noexcept { return entries.begin(); }
   auto end() const noexcept { return entries.end(); }

@@ -181,7 +181,7 @@ struct mover {
 /// which carries what the file knew and we do not. `for_each_field(x, visitor)` calls `visitor(name, field)`;
 /// `apply_to_members<type>(f)` calls `f(std::type_identity<type>(), &type::field...)` (archive/hana.hpp).
 #define ESPALIER_PT2_STRUCT(type, required_count, ...)                                                       \
-  ::espalier::pt2::extra_fields extra;                                                                       \
+  ::espalier::pt2::extra_fields extra{};                                                                     \
   using espalier_pt2_struct = type;                                                                          \
   static constexpr std::string_view type_name = #type;                                                       \
   static constexpr std::size_t required_fields = required_count;                                             \
