@@ -154,7 +154,7 @@ struct mover {
 } // namespace espalier::pt2
 
 // The preprocessor's "for each", by re-scanning: up to 64 items, eight of them a scan. (One item a scan is
-// shorter, and made the compiler keep twenty megabytes of tokens.)
+// shorter to write; the compiler keeps the tokens of all scans.)
 #define ESPALIER_PP_PARENS ()
 #define ESPALIER_PP_EXPAND(...) ESPALIER_PP_EXPAND1(ESPALIER_PP_EXPAND1(__VA_ARGS__))
 #define ESPALIER_PP_EXPAND1(...) ESPALIER_PP_EXPAND0(ESPALIER_PP_EXPAND0(__VA_ARGS__))

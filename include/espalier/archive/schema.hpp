@@ -2,8 +2,8 @@
 // What a .pt2 file says, as plain structs: the schema of torch/_export/serde/schema.py, version 8.20, field
 // for field and under its own names (snake_case for types). Nothing is interpreted here. What a newer file
 // adds survives in each struct's `extra`, in each union's `unknown`, and in enumerators that have no name
-// below. What a file must have has no `{}` here: it makes the compiler compile constructors and destructors at
-// once.
+// below. What a file must have has no `{}` here: that would make the compiler compile constructors and
+// destructors at once.
 #pragma once
 
 #include <espalier/archive/reflect.hpp>
