@@ -32,7 +32,7 @@ struct pending_checksum {
 /// tensor). With `meta.use_pickle` the bytes are a pickle (a tensor subclass, a custom object), which stays
 /// closed.
 struct payload {
-  payload_meta meta{};
+  payload_meta meta;
   shared_bytes bytes{};
   /// Set when the file was read with `verify::structure`: `verify_bytes` and writing compare.
   pending_checksum pending{};
@@ -40,7 +40,7 @@ struct payload {
 
 /// All weights, or all constants, of one model, by fully qualified name.
 struct payload_table {
-  dict<payload> entries{};
+  dict<payload> entries;
   /// Members that the file's config has beside the payloads.
   extra_fields extra{};
 
@@ -50,7 +50,9 @@ struct payload_table {
   bool empty() const noexcept { return entries.empty(); }
   const payload* find(std::string_view fqn) const noexcept { return entries.find(fqn); }
   template <class = when_used>
-  payload& add(std::string fqn, payload p) { return entries.add(std::move(fqn), std::move(p)); }
+  payload& add(std::string fqn, payload p) {
+    return entries.add(std::move(fqn), std::move(p));
+  }
 };
 
 /// Bytes of one element; 0 for a type that has no name here.

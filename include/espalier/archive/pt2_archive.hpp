@@ -29,31 +29,31 @@ namespace espalier::pt2 {
 /// One exported program of an archive.
 struct model {
   std::string name = "model";
-  exported_program program{};
+  exported_program program;
   /// Parameters and persistent buffers.
-  payload_table weights{};
+  payload_table weights;
   /// Lifted tensor constants, buffers that are not persistent, custom objects.
-  payload_table constants{};
+  payload_table constants;
   /// What `torch.save` wrote of `(args, kwargs)`; empty when the program was saved without.
-  shared_bytes sample_inputs{};
+  shared_bytes sample_inputs;
 };
 
 /// A record that belongs to no model: under `extra/` (files that the user added), `data/aotinductor/`
 /// (compiled models), or unknown.
 struct loose_record {
   std::string name; ///< without the archive's root folder
-  shared_bytes bytes{};
+  shared_bytes bytes;
 };
 
 /// A whole archive.
 struct archive {
   /// The folder that all records lie in. Readers accept any.
   std::string root = "archive";
-  std::vector<model> models{};
-  std::vector<loose_record> others{};
+  std::vector<model> models;
+  std::vector<loose_record> others;
   /// The archive's `.data/serialization_id`, and what it was computed for: written back only while the other
   /// records are still the same, computed anew otherwise.
-  std::string serialization_id{};
+  std::string serialization_id;
   std::uint64_t identified_contents = 0;
 
   /// The model of that name, or null.

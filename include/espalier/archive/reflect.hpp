@@ -93,7 +93,9 @@ struct dict {
   bool contains(std::string_view key) const noexcept { return find(key) != nullptr; }
   /// Appends. The caller knows that the key is new.
   template <class = when_used>
-  T& add(std::string key, T value) { return entries.emplace_back(std::move(key), std::move(value)).value; }
+  T& add(std::string key, T value) {
+    return entries.emplace_back(std::move(key), std::move(value)).value;
+  }
   /// The value of `key`, made at the end if there is none.
   T& operator[](std::string_view key) {
     if (T* p = find(key))
@@ -152,7 +154,7 @@ struct mover {
 } // namespace espalier::pt2
 
 // The preprocessor's "for each", by re-scanning: up to 64 items, eight of them a scan. (One item a scan is
-// shorter, and made the compiler keep twenty megabytes of tokens.)
+// shorter to write; the compiler keeps the tokens of all scans.)
 #define ESPALIER_PP_PARENS ()
 #define ESPALIER_PP_EXPAND(...) ESPALIER_PP_EXPAND1(ESPALIER_PP_EXPAND1(__VA_ARGS__))
 #define ESPALIER_PP_EXPAND1(...) ESPALIER_PP_EXPAND0(ESPALIER_PP_EXPAND0(__VA_ARGS__))
@@ -179,7 +181,7 @@ struct mover {
 /// which carries what the file knew and we do not. `for_each_field(x, visitor)` calls `visitor(name, field)`;
 /// `apply_to_members<type>(f)` calls `f(std::type_identity<type>(), &type::field...)` (archive/hana.hpp).
 #define ESPALIER_PT2_STRUCT(type, required_count, ...)                                                       \
-  ::espalier::pt2::extra_fields extra;                                                                       \
+  ::espalier::pt2::extra_fields extra{};                                                                     \
   using espalier_pt2_struct = type;                                                                          \
   static constexpr std::string_view type_name = #type;                                                       \
   static constexpr std::size_t required_fields = required_count;                                             \

@@ -2,7 +2,8 @@
 // What a .pt2 file says, as plain structs: the schema of torch/_export/serde/schema.py, version 8.20, field
 // for field and under its own names (snake_case for types). Nothing is interpreted here. What a newer file
 // adds survives in each struct's `extra`, in each union's `unknown`, and in enumerators that have no name
-// below. (No `{}` after members: it makes the compiler compile their constructors and destructors at once.)
+// below. What a file must have has no `{}` here: that would make the compiler compile constructors and
+// destructors at once.
 #pragma once
 
 #include <espalier/archive/reflect.hpp>
@@ -73,7 +74,7 @@ struct graph;
 /// Where a tensor lives: `{"cuda", 1}`.
 struct device {
   std::string type;
-  std::optional<std::int64_t> index;
+  std::optional<std::int64_t> index{};
   ESPALIER_PT2_STRUCT(device, 1, type, index);
 };
 
@@ -83,7 +84,7 @@ ESPALIER_PT2_UNION(sym_expr_hint, (as_int, std::int64_t), (as_bool, bool), (as_f
 /// A symbolic expression as SymPy prints it (`s0 + 2*s1`).
 struct sym_expr {
   std::string expr_str;
-  std::optional<sym_expr_hint> hint;
+  std::optional<sym_expr_hint> hint{};
   ESPALIER_PT2_STRUCT(sym_expr, 1, expr_str, hint);
 };
 
@@ -165,7 +166,7 @@ ESPALIER_PT2_UNION(argument, (as_none, bool), (as_tensor, tensor_argument),
 struct named_argument {
   std::string name;
   argument arg;
-  std::optional<argument_kind> kind;
+  std::optional<argument_kind> kind{};
   ESPALIER_PT2_STRUCT(named_argument, 2, name, arg, kind);
 };
 
@@ -175,8 +176,8 @@ struct node {
   std::vector<named_argument> inputs;
   std::vector<argument> outputs;
   dict<std::string> metadata;
-  std::optional<bool> is_hop_single_tensor_return;
-  std::optional<std::string> name;
+  std::optional<bool> is_hop_single_tensor_return{};
+  std::optional<std::string> name{};
   ESPALIER_PT2_STRUCT(node, 4, target, inputs, outputs, metadata, is_hop_single_tensor_return, name);
 };
 
@@ -189,8 +190,8 @@ struct graph {
   dict<sym_int> sym_int_values;
   dict<sym_bool> sym_bool_values;
   bool is_single_tensor_return = false;
-  dict<custom_obj_argument> custom_obj_values;
-  dict<sym_float> sym_float_values;
+  dict<custom_obj_argument> custom_obj_values{};
+  dict<sym_float> sym_float_values{};
   ESPALIER_PT2_STRUCT(graph, 6, inputs, outputs, nodes, tensor_values, sym_int_values, sym_bool_values,
                       is_single_tensor_return, custom_obj_values, sym_float_values);
 };
@@ -317,13 +318,13 @@ struct module_call_signature {
   std::vector<argument> outputs;
   std::string in_spec;
   std::string out_spec;
-  std::optional<std::vector<std::string>> forward_arg_names;
+  std::optional<std::vector<std::string>> forward_arg_names{};
   ESPALIER_PT2_STRUCT(module_call_signature, 4, inputs, outputs, in_spec, out_spec, forward_arg_names);
 };
 
 struct module_call_entry {
   std::string fqn;
-  std::optional<module_call_signature> signature;
+  std::optional<module_call_signature> signature{};
   ESPALIER_PT2_STRUCT(module_call_entry, 1, fqn, signature);
 };
 
@@ -336,8 +337,8 @@ struct graph_module {
   pt2::graph graph;
   graph_signature signature;
   std::vector<module_call_entry> module_call_graph;
-  dict<std::string> metadata;
-  dict<named_tuple_def> treespec_namedtuple_fields;
+  dict<std::string> metadata{};
+  dict<named_tuple_def> treespec_namedtuple_fields{};
   ESPALIER_PT2_STRUCT(graph_module, 3, graph, signature, module_call_graph, metadata,
                       treespec_namedtuple_fields);
 };
@@ -354,9 +355,9 @@ struct exported_program {
   dict<std::int64_t> opset_version;
   dict<range_constraint> range_constraints;
   pt2::schema_version schema_version;
-  std::vector<std::string> verifiers;
+  std::vector<std::string> verifiers{};
   std::string torch_version = "<=2.4";
-  std::vector<std::string> guards_code;
+  std::vector<std::string> guards_code{};
   ESPALIER_PT2_STRUCT(exported_program, 4, graph_module, opset_version, range_constraints, schema_version,
                       verifiers, torch_version, guards_code);
 };

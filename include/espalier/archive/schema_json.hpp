@@ -55,8 +55,9 @@ inline constexpr bool is_box<box<T>> = true;
 // number `index`, which keeps the whole schema's reader small.
 using read_member = void (*)(json::reader&, void* self, std::size_t index);
 
-inline void read_struct(json::reader& r, void* self, extra_fields& extra, std::string_view type_name,
-                        std::span<const std::string_view> names, std::size_t required, read_member read) {
+template <class = when_used>
+void read_struct(json::reader& r, void* self, extra_fields& extra, std::string_view type_name,
+                 std::span<const std::string_view> names, std::size_t required, read_member read) {
   std::uint32_t seen = 0;
   std::size_t next = 0; // members mostly come in the schema's order
   for (json::object o(r); o.next();) {

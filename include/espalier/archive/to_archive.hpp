@@ -177,7 +177,8 @@ void read_program_notes(const graph_storage& g, pt2::exported_program& p) {
 
 /// Names for what has none: as `assign_names`, but unused results of calls with several are named as Python's
 /// serializer names them (`max_1_unused_0`), since no `getitem` takes them.
-inline void assign_archive_names(graph_storage& g) {
+template <class = when_used>
+void assign_archive_names(graph_storage& g) {
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     assign_archive_names(g.subgraph(i));
   std::vector<value_id> unused;

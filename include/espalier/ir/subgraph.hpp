@@ -331,7 +331,7 @@ private:
 /// between follow it. Throws as `border_of`, before anything has changed. Returns the call. Linear.
 template <class = when_used>
 node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes,
-                                const extract_options& options = {}) {
+                         const extract_options& options = {}) {
   const subgraph_border border = border_of(g, nodes);
   return detail::outliner(g).run(border, copy_subgraph(g, border), options.name);
 }

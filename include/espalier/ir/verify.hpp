@@ -259,8 +259,7 @@ private:
 /// All that breaks the rules of graphs or of a dialect, in program order, subgraphs included. Empty for a
 /// sound graph.
 template <class = when_used>
-std::vector<diagnostic> verify(const graph_storage& g, const dialect_info& d,
-                                      const verify_options& o = {}) {
+std::vector<diagnostic> verify(const graph_storage& g, const dialect_info& d, const verify_options& o = {}) {
   std::vector<diagnostic> out;
   detail::graph_verifier(d.refuses, d.name, o, out).run(g, "", 0);
   return out;

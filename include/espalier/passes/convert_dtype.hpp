@@ -165,7 +165,8 @@ private:
         continue;
       for (auto& x : g.slots(n)) // whole numbers are sizes and dimensions more often than operands
         if (x.form() == arg_form::floating)
-          if (const auto d = std::bit_cast<double>(x.bits()); !detail::is_infinite(d) && (d < 0 ? -d : d) > largest(to))
+          if (const auto d = std::bit_cast<double>(x.bits());
+              !detail::is_infinite(d) && (d < 0 ? -d : d) > largest(to))
             refuse("the number " + std::to_string(d) + " has no finite value in " +
                        std::string(to_string(to)),
                    "clamp it to the range of the new type first");

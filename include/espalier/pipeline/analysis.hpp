@@ -70,6 +70,7 @@ public:
   }
   constexpr void keep_only(all_analyses) const noexcept {}
   /// Drops what is known of one graph.
+  template <class = when_used>
   void forget(const graph_storage& g) {
     std::erase_if(entries_, [&](const entry& e) { return e.graph == &g; });
   }
@@ -77,6 +78,7 @@ public:
 
 private:
   // out of line: most pipelines ask for no analysis
+  template <class = when_used>
   [[gnu::noinline]] constexpr void drop_all_but(std::span<const key> kept) {
     std::erase_if(entries_,
                   [&](const entry& e) { return std::find(kept.begin(), kept.end(), e.of) == kept.end(); });

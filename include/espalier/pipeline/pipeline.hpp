@@ -160,8 +160,7 @@ constexpr pass_result run_named(U& unit, pass_context& c, Body&& body, Text&& te
 /// Proves that a pipeline is legal without the stages that are switched off, asks no more of its input, and
 /// ends where the whole would.
 template <class = when_used>
-void check_disabled(std::span<const pass_facts> stages, const pass_context& c,
-                           const std::string& text) {
+void check_disabled(std::span<const pass_facts> stages, const pass_context& c, const std::string& text) {
   std::vector<pass_facts> left;
   std::string_view off;
   for (const auto& f : stages)

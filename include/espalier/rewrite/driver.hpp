@@ -196,6 +196,7 @@ struct rule_matcher {
 /// Nodes to look at, each at most once at a time.
 class node_worklist {
 public:
+  template <class = when_used>
   constexpr void push(node_id n) {
     if (n.index >= in_.size())
       lengthen(in_, n.index + n.index / 2 + 1, std::uint8_t{0});
@@ -211,6 +212,7 @@ public:
     return n;
   }
   constexpr bool empty() const noexcept { return nodes_.empty(); }
+  template <class = when_used>
   constexpr void reserve(std::size_t n) {
     nodes_.reserve(n);
     lengthen(in_, n, std::uint8_t{0});

@@ -116,8 +116,7 @@ inline void merge_inputs(graph_storage& g, std::vector<input_spec>& specs, std::
 
 /// Writes new names of values into the module calls that were preserved.
 template <class = when_used>
-void rename_in_module_calls(program_info& info,
-                                   const std::unordered_map<std::string, std::string>& renamed) {
+void rename_in_module_calls(program_info& info, const std::unordered_map<std::string, std::string>& renamed) {
   for (auto& entry : info.module_calls)
     if (entry.signature)
       for (auto* list : {&entry.signature->inputs, &entry.signature->outputs})

@@ -46,7 +46,7 @@ enum class io_form : std::uint8_t { tensor, sym_int, sym_float, sym_bool, custom
 struct io_argument {
   io_form form = io_form::tensor;
   std::string name; ///< the value's name; for a constant input the placeholder's, for a constant output empty
-  constant_value value{}; ///< for `constant`
+  constant_value value;   ///< for `constant`
   std::string class_name; ///< for `custom_object`
   friend bool operator==(const io_argument&, const io_argument&) = default;
 };

@@ -21,7 +21,9 @@ namespace espalier {
 
 /// The argument of a template that is one only so that a program which includes its header and does not call
 /// it does not compile it: `template <class = when_used> graph_and_info from_archive(...)`. The bodies of
-/// plain inline functions are compiled, with all that they instantiate, wherever the header is included.
+/// plain inline functions are compiled, with all that they instantiate, wherever the header is included. One
+/// plain function that calls it undoes that. Of a class `template <class = when_used>` each member is
+/// compiled where it is called.
 struct when_used;
 
 } // namespace espalier

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What a double is, in constant evaluation too. <cmath> knows the first two, and brings every special function of
-// mathematics into each program that includes it: a tenth of what the ground floor's standard headers cost.
+// What a double is, in constant evaluation too. <cmath> knows it at run time, and brings the special
+// functions of mathematics into each program that includes it: the dearest of the standard headers that we
+// can do without.
 #pragma once
 
 #include <bit>

@@ -6,9 +6,7 @@
 
 #include <espalier/symbolic/sym_int.hpp>
 
-#include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <limits>
 #include <mutex>
@@ -68,24 +66,22 @@ public:
     for (auto* a : args)
       key.append(reinterpret_cast<const char*>(&a), sizeof a);
     std::lock_guard lock(mutex_);
-    auto [at, fresh] = by_key_.try_emplace(std::move(key), nullptr);
+    auto [at, fresh] = all_.try_emplace(std::move(key));
+    expr& e = at->second; // which stays where it is
     if (fresh) {
-      auto& e = all_.emplace_back();
       e.kind_ = kind;
       e.head_ = head;
       e.value_ = value;
       e.name_ = name;
       e.extra_ = extra;
       e.args_ = std::move(args);
-      at->second = &e;
     }
-    return at->second;
+    return &e;
   }
 
 private:
   std::mutex mutex_;
-  std::deque<expr> all_;
-  std::unordered_map<std::string, const expr*> by_key_;
+  std::unordered_map<std::string, expr> all_; // by all that they are
 };
 
 // ---- construction, as written
@@ -158,26 +154,36 @@ struct affine {
 
 std::string to_string_prec(const expr* e, int outer);
 
+/// Expressions in the order of texts. Insertion will do: they are few, and were compared pair by pair before.
+struct text_order {
+  std::vector<std::pair<std::string, const expr*>> items;
+  void put(std::string text, const expr* e) {
+    items.push_back({std::move(text), e});
+    for (std::size_t i = items.size(); --i != 0 && items[i].first < items[i - 1].first;)
+      std::swap(items[i], items[i - 1]);
+  }
+};
+
 inline const expr* from_affine(affine a) {
-  std::vector<std::pair<std::string, std::size_t>> order;
-  for (std::size_t i = 0; i != a.terms.size(); ++i)
-    if (a.terms[i].second != 0)
-      order.push_back({to_string_prec(a.terms[i].first, 0), i});
-  std::sort(order.begin(), order.end());
-  std::vector<const expr*> args;
-  for (auto& [text, i] : order) {
-    const auto [e, c] = a.terms[i];
-    if (c == 1) {
-      args.push_back(e);
-    } else {
+  text_order order;
+  for (const auto& [e, c] : a.terms) {
+    if (c == 0)
+      continue;
+    const expr* term = e;
+    if (c != 1) {
       std::vector<const expr*> factors{integer(c)};
       if (e->kind() == expr_kind::mul)
-        factors.insert(factors.end(), e->args().begin(), e->args().end());
+        for (auto* f : e->args())
+          factors.push_back(f);
       else
         factors.push_back(e);
-      args.push_back(make_expr("Mul", std::move(factors)));
+      term = make_expr("Mul", std::move(factors));
     }
+    order.put(to_string_prec(e, 0), term);
   }
+  std::vector<const expr*> args;
+  for (auto& [text, term] : order.items)
+    args.push_back(term);
   if (args.empty())
     return integer(a.constant);
   if (a.constant != 0)
@@ -235,19 +241,18 @@ inline const expr* product(const expr* a, const expr* b) {
   }
   if (!exact)
     return make_expr("Mul", {a, b});
-  std::vector<std::pair<std::string, const expr*>> order;
+  text_order order;
   for (auto& [base, n] : factors) {
     if (n == 0)
       continue;
     const expr* f = n == 1 ? base : make_expr("Pow", {base, integer(n)});
-    order.push_back({(f->kind() == expr_kind::add ? "~" : "") + to_string_prec(f, 0),
-                     f}); // sums last, as sympy prints them
+    order.put((f->kind() == expr_kind::add ? "~" : "") + to_string_prec(f, 0),
+              f); // sums last, as sympy prints them
   }
-  std::sort(order.begin(), order.end(), [](auto& x, auto& y) { return x.first < y.first; });
   std::vector<const expr*> args;
-  if (c != 1 || order.empty())
+  if (c != 1 || order.items.empty())
     args.push_back(integer(c));
-  for (auto& [text, f] : order)
+  for (auto& [text, f] : order.items)
     args.push_back(f);
   return args.size() == 1 ? args[0] : make_expr("Mul", std::move(args));
 }
@@ -310,9 +315,8 @@ inline void no_overflow(bool overflow, const expr* e) {
   if (overflow)
     cannot_evaluate(e, "the value of a size does not fit into 64 bits");
 }
-inline std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int depth);
-
-inline std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v) {
+template <class = when_used>
+std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v) {
   const std::string& h = e->head();
   const auto need = [&](std::size_t n) {
     if (v.size() != n)
@@ -377,7 +381,8 @@ inline std::int64_t evaluate_function(const expr* e, const std::vector<std::int6
   }
   cannot_evaluate(e, "'" + h + "' cannot be evaluated on integers");
 }
-inline std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int depth) {
+template <class = when_used>
+std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int depth) {
   if (depth > 256)
     cannot_evaluate(e, "the expression nests deeper than 256 levels");
   switch (e->kind()) {
@@ -441,10 +446,12 @@ inline std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int 
 
 /// The value of an expression, conditions as 0 and 1. Throws `error` (constraint) on an unknown symbol, a
 /// division by zero, an overflow, or a function that has no integer value.
-inline std::int64_t evaluate(const expr* e, const symbol_lookup& lookup) {
+template <class = when_used>
+std::int64_t evaluate(const expr* e, const symbol_lookup& lookup) {
   return detail::evaluate_at(e, lookup, 0);
 }
-inline std::int64_t evaluate(const sym_int& s, const symbol_lookup& lookup) {
+template <class = when_used>
+std::int64_t evaluate(const sym_int& s, const symbol_lookup& lookup) {
   return s.is_int() ? s.as_int() : evaluate(s.as_expr(), lookup);
 }
 

@@ -68,6 +68,7 @@ private:
   }
 
   /// Numbers the tree in preorder; `order` has parents before children, so that no stack is needed.
+  template <class = when_used>
   void number(const std::vector<node_id>& order) {
     auto& size = leave_;
     for (auto n = order.rbegin(); n != order.rend(); ++n)

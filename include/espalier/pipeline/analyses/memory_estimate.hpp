@@ -90,6 +90,7 @@ private:
   }
 
   /// The bytes that a node allocates for a result; those that were there before the run go where they belong.
+  template <class = when_used>
   static std::uint64_t bytes_of(const graph_storage& g, node_id n, value_id v, detail::size_values& sizes,
                                 detail::call_classes& classes, result& r) {
     const node_kind k = g.kind(n);

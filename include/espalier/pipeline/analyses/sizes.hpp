@@ -58,6 +58,7 @@ public:
     return at->second;
   }
   /// Elements that the tensor's sizes span.
+  template <class = when_used>
   amount numel(const tensor_meta& t) {
     std::uint64_t n = 1;
     for (auto& s : t.sizes) {
@@ -69,12 +70,14 @@ public:
     return n;
   }
   /// Bytes of its elements.
+  template <class = when_used>
   amount bytes(const tensor_meta& t) {
     const amount n = numel(t);
     return n ? amount(saturating_mul(*n, element_size(t.dtype))) : amount{};
   }
   /// Bytes of the memory that its elements lie in: less than `bytes` for an expanded tensor, more for one
   /// with gaps. What lies before its storage offset is not counted.
+  template <class = when_used>
   amount storage_bytes(const tensor_meta& t) {
     if (t.strides.size() != t.sizes.size())
       return bytes(t);
