@@ -332,10 +332,15 @@ TEST_CASE("inlining: constants as operands, inputs put out again, names that are
       CHECK(es::to_text(g, "") == before);
     }
   };
-  const es::argument two[] = {es::argument(1), es::argument(3)},
-                     words[] = {operands[0], es::argument("text")};
+  const es::argument words[] = {operands[0], es::argument("text")};
   fails({}, "2 placeholders, but 0 operands");
-  fails(two, "result 1 is used, but is a constant");
   fails(words, "text or a list");
   CHECK_THROWS_WITH(es::inline_subgraph(g, named(g, "t")), doctest::Contains("invoke_subgraph"));
+
+  const es::argument numbers[] = {es::argument(1), es::argument(3)}; // one of them is put out again
+  es::inline_subgraph(g, g.next(named(g, "t")), body, numbers);
+  const auto with_numbers =
+      es::parse_text("graph { %x = placeholder : f32[2] %t = aten.relu(%x) : f32[2] %p = "
+                     "aten.mul.Scalar(1, 3) : f32[2] %z = aten.add.Tensor(%p, 1) : f32[2] return %z }");
+  CHECK(es::to_text(es::compacted(g), "") == es::to_text(es::compacted(with_numbers.graph), ""));
 }

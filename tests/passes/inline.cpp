@@ -122,10 +122,33 @@ TEST_CASE("nodes remember where they come from") {
   CHECK(es::node(g, relu).name() == "y");
 }
 
+TEST_CASE("a result that is a constant in the graph becomes it, in lists and outputs too") {
+  auto g = laws::typed(R"(graph {
+    graph @f { %a = placeholder : f32[2] %k = placeholder : SymInt(5) %b = aten.neg(%a) : f32[2]
+      return 3, %b, None, %k, "sum" }
+    %x = placeholder : f32[2]
+    %i: %n, %y, %none, %m, %s = higher_order.invoke_subgraph(@f, "f", %x, 5) : SymInt(3), f32[2], None, SymInt(5), ?
+    %z = aten.mul.Scalar(%y, %n) : f32[2]
+    %w = aten.full([%n, %m], %n) : f32[3, 5]
+    %v = aten.clamp(%x, %none, %n) : f32[2]
+    mine.tell("sun", %s, %x)
+    return %z, %w, %v, %n })");
+  es::inline_subgraphs{}.run(g);
+  CHECK(laws::printed(g) == laws::printed(laws::typed(R"(graph {
+    %x = placeholder : f32[2]
+    %y = aten.neg(%x) : f32[2]
+    %z = aten.mul.Scalar(%y, 3) : f32[2]
+    %w = aten.full([3, 5], 3) : f32[3, 5]
+    %v = aten.clamp(%x, None, 3) : f32[2]
+    mine.tell("sun", "sum", %x)
+    return %z, %w, %v, 3 })")));
+}
+
 TEST_CASE("a call that does not fit its graph is refused") {
-  auto g =
-      laws::typed("graph { graph @f { %a = placeholder : f32[2] return 3 } %x = placeholder : f32[2] %i: "
-                  "%y = higher_order.invoke_subgraph(@f, \"f\", %x) : SymInt(3) %z = aten.mul.Scalar(%x, "
-                  "%y) : f32[2] return %z }");
-  CHECK_THROWS_WITH(es::inline_subgraphs{}.run(g), doctest::Contains("result 0 is used, but is a constant"));
+  auto g = laws::typed(
+      "graph { graph @f { %a = placeholder : f32[2] return [3, 4] } %x = placeholder : f32[2] %i: "
+      "%y = higher_order.invoke_subgraph(@f, \"f\", %x) : f32[2] return %y }");
+  const auto before = laws::printed(g);
+  CHECK_THROWS_WITH(es::inline_subgraphs{}.run(g), doctest::Contains("result 0 is used, but is a list"));
+  CHECK(laws::printed(g) == before);
 }

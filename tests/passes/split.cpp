@@ -9,6 +9,7 @@
 #include <espalier/ir/diff.hpp>
 #include <espalier/passes/inline.hpp>
 #include <espalier/passes/split.hpp>
+#include <espalier/pipeline/combinators.hpp>
 
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
@@ -122,6 +123,8 @@ TEST_CASE("what does more than compute stays outside, in its order, and the repo
   es::delegation_report report;
   const es::split cut(supported, {.min_nodes = 2, .prefix = "npu", .report = &report});
   CHECK(laws::broken_law(cut, g, {.idempotent = false}) == "");
+  CHECK(report.regions.size() == 2); // it ran twice
+  report = {};
   const auto before = report_of(g, es::find_regions(g, supported, {2}), cut.options).text();
   CHECK(run(cut, g) == es::pass_result{0, 2});
   CHECK(report.text() == before);
@@ -209,6 +212,68 @@ TEST_CASE("the order of calls that write is a way too") {
     CHECK(laws::fault_of_regions(*graph, plan) == "");
     CHECK(laws::broken_law(es::split(takes_pointwise{}), *graph) == "");
   }
+}
+
+TEST_CASE("a report has the names that subgraphs got, and is of all graphs that were cut") {
+  const auto text = R"(graph {
+    graph @npu_0 { %a = placeholder : f32[2] %b = aten.relu(%a) : f32[2] %w = aten.exp(%b) : f32[2]
+      %c = aten.add.Tensor(%b, %w) : f32[2] return %c }
+    graph @f {
+      graph @inner { %a = placeholder : f32[2] %b = aten.neg(%a) : f32[2] return %b }
+      %p = placeholder : b8[] %a = placeholder : f32[2]
+      [%y] = higher_order.cond(%p, @inner, @inner, [%a]) : f32[2] return %y }
+    %p = placeholder : b8[] %x = placeholder : f32[2]
+    [%y] = higher_order.cond(%p, @npu_0, @npu_0, [%x]) : f32[2]
+    [%v] = higher_order.cond(%p, @f, @f, [%p, %x]) : f32[2]
+    %z = aten.neg(%y) : f32[2] return %z, %v })";
+  es::graph<es::aten_ir> g(laws::typed(text));
+  es::delegation_report report;
+  const es::split cut(takes_pointwise{}, {.prefix = "npu", .report = &report});
+  (es::on_subgraphs(cut) | cut).run(g);
+  std::string regions;
+  for (const auto& r : report.regions)
+    regions += r.graph + ":" + r.name + " ";
+  // @npu_0 is taken in the top graph only
+  CHECK(regions == "npu_0:npu_0 npu_0:npu_1 f/inner:npu_0 :npu_0_1 ");
+  CHECK(g.text(g.subgraph_name(2)) == "npu_0_1");
+  REQUIRE(report.gaps.size() == 1);
+  CHECK(report.gaps[0].graph == "npu_0");
+  CHECK(report.delegated == 4);
+  CHECK(report.text() == R"(Regions: 4
+Calls in regions: 4
+Calls left out: 4
+
+region         calls  inputs  outputs
+npu_0/npu_0        1       1        1
+npu_0/npu_1        1       2        1
+f/inner/npu_0      1       1        1
+npu_0_1            1       1        1
+
+operator           in regions  left out
+aten.add.Tensor             1         0
+aten.exp.default            0         1
+aten.neg.default            2         0
+aten.relu.default           1         0
+higher_order.cond           0         3
+
+Left out, not supported: 4
+  aten.exp.default, higher_order.cond (3)
+
+Regions that would be a cycle as one:
+  npu_0/npu_0 and npu_0/npu_1: 'w' stands between
+)");
+
+  // the names of a gap are those that the subgraphs got, too
+  auto h =
+      laws::typed("graph { graph @npu_0 { %a = placeholder : f32[2] return %a } %p = placeholder : b8[] %x = "
+                  "placeholder : f32[2] [%y] = higher_order.cond(%p, @npu_0, @npu_0, [%x]) : f32[2] %a = "
+                  "aten.relu(%y) : f32[2] %w = aten.exp(%a) : f32[2] %b = aten.add.Tensor(%a, %w) : f32[2] "
+                  "return %b }");
+  report = {};
+  run(cut, h);
+  REQUIRE(report.gaps.size() == 1);
+  CHECK(report.gaps[0].from == "npu_0_1");
+  CHECK(report.gaps[0].to == "npu_1");
 }
 
 TEST_CASE("calls of graphs are no part of a region, and subgraphs are left to on_subgraphs") {

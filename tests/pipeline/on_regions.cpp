@@ -40,6 +40,17 @@ struct puts_out_more : es::pass {
   }
 };
 
+/// Makes the last output of every region an argument.
+struct puts_out : es::pass {
+  static constexpr std::string_view name = "puts_out";
+  es::argument what;
+  explicit puts_out(es::argument a) : what(a) {}
+  es::pass_result run(es::graph_storage& g) const {
+    g.set_arg(g.output_node(), g.num_args(g.output_node()) - 1, what);
+    return {0, 1};
+  }
+};
+
 } // namespace
 
 TEST_CASE("its contract is the pass's, and it establishes nothing") {
@@ -77,6 +88,26 @@ TEST_CASE("a pass that does not keep a region's outputs is refused, and the grap
   CHECK_THROWS_WITH((es::on_regions<pointwise>(puts_out_more{}) | es::dce{}).run(g),
                     doctest::Contains("'puts_out_more' added or removed inputs or outputs of a region"));
   CHECK(laws::printed(g) == before);
+}
+
+TEST_CASE("an output that became a constant is that constant outside, and a list is refused in time") {
+  const char* text =
+      "graph { %x = placeholder : f32[2] %a = aten.relu(%x) : f32[2] %b = aten.neg(%a) : f32[2] %e = "
+      "aten.exp(%a) : f32[2] %c = aten.mul.Tensor(%e, %b) : f32[2] return %c, %b }";
+  es::graph<es::aten_ir> g(laws::typed(text));
+  (es::on_regions<pointwise>(puts_out(es::argument(2))) | es::dce{}).run(g);
+  CHECK(laws::printed(g) ==
+        laws::printed(
+            laws::typed("graph { %x = placeholder : f32[2] %a = aten.relu(%x) : f32[2] %e = "
+                        "aten.exp(%a) : f32[2] %c = aten.mul.Tensor(%e, 2) : f32[2] return %c, 2 }")));
+  CHECK(g.num_subgraphs() == 0);
+  es::graph<es::aten_ir> h(laws::typed(text));
+  const auto before = laws::printed(h);
+  const es::argument two[] = {es::argument(1), es::argument(2)};
+  CHECK_THROWS_WITH(
+      (es::on_regions<pointwise>(puts_out(std::span<const es::argument>(two))) | es::dce{}).run(h),
+      doctest::Contains("'puts_out' made output 1 of a region a list"));
+  CHECK(laws::printed(h) == before);
 }
 
 TEST_CASE("random programs: the laws, and what is in no region is what it was") {

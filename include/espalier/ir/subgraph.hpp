@@ -338,6 +338,12 @@ node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes,
 
 namespace detail {
 
+/// Whether an output of a graph can take the place of a result of a call: it is no list, and no graph.
+inline bool is_value_or_constant(arg_view out) {
+  return out.is_value() || (out.form() != arg_form::list && out.form() != arg_form::dict &&
+                            out.form() != arg_form::complex && out.form() != arg_form::subgraph);
+}
+
 /// Puts graphs in the place of calls. What one costs depends on the graph it puts in, so that many calls can
 /// be inlined into a large graph.
 template <class = when_used>
@@ -398,8 +404,10 @@ public:
       const value_id old = g_.result(call, i);
       const auto out = result_of(body, output, i);
       const value_id now = out.is_value() ? copier[out.as_value().id()] : value_id{};
-      if (!now.valid())
+      if (!now.valid()) {
+        replace_uses(old, constant_output(body, output, i, inputs, operands));
         continue;
+      }
       const std::string name(g_.text(g_.value_name(old)));
       g_.replace_all_uses(old, now);
       if (name.empty() || now.index < first_new || named[now.index - first_new])
@@ -444,14 +452,41 @@ private:
       if (a.count != 0 || !a.text.empty())
         refuse("an operand is text or a list, which a placeholder does not stand for",
                "pass the list's elements one by one");
-    std::vector<bool> constant(body.value_capacity());
-    for (std::size_t k = 0; k != inputs.size(); ++k)
-      constant[inputs[k].result().id().index] = operands[k].form != arg_form::value;
-    for (std::size_t i = 0; i != outputs; ++i) {
-      const auto out = result_of(body, output, i);
-      if (g_.has_uses(g_.result(call, i)) && (!out.is_value() || constant[out.as_value().id().index]))
-        refuse("result " + std::to_string(i) + " is used, but is a constant in the subgraph",
-               "replace its uses by the constant first");
+    for (std::size_t i = 0; i != outputs; ++i)
+      if (g_.has_uses(g_.result(call, i)) && !is_value_or_constant(result_of(body, output, i)))
+        refuse("result " + std::to_string(i) + " is used, but is a list in the subgraph",
+               "put out its elements one by one");
+  }
+
+  /// What an output is that became no value of this graph: a constant in the body, or an operand that is one.
+  static argument constant_output(const graph_storage& body, node_id output, std::size_t i,
+                                  std::span<const node> inputs, std::span<const argument> operands) {
+    graph_storage::copied_args args;
+    const argument out = body.copy_arg(output, body.arg_slot(output, i), args);
+    if (out.form == arg_form::value)
+      for (std::size_t k = 0; k != inputs.size(); ++k)
+        if (inputs[k].result().id() == out.val)
+          return operands[k];
+    return out;
+  }
+  /// Uses of a value become a constant.
+  void replace_uses(value_id v, const argument& constant) {
+    if (!constant.text.empty())
+      g_.intern(constant.text); // texts of other arguments must not move when it is put in
+    graph_storage::copied_args args;
+    const auto replace = [&](auto& list) {
+      for (argument& a : list)
+        if (a.form == arg_form::value && a.val == v)
+          a = constant;
+    };
+    while (g_.has_uses(v)) {
+      const node_id user = g_.user(g_.first_use(v));
+      args.nested.clear();
+      g_.copy_args(user, args);
+      replace(args.top);
+      for (auto& list : args.nested)
+        replace(list);
+      g_.set_args(user, args.top);
     }
   }
 
@@ -487,10 +522,10 @@ private:
 } // namespace detail
 
 /// Replaces a call by the nodes of `body`, whose placeholders become `operands`, in their order. What used
-/// the call's results uses the values that `body` puts out, under the results' names; other names are kept
-/// where they are free. Throws `error` (verification), before anything has changed, when operands and
-/// placeholders, or results and outputs, do not match in number, when an operand is text or a list, or when a
-/// used result is no value in `body`. Linear.
+/// the call's results uses the values that `body` puts out, under the results' names, or the constants; other
+/// names are kept where they are free. Throws `error` (verification), before anything has changed, when
+/// operands and placeholders, or results and outputs, do not match in number, when an operand is text or a
+/// list, or when a used result is a list in `body`. Linear.
 template <class = when_used>
 void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
                      std::span<const argument> operands) {

@@ -43,10 +43,10 @@ constexpr std::string_view to_string(grad_mode m) noexcept {
 /// regions what autograd keeps: both stay.
 ///
 /// Bodies are inlined first, subgraphs of other calls too. Nodes keep the metadata that they have in the
-/// body, results the names that the call gave them, other names are kept where they are free; subgraphs that
-/// nobody names any more are dropped. Throws `error` (verification) for a call that does not fit its graph,
-/// or that uses a result which is a constant in it. Counts the calls that it replaced. Linear in what there
-/// is afterwards.
+/// body, results the names that the call gave them, other names are kept where they are free; a result that
+/// is a constant in the body becomes it; subgraphs that nobody names any more are dropped. Throws `error`
+/// (verification) for a call that does not fit its graph. Counts the calls that it replaced. Linear in what
+/// there is afterwards.
 struct inline_subgraphs : pass {
   static constexpr std::string_view name = "inline";
   static constexpr std::string_view description = "calls that only run a graph become its nodes";

@@ -16,6 +16,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <map>
 #include <string>
 #include <string_view>
@@ -24,12 +25,14 @@
 
 namespace espalier {
 
-/// Where the calls of a graph went, and why: a value, which outlives the graph. In the manner of ExecuTorch's
-/// `get_delegation_info` (`exir/backend/utils.py`), and with the reasons.
+/// Where the calls of a graph, or of several, went, and why: a value, which outlives the graphs. In the
+/// manner of ExecuTorch's `get_delegation_info` (`exir/backend/utils.py`), and with the reasons.
 struct delegation_report {
   struct region {
-    std::string name;
+    std::string name; ///< of the subgraph that it became
     std::size_t nodes = 0, inputs = 0, outputs = 0;
+    std::string graph =
+        {}; ///< the one that it was cut from, by `pass_context::place_text`; empty: the top graph
   };
   /// How many calls of an operator are in regions, and how many are not.
   struct op_row {
@@ -45,14 +48,44 @@ struct delegation_report {
   /// Two regions that feed each other by way of a call that is in neither.
   struct gap {
     std::string from, to, between;
+    std::string graph = {}; ///< as of a region
   };
 
-  std::vector<region> regions;     ///< in program order
+  std::vector<region> regions;     ///< graph by graph, in program order
   std::vector<op_row> operators;   ///< by name
   std::vector<omission> omissions; ///< by reason, then by name
   std::vector<gap> gaps;
   std::size_t delegated = 0, left = 0; ///< calls
-  std::size_t min_nodes = 1;           ///< the least that a region needed
+  std::size_t min_nodes = 1;           ///< the least that a region needed, in the last run
+
+  /// Adds what another report tells: numbers are summed, regions and gaps come behind those that are here.
+  template <class = when_used>
+  void add(delegation_report o) {
+    regions.insert(regions.end(), std::move_iterator(o.regions.begin()), std::move_iterator(o.regions.end()));
+    gaps.insert(gaps.end(), std::move_iterator(o.gaps.begin()), std::move_iterator(o.gaps.end()));
+    const auto merge = [](auto& rows, auto& more, auto key, auto sum) {
+      for (auto& row : more) {
+        const auto at = std::lower_bound(rows.begin(), rows.end(), row,
+                                         [&](const auto& a, const auto& b) { return key(a) < key(b); });
+        if (at != rows.end() && key(*at) == key(row))
+          sum(*at, row);
+        else
+          rows.insert(at, std::move(row));
+      }
+    };
+    merge(
+        operators, o.operators, [](const op_row& r) -> std::string_view { return r.op; },
+        [](op_row& to, const op_row& r) {
+          to.delegated += r.delegated;
+          to.left += r.left;
+        });
+    merge(
+        omissions, o.omissions, [](const omission& r) { return std::pair(r.why, std::string_view(r.op)); },
+        [](omission& to, const omission& r) { to.count += r.count; });
+    delegated += o.delegated;
+    left += o.left;
+    min_nodes = o.min_nodes;
+  }
 
   /// A page of text.
   template <class = when_used>
@@ -62,7 +95,7 @@ struct delegation_report {
                       "\nCalls left out: " + std::to_string(left) + "\n";
     table t{"region", "calls", "inputs", "outputs"};
     for (const auto& r : regions)
-      t.row(r.name, r.nodes, r.inputs, r.outputs);
+      t.row(full_name(r.graph, r.name), r.nodes, r.inputs, r.outputs);
     out += t.text();
     table ops{"operator", "in regions", "left out"};
     for (const auto& o : operators)
@@ -84,11 +117,15 @@ struct delegation_report {
     if (!gaps.empty())
       out += "\nRegions that would be a cycle as one:\n";
     for (const auto& g : gaps)
-      out += "  " + g.from + " and " + g.to + ": '" + g.between + "' stands between\n";
+      out += "  " + full_name(g.graph, g.from) + " and " + full_name(g.graph, g.to) + ": '" + g.between +
+             "' stands between\n";
     return out;
   }
 
 private:
+  static std::string full_name(const std::string& graph, const std::string& name) {
+    return graph.empty() ? name : graph + "/" + name;
+  }
   /// Columns as wide as what they hold; the first to the left, numbers to the right.
   class table {
   public:
@@ -123,9 +160,10 @@ private:
 
 /// How `split` cuts.
 struct split_options {
-  std::size_t min_nodes = 1;            ///< regions of fewer calls stay as they are
-  std::string_view prefix = "subgraph"; ///< of the subgraphs' names: `prefix_0`, ...
-  delegation_report* report = nullptr;  ///< where to put the report, if anywhere
+  std::size_t min_nodes = 1; ///< regions of fewer calls stay as they are
+  std::string_view prefix =
+      "subgraph"; ///< of the subgraphs' names: `prefix_0`, ..., which get a number if taken
+  delegation_report* report = nullptr; ///< what each run adds its report to, if anything
 };
 
 namespace detail {
@@ -141,7 +179,8 @@ std::string split_text(std::string_view operators, std::size_t min_nodes, std::s
 }
 } // namespace detail
 
-/// The report of a plan for a graph that has not been cut yet. Linear, but for sorting operators by name.
+/// The report of a plan for a graph that has not been cut yet: regions have the names that `split` wishes
+/// for. Linear, but for sorting operators by name.
 template <class = when_used>
 delegation_report report_of(const graph_storage& g, const region_plan& plan, const split_options& o = {}) {
   delegation_report r;
@@ -179,8 +218,8 @@ delegation_report report_of(const graph_storage& g, const region_plan& plan, con
 /// Makes each region of calls that the predicate takes a subgraph and one call of `invoke_subgraph`
 /// (`find_regions` says what a region is). Calls that write, draw random numbers or have effects, and those
 /// that use memory which is written to, stay outside: Python refuses a subgraph that writes, and nothing may
-/// be seen to change places. Subgraphs are not looked into: `on_subgraphs(split(...))` does that. Counts the
-/// calls that moved into subgraphs. Linear.
+/// be seen to change places. Subgraphs are not looked into: `on_subgraphs(split(...))` does that, and its
+/// report is of all of them. Counts the calls that moved into subgraphs. Linear.
 template <class Predicate>
 struct split : pass {
   static_assert(
@@ -198,14 +237,16 @@ struct split : pass {
   template <class = when_used>
   pass_result run(graph_storage& g, pass_context& c) const {
     const region_plan plan = find_regions(g, predicate, {options.min_nodes});
-    if (options.report || c.wants_remarks()) {
-      delegation_report report = report_of(g, plan, options);
-      if (c.wants_remarks())
-        c.remark(report.text());
-      if (options.report)
-        *options.report = std::move(report);
-    }
-    outline_regions(g, plan.regions, options.prefix);
+    delegation_report report;
+    if (options.report || c.wants_remarks())
+      report = report_of(g, plan, options);
+    const auto calls = outline_regions(g, plan.regions, options.prefix);
+    if (options.report || c.wants_remarks())
+      settle(report, g, plan, calls, c.place_text());
+    if (c.wants_remarks())
+      c.remark(report.text());
+    if (options.report)
+      options.report->add(std::move(report));
     c.count("regions", plan.regions.size());
     return {0, plan.num_inside()};
   }
@@ -217,6 +258,21 @@ struct split : pass {
       return detail::split_text(predicate.text(), options.min_nodes, options.prefix);
     else
       return std::string(name);
+  }
+
+private:
+  /// Writes the names that the subgraphs got, and where they lie.
+  static void settle(delegation_report& r, const graph_storage& g, const region_plan& plan,
+                     const std::vector<node_id>& calls, const std::string& place) {
+    for (std::size_t i = 0; i != calls.size(); ++i) {
+      r.regions[i].name = g.text(g.subgraph_name(g.slot(g.arg_slot(calls[i], 0)).w2));
+      r.regions[i].graph = place;
+    }
+    for (std::size_t i = 0; i != plan.gaps.size(); ++i) {
+      r.gaps[i].from = r.regions[plan.gaps[i].from].name;
+      r.gaps[i].to = r.regions[plan.gaps[i].to].name;
+      r.gaps[i].graph = place;
+    }
   }
 };
 

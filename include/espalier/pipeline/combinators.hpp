@@ -229,17 +229,31 @@ struct subgraph_pass : pass {
 
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
-    return inside(detail::storage_of(unit), c, depth, is...);
+    return inside(detail::storage_of(unit), c.place(), c, depth, is...);
   }
   std::string text() const { return text_without({}); }
   std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
 
 private:
+  /// The context is at a graph as long as this lives, and then where it was.
+  class visit {
+  public:
+    visit(pass_context& c, const graph_place& here) : c_(c), before_(c.move_to(&here)) {}
+    visit(const visit&) = delete;
+    ~visit() { c_.move_to(before_); }
+
+  private:
+    pass_context& c_;
+    const graph_place* before_;
+  };
   template <class... Is>
-  pass_result inside(graph_storage& g, pass_context& c, std::size_t depth, Is&... is) const {
+  pass_result inside(graph_storage& g, const graph_place* around, pass_context& c, std::size_t depth,
+                     Is&... is) const {
     pass_result sum;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i) {
-      sum += inside(g.subgraph(i), c, depth, is...);
+      const graph_place here{g.text(g.subgraph_name(i)), around};
+      sum += inside(g.subgraph(i), &here, c, depth, is...);
+      const visit stays(c, here);
       sum += detail::run_stage(body, g.subgraph(i), c, i, depth, is...);
     }
     return sum;

@@ -20,8 +20,9 @@ namespace espalier {
 
 /// Runs a pass on each region (`find_regions`) as a graph of its own, whose placeholders are the values that
 /// come from outside and whose outputs are those used there. A region that the pass changed takes the place
-/// of the old one; the others are not touched. Throws `error` (usage), before the graph has changed, when the
-/// pass leaves other numbers of inputs or outputs. Linear beside what the pass does.
+/// of the old one; the others are not touched. An output that the pass made a constant is that constant
+/// outside too. Throws `error` (usage), before the graph has changed, when the pass leaves other numbers of
+/// inputs or outputs, or an output that is a list. Linear beside what the pass does.
 template <class Predicate, pass_type P>
 struct region_pass : pass {
   static_assert(
@@ -96,6 +97,12 @@ private:
            "pass '" + std::string(std::string_view(P::name)) +
                "' added or removed inputs or outputs of a region",
            "on_regions", "run it on the whole graph, or keep the region's placeholders and outputs");
+    for (std::size_t i = 0; i != border.outputs.size(); ++i)
+      if (!detail::is_value_or_constant(arg_view(part, out, part.arg_slot(out, i))))
+        fail(error_kind::usage,
+             "pass '" + std::string(std::string_view(P::name)) + "' made output " + std::to_string(i) +
+                 " of a region a list",
+             "on_regions", "run it on the whole graph, or put out the list's elements");
   }
   static void replace(graph_storage& g, std::span<const std::vector<node_id>> regions,
                       std::span<const graph_storage> bodies) {

@@ -48,6 +48,12 @@ struct pass_remark {
   std::string pass, text;
 };
 
+/// A subgraph that a pass is run on by itself, and the one that it lies in, if that is one too.
+struct graph_place {
+  std::string_view name;
+  const graph_place* around = nullptr;
+};
+
 class pass_context {
 public:
   /// What `A` knows of `g`, computed on demand and kept until a pass changes the graph and does not preserve
@@ -82,6 +88,20 @@ public:
   /// The stage that runs, or that ran last.
   constexpr const stage_info& stage() const noexcept { return stage_; }
   constexpr analysis_cache& analyses() noexcept { return analyses_; }
+
+  /// Where the graph that the pass is given lies; null for a top graph.
+  constexpr const graph_place* place() const noexcept { return place_; }
+  /// The same as text: the names of the subgraphs, outermost first, with slashes between them
+  /// (`true_graph_0/body`).
+  template <class = when_used>
+  std::string place_text() const {
+    std::string out;
+    for (const graph_place* p = place_; p; p = p->around)
+      out = std::string(p->name) + (out.empty() ? "" : "/") + out;
+    return out;
+  }
+  /// For drivers: goes to another graph; gives the place that it leaves.
+  constexpr const graph_place* move_to(const graph_place* p) noexcept { return std::exchange(place_, p); }
 
   /// Names of stages to leave out. Whether the rest is legal is proven when a pipeline starts.
   /// They must live as long as pipelines run.
@@ -126,6 +146,7 @@ private:
   std::string_view last_edit_;
   const dialect_info* dialect_ = nullptr;
   std::vector<pass_remark>* remarks_ = nullptr;
+  const graph_place* place_ = nullptr;
 };
 
 } // namespace espalier
