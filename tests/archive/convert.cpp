@@ -58,6 +58,12 @@ std::string refusal(const std::string& text) {
   }
   return "";
 }
+es::value_id value_named(const es::graph_storage& g, std::string_view name) {
+  for (es::node n : es::nodes(g))
+    if (n.name() == name)
+      return n.result().id();
+  return {};
+}
 const std::string x = R"({"name": "self", "arg": {"as_tensor": {"name": "x"}}, "kind": 1})";
 
 } // namespace
@@ -144,6 +150,69 @@ TEST_CASE("unusual forms survive") {
                 y()));
     auto g = es::from_archive(p);
     CHECK(es::pt2::to_json(es::to_archive(g.graph, g.info)) == es::pt2::to_json(p));
+  }
+}
+
+TEST_CASE("entries of values that no node computes survive, each in its table and at its place") {
+  const auto with = [](std::string text, std::string_view table, std::string_view entries) {
+    const std::string head = "\"" + std::string(table) + "\": {";
+    return text.insert(text.find(head) + head.size(), entries);
+  };
+  const std::string relu = node("torch.ops.aten.relu.default", x), m(meta), plain = program(relu, y());
+  const std::string u0 = R"x({"as_expr": {"expr_str": "Symbol('u0', integer=True)", "hint": null}})x";
+  round_trip(program(relu, R"(, "ghost": )" + m + y() + R"(, "last": )" + m + R"(, "y/#,": )" + m));
+  round_trip(with(plain, "tensor_values", R"("first": )" + m + ", "));
+  round_trip(with(plain, "sym_int_values", R"("u0": )" + u0 + R"(, "n": {"as_int": 3}, "x": {"as_int": 2})"));
+  round_trip(with(plain, "sym_bool_values", R"("b": {"as_bool": true}, "later": {"as_trit": 2})"));
+  round_trip(with(plain, "sym_float_values", R"("f": {"as_float": 0.5}, "g": )" + u0));
+  round_trip(with(plain, "custom_obj_values", R"("o": {"name": "o", "class_fqn": "c", "newer": 1})"));
+
+  SUBCASE("a value of that name that a pass makes has its own entry") {
+    auto g = es::from_archive(es::pt2::from_json<es::pt2::exported_program>(
+        program(relu, R"(, "ghost": )" + m + y() + R"(, "other": )" + m)));
+    g.graph.set_value_name(value_named(g.graph, "y"), "ghost");
+    const auto p = es::to_archive(g.graph, g.info);
+    const auto& entries = p.graph_module.graph.tensor_values.entries;
+    REQUIRE(entries.size() == 3);
+    CHECK(entries[1].key == "ghost");
+    CHECK(entries[2].key == "other");
+  }
+}
+
+TEST_CASE("what a newer schema says of expressions survives, and each hint of its own") {
+  const auto meta_of = [](std::string expr) {
+    std::string s(meta);
+    return s.replace(s.find(R"({"as_int": 2})"), 13, R"({"as_expr": )" + expr + "}");
+  };
+  const std::string s0 = R"x({"expr_str": "Symbol('s0', positive=True, integer=True)", "hint": )x";
+  const std::string relu = node("torch.ops.aten.relu.default", x);
+  for (const char* rest : {
+           R"({"as_int": 5}, "newer": {"deep": [1]}})",
+           R"({"as_rational": [1, 2]}})",
+           R"({"as_rational": [1, 2]}, "newer": null})",
+           "null}",
+       })
+    round_trip(program(relu, R"(, "y": )" + meta_of(s0 + rest)));
+
+  SUBCASE("one expression with several hints and spellings") {
+    const std::string two = relu + R"(, {"target": "torch.ops.aten.relu.default", "inputs": [)" + x +
+                            R"(], "outputs": [{"as_tensor": {"name": "z"}}], "metadata": {}, )" +
+                            R"("is_hop_single_tensor_return": null, "name": "z"})";
+    const auto pair = [&](const std::string& a, const std::string& b) {
+      round_trip(program(two, R"(, "y": )" + meta_of(a) + R"(, "z": )" + meta_of(b)));
+    };
+    const std::string five = s0 + R"({"as_int": 5}})";
+    pair(five, s0 + R"({"as_int": 6}})");
+    pair(five, s0 + "null}");
+    pair(s0 + R"({"as_int": 5}, "newer": 1})", s0 + R"({"as_int": 5}, "newer": 2})");
+    pair(five, R"x({"expr_str": "Symbol('s0',positive=True,integer=True)", "hint": {"as_int": 5}})x");
+  }
+  SUBCASE("a meta that a pass has changed is written as it is now") {
+    auto g = es::from_archive(es::pt2::from_json<es::pt2::exported_program>(
+        program(relu, R"(, "y": )" + meta_of(s0 + R"({"as_int": 5}, "newer": 1})"))));
+    g.graph.set_meta(value_named(g.graph, "y"), es::value_meta(es::make_meta(es::scalar_type::f32, {7})));
+    const auto p = es::to_archive(g.graph, g.info);
+    CHECK(p.graph_module.graph.tensor_values.find("y")->sizes.at(0).as_int() == 7);
   }
 }
 

@@ -156,8 +156,7 @@ std::string damaged_records(engine& e, const std::string& file) {
 }
 
 // A program that becomes a graph comes back as one that stays as it is, and nothing that looks at the graph
-// breaks. (What a file says of values that it never computes is dropped on the first way; archives of
-// Python's say no such thing, and come back as they were: tests/archive/convert_corpus.cpp.)
+// breaks. What its tables say of values is there on the first way too.
 void convert(const pt2::exported_program& p) {
   es::graph_and_info g;
   try {
@@ -170,6 +169,11 @@ void convert(const pt2::exported_program& p) {
   (void)es::verify<es::training_ir>(g.graph);
   (void)es::verify_signature(g.graph, g.info);
   const auto once = es::to_archive(g.graph, g.info);
+  const auto& table = p.graph_module.graph.tensor_values;
+  for (const auto& e : table)
+    if (const auto* now = once.graph_module.graph.tensor_values.find(e.key);
+        !now || pt2::to_json(*now) != pt2::to_json(e.value))
+      throw std::runtime_error("what the file says of '" + e.key + "' is lost: " + pt2::to_json(e.value));
   auto h = es::from_archive(once);
   const std::string first = pt2::to_json(once), second = pt2::to_json(es::to_archive(h.graph, h.info));
   if (first != second) {

@@ -100,7 +100,7 @@ private:
         return false;
       name = a.as_sym_int().as_name();
       if (auto* s = sym_ints_.find(name))
-        m = symbolic(*s);
+        m = symbolic(*s, name);
       else
         m = g_.intern_meta(value_meta::of(value_kind::sym_int));
       return true;
@@ -109,7 +109,7 @@ private:
         return false;
       name = a.as_sym_float().as_name();
       if (auto* s = sym_floats_.find(name))
-        m = symbolic(*s);
+        m = symbolic(*s, name);
       else
         m = g_.intern_meta(value_meta::of(value_kind::sym_float));
       return true;
@@ -118,15 +118,18 @@ private:
         return false;
       name = a.as_sym_bool().as_name();
       if (auto* s = sym_bools_.find(name))
-        m = symbolic(*s);
+        m = symbolic(*s, name);
       else
         m = g_.intern_meta(value_meta::of(value_kind::sym_bool));
       return true;
     case tag::as_custom_obj:
       name = a.as_custom_obj().name;
       m = custom(a.as_custom_obj(), name);
-      if (auto* c = customs_.find(name))
+      if (auto* c = customs_.find(name)) {
         m = custom(*c, name);
+        if (!c->extra.empty())
+          keep_entry("custom_obj_values", name, *c);
+      }
       return true;
     default:
       return false;
@@ -391,6 +394,11 @@ private:
     if (src_.is_single_tensor_return)
       graph_notes_.set(g_.intern(note::single_return), g_.intern("true"));
     keep_extra(src_.extra, "graph", graph_notes_);
+    keep_unclaimed("tensor_values", tensors_);
+    keep_unclaimed("sym_int_values", sym_ints_);
+    keep_unclaimed("sym_float_values", sym_floats_);
+    keep_unclaimed("sym_bool_values", sym_bools_);
+    keep_unclaimed("custom_obj_values", customs_);
     if (!graph_notes_.entries.empty())
       g_.set_origin(n, g_.intern_origin(graph_notes_));
   }

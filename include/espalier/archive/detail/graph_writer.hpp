@@ -66,6 +66,7 @@ public:
         break;
       }
     }
+    restore_entries();
   }
 
 private:

@@ -6,15 +6,16 @@
 #include <espalier/archive/detail/notes.hpp>
 #include <espalier/archive/detail/sym_text.hpp>
 #include <espalier/archive/schema.hpp>
+#include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/storage.hpp>
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -25,16 +26,24 @@ template <class T>
 struct lookup {
   const pt2::dict<T>* dict;
   std::size_t next = 0;
-  std::unordered_map<std::string_view, const T*> index{};
+  std::unordered_map<std::string_view, std::size_t> index{};
+  std::vector<bool> found = std::vector<bool>(dict->size());
   const T* find(std::string_view key) {
     if (next < dict->size() && dict->entries[next].key == key)
-      return &dict->entries[next++].value;
+      return at(next++);
     if (dict->empty())
       return nullptr;
     if (index.empty())
-      index = dict->index();
+      for (std::size_t i = 0; i != dict->size(); ++i)
+        index.emplace(dict->entries[i].key, i);
     const auto it = index.find(key);
-    return it == index.end() ? nullptr : it->second;
+    return it == index.end() ? nullptr : at(it->second);
+  }
+
+private:
+  const T* at(std::size_t i) {
+    found[i] = true;
+    return &dict->entries[i].value;
   }
 };
 
@@ -59,6 +68,29 @@ protected:
     }
   }
 
+  /// Keeps an entry of a table as the file has it, where the graph alone would not give it back: always the
+  /// one of a value that the graph does not have (then with its place in the table), else the one whose
+  /// expressions say more than a graph holds.
+  template <class T>
+  void keep_entry(std::string_view table, std::string_view name, const T& x, const std::string& at = {}) {
+    std::string key(note::entry);
+    key += table;
+    key += '/';
+    key += name;
+    graph_notes_.entries.push_back({g_.intern(key), g_.intern(at + ',' + pt2::to_json(x))});
+  }
+  template <class T>
+  void keep_entry_if_it_deviates(std::string_view table, std::string_view name, const T& x) {
+    if (std::exchange(deviates_, false))
+      keep_entry(table, name, x);
+  }
+  template <class T>
+  void keep_unclaimed(std::string_view table, const lookup<T>& l) {
+    for (std::size_t i = 0; i != l.found.size(); ++i)
+      if (!l.found[i])
+        keep_entry(table, l.dict->entries[i].key, l.dict->entries[i].value, std::to_string(i));
+  }
+
   void note_hint(std::string_view text, const pt2::sym_expr_hint& h) {
     std::string s;
     using tag = pt2::sym_expr_hint::tag;
@@ -74,16 +106,40 @@ protected:
   }
   const expr* expression(const pt2::sym_expr& e) {
     const auto& parsed = expressions_.parse(e.expr_str, place_);
-    if (&parsed != last_noted_) { // a size repeats along a graph; its notes are made once
-      if (noted_.insert(&parsed).second) {
+    if (parsed.e != last_noted_) { // a size repeats along a graph; its notes are made once
+      const auto [it, fresh] = noted_.try_emplace(parsed.e, &e);
+      if (fresh) {
         if (parsed.canonical != e.expr_str)
           graph_notes_.set(g_.intern(note_key(note::spelling, parsed.canonical)), g_.intern(e.expr_str));
         if (e.hint)
           note_hint(parsed.canonical, *e.hint);
       }
-      last_noted_ = &parsed;
+      last_noted_ = parsed.e;
+      last_source_ = it->second;
     }
+    // notes hold one spelling and one hint of an expression, and no member of a newer schema
+    deviates_ = deviates_ || !e.extra.empty() || !same_hint(e.hint, last_source_->hint) ||
+                (&e != last_source_ && e.expr_str != last_source_->expr_str);
     return parsed.e;
+  }
+  static bool same_hint(const std::optional<pt2::sym_expr_hint>& a,
+                        const std::optional<pt2::sym_expr_hint>& b) {
+    if (!a || !b)
+      return !a && !b;
+    using tag = pt2::sym_expr_hint::tag;
+    if (a->which() != b->which())
+      return false;
+    switch (a->which()) {
+    case tag::as_int:
+      return a->as_int() == b->as_int();
+    case tag::as_bool:
+      return a->as_bool() == b->as_bool();
+    case tag::as_float:
+      return std::bit_cast<std::int64_t>(a->as_float()) == std::bit_cast<std::int64_t>(b->as_float());
+    case tag::unknown:
+      break;
+    }
+    return false; // of a newer schema
   }
   sym_int number(const pt2::sym_int& s) {
     if (s.is_as_int())
@@ -118,15 +174,17 @@ protected:
     numbers(m.strides, v.tensor.strides);
     v.tensor.storage_offset = number(m.storage_offset);
     keep_extra(m.extra, note_key("tensor_values/", name), graph_notes_);
+    keep_entry_if_it_deviates("tensor_values", name, m);
     return g_.intern_meta(v);
   }
-  meta_id symbolic(const pt2::sym_int& s) {
+  meta_id symbolic(const pt2::sym_int& s, std::string_view name) {
     auto v = value_meta::of(value_kind::sym_int, number(s));
     if (s.is_as_expr() && s.as_expr().hint && s.as_expr().hint->is_as_int())
       v.has_hint = true, v.hint = s.as_expr().hint->as_int();
+    keep_entry_if_it_deviates("sym_int_values", name, s);
     return g_.intern_meta(v);
   }
-  meta_id symbolic(const pt2::sym_float& s) {
+  meta_id symbolic(const pt2::sym_float& s, std::string_view name) {
     auto v = value_meta::of(value_kind::sym_float);
     if (s.is_as_float())
       v.has_hint = true, v.hint = std::bit_cast<std::int64_t>(s.as_float());
@@ -136,9 +194,10 @@ protected:
         v.has_hint = true, v.hint = std::bit_cast<std::int64_t>(h->as_float());
     } else
       refuse("a symbolic float has the unknown form '" + std::string(s.tag_name()) + "'");
+    keep_entry_if_it_deviates("sym_float_values", name, s);
     return g_.intern_meta(v);
   }
-  meta_id symbolic(const pt2::sym_bool& s) {
+  meta_id symbolic(const pt2::sym_bool& s, std::string_view name) {
     auto v = value_meta::of(value_kind::sym_bool);
     if (s.is_as_bool())
       v.symbol = s.as_bool() ? 1 : 0;
@@ -146,6 +205,7 @@ protected:
       v.symbol = sym_int(expression(s.as_expr()));
     else
       refuse("a symbolic bool has the unknown form '" + std::string(s.tag_name()) + "'");
+    keep_entry_if_it_deviates("sym_bool_values", name, s);
     return g_.intern_meta(v);
   }
   meta_id custom(const pt2::custom_obj_argument& a, std::string_view name) {
@@ -163,8 +223,10 @@ protected:
   origin graph_notes_; ///< of the output node, once there is one
 
 private:
-  std::unordered_set<const void*> noted_;
-  const void* last_noted_ = nullptr;
+  std::unordered_map<const expr*, const pt2::sym_expr*> noted_; ///< where its notes were taken from
+  const expr* last_noted_ = nullptr;
+  const pt2::sym_expr* last_source_ = nullptr;
+  bool deviates_ = false; ///< the entry being read says more of an expression than the notes
 };
 
 } // namespace espalier::detail

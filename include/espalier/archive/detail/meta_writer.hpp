@@ -6,11 +6,13 @@
 #include <espalier/archive/detail/notes.hpp>
 #include <espalier/archive/detail/sym_text.hpp>
 #include <espalier/archive/schema.hpp>
+#include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/symbolic/expr.hpp>
 
 #include <bit>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -32,6 +34,34 @@ inline std::string_view next_item(std::string_view& list, char separator = ',') 
   const auto item = list.substr(0, end);
   list = end == list.npos ? std::string_view{} : list.substr(end + 1);
   return item;
+}
+
+/// Leaves of an entry what a graph holds: no hints, no member of a newer schema, our spelling of expressions.
+inline void strip(pt2::sym_expr& e) {
+  e.expr_str = srepr_of(parse_srepr(e.expr_str));
+  e.hint.reset();
+  e.extra = {};
+}
+template <class Symbol>
+void strip(Symbol& s) {
+  if (s.is_as_expr())
+    strip(s.as_expr());
+}
+inline void strip(pt2::custom_obj_argument& a) { a.extra = {}; }
+inline void strip(pt2::tensor_meta& m) {
+  m.extra = {};
+  for (auto* list : {&m.sizes, &m.strides})
+    for (auto& s : *list)
+      strip(s);
+  strip(m.storage_offset);
+}
+/// Whether an entry that the reader kept still says of its value what the graph does.
+template <class T>
+bool still_true(std::string_view kept, const T& now) {
+  auto a = pt2::from_json<T>(kept), b = pt2::from_json<T>(pt2::to_json(now));
+  strip(a);
+  strip(b);
+  return pt2::to_json(a) == pt2::to_json(b);
 }
 
 /// The part of a graph's writer that knows values.
@@ -69,12 +99,59 @@ protected:
         custom_names_.emplace(key.substr(note::custom_name.size()), text);
       else if (key == note::single_return)
         out_.is_single_tensor_return = text == "true";
-      else if (key.starts_with(note::extra))
+      else if (key.starts_with(note::entry)) {
+        auto name = key.substr(note::entry.size()), json = text;
+        const auto table = next_item(name, '/'), at = next_item(json);
+        kept_.push_back({table, name, at, json});
+      } else if (key.starts_with(note::extra))
         extras_.emplace_back(key.substr(note::extra.size()), text);
     }
     for (const auto& [path, json] : extras_)
       if (path.starts_with("graph#"))
         out_.extra.add(std::string(path.substr(6)), std::string(json));
+  }
+
+  /// Gives the tables what the reader kept of them: entries of values that the graph never had, where they
+  /// stood; and the file's own words for the others, as long as they are true.
+  void restore_entries() {
+    if (kept_.empty())
+      return;
+    restore_entries("tensor_values", out_.tensor_values);
+    restore_entries("sym_int_values", out_.sym_int_values);
+    restore_entries("sym_float_values", out_.sym_float_values);
+    restore_entries("sym_bool_values", out_.sym_bool_values);
+    restore_entries("custom_obj_values", out_.custom_obj_values);
+  }
+  template <class T>
+  void restore_entries(std::string_view table, pt2::dict<T>& to) const {
+    std::unordered_map<std::string_view, std::size_t> index;
+    for (std::size_t i = 0; i != to.size(); ++i)
+      index.emplace(to.entries[i].key, i);
+    std::vector<std::pair<std::size_t, pt2::dict_entry<T>>> unclaimed; // in the file's order
+    for (const auto& k : kept_) {
+      if (k.table != table)
+        continue;
+      const auto it = index.find(k.name);
+      if (it == index.end()) {
+        if (!k.at.empty())
+          unclaimed.emplace_back(static_cast<std::size_t>(to_number(k.at)),
+                                 pt2::dict_entry<T>{std::string(k.name), pt2::from_json<T>(k.json)});
+      } else if (T& now = to.entries[it->second].value; k.at.empty() && still_true(k.json, now))
+        now = pt2::from_json<T>(k.json);
+    }
+    if (unclaimed.empty())
+      return;
+    std::vector<pt2::dict_entry<T>> merged;
+    merged.reserve(to.size() + unclaimed.size());
+    auto next = unclaimed.begin();
+    for (auto& e : to.entries) {
+      for (; next != unclaimed.end() && next->first <= merged.size(); ++next)
+        merged.push_back(std::move(next->second));
+      merged.push_back(std::move(e));
+    }
+    for (; next != unclaimed.end(); ++next)
+      merged.push_back(std::move(next->second));
+    to.entries = std::move(merged);
   }
 
   // -- metas
@@ -244,6 +321,10 @@ protected:
 private:
   std::unordered_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
   std::vector<std::pair<std::string_view, std::string_view>> extras_;
+  struct kept_entry {
+    std::string_view table, name, at, json;
+  };
+  std::vector<kept_entry> kept_;
   std::unordered_map<const expr*, written_expression> expressions_;
   std::unordered_map<const expr*, std::optional<std::int64_t>> derived_;
 };

@@ -38,6 +38,8 @@ inline constexpr std::string_view spelling =
     "espalier.srepr:"; ///< graph: + our text of an expression: the file's
 inline constexpr std::string_view extra =
     "espalier.extra:"; ///< + path: a member that the schema does not know
+inline constexpr std::string_view entry =
+    "espalier.entry:"; ///< graph: + `table/name`: what the file's tables say and the graph does not
 inline constexpr std::string_view custom_name =
     "espalier.custom_name:"; ///< graph: + value: another name in its record
 inline constexpr std::string_view metadata =
