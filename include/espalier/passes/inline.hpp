@@ -43,7 +43,8 @@ enum class grad_mode : std::uint8_t {
 struct inline_subgraphs : pass {
   static constexpr std::string_view name = "inline";
   static constexpr std::string_view description = "calls that only run a graph become its nodes";
-  using destroys = properties<property::no_dead_code, property::no_duplicates, property::canonical>;
+  using destroys =
+      properties<property::no_dead_code, property::no_duplicates, property::canonical, property::named>;
 
   grad_mode around = grad_mode::unknown; ///< the mode that the program runs under
   constexpr explicit inline_subgraphs(grad_mode m = grad_mode::unknown) : around(m) {}
