@@ -8,6 +8,7 @@
 #include <espalier/bridge/pytree.hpp>
 #include <espalier/exporting/inputs.hpp>
 #include <espalier/pipeline/pipeline.hpp>
+#include <espalier/pipeline/properties.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/trace/tracer.hpp>
@@ -41,10 +42,6 @@ struct inputs_bound {
 struct state_bound {
   static constexpr std::string_view name = "state_bound";
   static constexpr bool lasts = true;
-};
-/// Every node and value has its canonical name.
-struct named {
-  static constexpr std::string_view name = "named";
 };
 /// The signature and the module call graph are made; they follow what later passes do to the graph.
 struct described {

@@ -48,7 +48,8 @@ struct canonicalize : pass {
   static constexpr std::string_view description =
       "algebraic identities, chains of views and casts, what does nothing";
   using establishes = properties<property::canonical, property::no_dead_code>;
-  using destroys = properties<property::no_duplicates>; // a replaced operand may make two calls equal
+  // a replaced operand may make two calls equal
+  using destroys = properties<property::no_duplicates, property::named>;
 
   static constexpr pass_result run(graph_storage& g, pass_context& c) {
     return rewrite_greedily(g, c, canonical::all);

@@ -44,7 +44,7 @@ struct convert_dtype : pass {
       "converts floating-point values, but for operators that need the range";
   static constexpr std::string_view options = "FROM, TO";
   using needs = properties<property::functional>;
-  using destroys = properties<property::canonical, property::no_duplicates>;
+  using destroys = properties<property::canonical, property::no_duplicates, property::named>;
 
   scalar_type from, to;
   constexpr convert_dtype(scalar_type old_type, scalar_type new_type) : from(old_type), to(new_type) {

@@ -51,7 +51,8 @@ struct inline_subgraphs : pass {
   static constexpr std::string_view name = "inline";
   static constexpr std::string_view description = "calls that only run a graph become its nodes";
   static constexpr std::string_view options = "grad_mode=MODE";
-  using destroys = properties<property::no_dead_code, property::no_duplicates, property::canonical>;
+  using destroys =
+      properties<property::no_dead_code, property::no_duplicates, property::canonical, property::named>;
 
   grad_mode around = grad_mode::unknown; ///< the mode that the program runs under
   constexpr explicit inline_subgraphs(grad_mode m = grad_mode::unknown) : around(m) {}

@@ -45,7 +45,8 @@ inline constexpr auto linear_without_bias =
 struct lower_spellings : pass {
   static constexpr std::string_view name = "lower_spellings";
   static constexpr std::string_view description = "the reverse of raise";
-  using destroys = properties<property::no_duplicates, property::canonical>; // `t(w)` comes once a product
+  // `t(w)` comes once a product
+  using destroys = properties<property::no_duplicates, property::canonical, property::named>;
 
   template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c) {

@@ -30,7 +30,7 @@ struct raise : pass {
   static constexpr std::string_view name = "raise";
   static constexpr std::string_view description = "spells what C++ layers call as Python's export does";
   // a raised call has the uses, the effects and the place of the last call it replaces
-  using destroys = properties<property::no_duplicates, property::canonical>;
+  using destroys = properties<property::no_duplicates, property::canonical, property::named>;
 
   template <class = when_used>
   static pass_result run(graph_storage& g) {

@@ -88,6 +88,24 @@ private:
   }
 };
 
+/// Every node and value has a name. A pass that makes nodes leaves them without, and destroys it.
+struct named {
+  static constexpr std::string_view name = "named";
+  static constexpr bool holds(const graph_storage& g) {
+    for (node_id n = g.first(); n.valid(); n = g.next(n)) {
+      if (!g.node_name(n).valid())
+        return false;
+      for (std::size_t i = 0; i != g.num_results(n); ++i)
+        if (!g.value_name(g.result(n, i)).valid())
+          return false;
+    }
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      if (!holds(g.subgraph(i)))
+        return false;
+    return true;
+  }
+};
+
 /// No two calls compute the same thing. Not observable in less than the work of `cse`.
 struct no_duplicates {
   static constexpr std::string_view name = "no_duplicates";
