@@ -83,6 +83,40 @@ TEST_CASE("a graph that is called is a lambda, written once, and sees the sizes 
   CHECK(twice.find("= graph_body_1(", twice.find("= graph_body_1(") + 1) != twice.npos);
 }
 
+TEST_CASE("a region under autocast sets the mode and puts it back; the helper is there once, and only then") {
+  es::graph<es::training_ir> body;
+  const auto y = body.placeholder("y", es::make_meta(es::scalar_type::f32, {2, 2}));
+  body.output(body.call<aten::mm>(y, y));
+  es::graph<es::training_ir> g;
+  const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2, 2}));
+  const es::argument args[] = {es::argument("cpu"),
+                               es::scalar_type::bf16,
+                               true,
+                               es::argument(),
+                               es::argument::of_subgraph(g.add_subgraph("body", body)),
+                               es::argument(x)};
+  const auto call = g.storage().call(es::intern_op("higher_order::wrap_with_autocast", ""), args, 1, false,
+                                     es::node_kind::call_higher_order);
+  g.output(es::value(g, g.result(call)));
+  const auto text = es::print_cpp(g);
+  CHECK(has(text, "const autocast_region mode(at::Device(\"cpu\").type(), static_cast<at::ScalarType>(15), "
+                  "truth(c10::IValue(true)), std::nullopt);"));
+  CHECK(has(text, "return graph_body(values{c10::IValue(x)});"));
+  CHECK(has(text, "class autocast_region {"));
+  CHECK_FALSE(has(es::print_cpp(body), "autocast"));
+
+  es::graph_storage::copied_args changed;
+  g.copy_args(call, changed);
+  changed.top[1] = es::argument(x);
+  g.set_args(call, changed.top);
+  g.set_name(call, "mode");
+  CHECK_THROWS_WITH_AS(
+      es::print_cpp(g),
+      "the node computes the type of autocast, which the C++ printer cannot write (at node 'mode'); "
+      "write it as a constant",
+      es::error);
+}
+
 TEST_CASE("what cannot be written is refused with the node and a cure") {
   es::graph<es::training_ir> g;
   const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2}));

@@ -16,6 +16,7 @@ import sys
 import tempfile
 
 import torch
+from torch._higher_order_ops.associative_scan import associative_scan
 
 import programs
 
@@ -55,7 +56,8 @@ class Checks:
         self.expect(f"{what}: says '{says}'", says in done.stderr, repr(done.stderr))
 
     def model(self, name):
-        return self.corpus / name
+        own = self.folder / name
+        return own if own.exists() else self.corpus / name
 
 
 def check_printing(c):
@@ -259,12 +261,28 @@ def check_viewers(c):
 
 # Programs whose printed C++ is compiled and run, on all inputs that the corpus has for them: both branches, no step and many.
 PRINTED = ("mlp/model", "gpt_block/model_decomp", "cond/model_dyn", "nested_cond/model_dyn", "while_loop/model", "map_scan/model",
-           "set_grad/model")
+           "set_grad/model", "autocast/model", "running/model")
+
+
+class Running(torch.nn.Module):
+    """Of the models that are printed, one that the corpus has not."""
+
+    def forward(self, x, y):
+        return associative_scan(lambda a, b: (a[0] * b[0] + a[0] + b[0], a[1] + b[1]), (x, y), 0, combine_mode="pointwise")
+
+
+def save_running(folder):
+    folder.mkdir()
+    inputs = torch.randn(5, 3), torch.randn(5, 3)
+    torch.export.save(torch.export.export(Running(), inputs, strict=False), folder / "model.pt2")
+    torch.save(list(inputs), folder / "inputs.pt")
 
 
 def check_cpp(c):
     root = pathlib.Path(torch.__file__).parent
     text = ""
+    save_running(c.folder / "running")
+    c.expect("the printed C++ has an associative_scan", "associative_scan" in c.works("running/model.pt2", "--text"))
     for name in PRINTED:
         c.works(c.model(name + ".pt2"), "--cpp", "printed.cpp")
         word = name.split("/")[0]

@@ -43,7 +43,8 @@ public:
            "<ATen/core/grad_mode.h>\n#include <ATen/core/ivalue.h>\n\n"
            "#include <algorithm>\n#include <array>\n#include <cmath>\n#include <cstdint>\n#include <limits>\n"
            "#include <optional>\n#include <string_view>\n#include <tuple>\n#include <vector>\n\n" +
-           (used_graphs_.empty() ? "" : std::string(helpers)) + "std::vector<c10::IValue> " + o_.function +
+           (used_graphs_.empty() ? "" : std::string(helpers)) +
+           (autocast_ ? std::string(autocast_helper) : "") + "std::vector<c10::IValue> " + o_.function +
            "(const std::vector<c10::IValue>& inputs) {\n" + body + "}\n";
   }
 
@@ -61,6 +62,42 @@ private:
       "[[maybe_unused]] bool truth(const c10::IValue& v) {\n"
       "  return v.isTensor() ? v.toTensor().item<bool>() : v.toBool();\n"
       "}\n"
+      "} // namespace\n"
+      "#endif\n\n";
+
+  /// What a region under autocast needs: the mode is what it was afterwards, whatever happens inside.
+  static constexpr std::string_view autocast_helper =
+      "#ifndef ESPALIER_PRINTED_AUTOCAST\n"
+      "#define ESPALIER_PRINTED_AUTOCAST\n"
+      "#include <ATen/autocast_mode.h>\n"
+      "namespace {\n"
+      "class autocast_region {\n"
+      "  const at::DeviceType device;\n"
+      "  const bool was_on, was_cached;\n"
+      "  const at::ScalarType was;\n\n"
+      "public:\n"
+      "  autocast_region(at::DeviceType d, std::optional<at::ScalarType> type, bool on, std::optional<bool> "
+      "cached)\n"
+      "      : device(d), was_on(at::autocast::is_autocast_enabled(d)),\n"
+      "        was_cached(at::autocast::is_autocast_cache_enabled()), "
+      "was(at::autocast::get_autocast_dtype(d)) {\n"
+      "    at::autocast::set_autocast_enabled(d, on);\n"
+      "    if (type)\n"
+      "      at::autocast::set_autocast_dtype(d, *type);\n"
+      "    if (cached)\n"
+      "      at::autocast::set_autocast_cache_enabled(*cached);\n"
+      "    at::autocast::increment_nesting();\n"
+      "  }\n"
+      "  autocast_region(const autocast_region&) = delete;\n"
+      "  autocast_region& operator=(const autocast_region&) = delete;\n"
+      "  ~autocast_region() {\n"
+      "    if (at::autocast::decrement_nesting() == 0)\n"
+      "      at::autocast::clear_cache();\n"
+      "    at::autocast::set_autocast_enabled(device, was_on);\n"
+      "    at::autocast::set_autocast_dtype(device, was);\n"
+      "    at::autocast::set_autocast_cache_enabled(was_cached);\n"
+      "  }\n"
+      "};\n"
       "} // namespace\n"
       "#endif\n\n";
 
@@ -126,7 +163,7 @@ private:
         "requires", "return", "short",    "signed",   "sizeof",   "static",    "struct",   "switch",
         "template", "this",   "throw",    "true",     "try",      "typedef",   "typename", "union",
         "unsigned", "using",  "virtual",  "void",     "volatile", "while",     "xor",      "inputs",
-        "at",       "c10",    "std",      "concept",  "values",   "joined",    "truth"};
+        "at",       "c10",    "std",      "concept",  "values",   "joined",    "truth",    "autocast_region"};
     for (auto w : words)
       if (s == w)
         return true;
@@ -264,6 +301,7 @@ private:
     inner.symbols_ = symbols_; // it sees those that are known here
     out += "  const auto " + lambda + " = [&](const values& inputs) -> values {\n";
     const std::string body = inner.statements();
+    autocast_ = autocast_ || inner.autocast_;
     for (std::size_t at = 0; at != body.size();) {
       const std::size_t end = body.find('\n', at) + 1;
       out += "  " + body.substr(at, end - at);
@@ -337,6 +375,38 @@ private:
       const std::string body = graph(n, 1, out);
       text = "const values " + results + " = [&] {\n    const c10::AutoGradMode mode(truth(" +
              boxed(n, n.arg(0)) + "));\n    return " + body + "(" + boxed_rest(n, 2) + ");\n  }()";
+    } else if (op == "associative_scan") {
+      const std::string body = graph(n, 0, out), rows = fresh("rows"), row = fresh("row"), at = fresh("i");
+      const std::string more = n.num_args() > 2 ? boxed_list(n, 2) : "values{}";
+      text = "values " + results + " = " + boxed_list(n, 1) + ";\n  std::vector<std::vector<at::Tensor>> " +
+             rows + "(" + results + ".size());\n  for (std::int64_t " + at + " = 0; " + at +
+             " != " + sliced(n, 1, 0) + ".size(0); ++" + at + ") {\n    const values " + row + " = " +
+             slices(n, 1, at) + ";\n    " + results + " = " + at + " == 0 ? " + row + " : " + body +
+             "(joined(joined(" + results + ", " + row + "), " + more +
+             "));\n    for (std::size_t k = 0; k != " + rows + ".size(); ++k)\n      " + rows +
+             "[k].push_back(" + results + ".at(k).toTensor());\n  }\n  for (std::size_t k = 0; k != " + rows +
+             ".size(); ++k)\n    if (!" + rows + "[k].empty())\n      " + results + "[k] = at::stack(" +
+             rows + "[k])";
+    } else if (op == "wrap_with_autocast") {
+      const std::string body = graph(n, 4, out);
+      if (n.arg(0).form() != arg_form::string)
+        refuse(n, "names no device for autocast", "run the verifier on the graph");
+      const auto given = [&](std::size_t i, arg_form form, const char* what) {
+        const arg_form has = n.arg(i).form();
+        if (has != form && has != arg_form::none && has != arg_form::absent)
+          refuse(n, "computes " + std::string(what) + " of autocast", "write it as a constant");
+        return has == form;
+      };
+      const std::string type =
+          given(1, arg_form::scalar_type, "the type") ? dtype(n.arg(1).as_dtype()) : "std::nullopt";
+      const std::string cached =
+          given(3, arg_form::boolean, "the cache")
+              ? "std::optional<bool>(" + std::string(n.arg(3).as_bool() ? "true" : "false") + ")"
+              : "std::nullopt";
+      text = "const values " + results + " = [&] {\n    const autocast_region mode(at::Device(" +
+             quoted(n.arg(0).as_string()) + ").type(), " + type + ", truth(" + boxed(n, n.arg(2)) + "), " +
+             cached + ");\n    return " + body + "(" + boxed_rest(n, 5) + ");\n  }()";
+      autocast_ = true;
     } else if (op == "invoke_subgraph" || op == "wrap") {
       const std::string body = graph(n, 0, out);
       text = "const values " + results + " = " + body + "(" + boxed_rest(n, op == "wrap" ? 1 : 2) + ")";
@@ -615,15 +685,16 @@ private:
   std::unordered_set<std::string> symbols_;
   std::unordered_map<std::uint32_t, std::string> used_graphs_; ///< by index: the lambda's name
   std::unordered_set<std::uint32_t> ignored_;
+  bool autocast_ = false; ///< some graph runs under autocast
 };
 
 } // namespace detail
 
 /// The graph as a C++ function `std::vector<c10::IValue> forward(const std::vector<c10::IValue>&)`: one value
 /// a placeholder in (parameters and buffers among them), one value an output out. Symbols are read from the
-/// sizes of the inputs. Graphs of control flow, of a region without gradient, and of `invoke_subgraph` are
-/// lambdas. Throws `error` (unsupported) with the node that cannot be written: other higher-order calls,
-/// attributes, operators outside ATen.
+/// sizes of the inputs. Graphs of control flow, of a region without gradient or under autocast, and of
+/// `invoke_subgraph` are lambdas. Throws `error` (unsupported) with the node that cannot be written: other
+/// higher-order calls, attributes, operators outside ATen.
 template <class = when_used>
 std::string print_cpp(const graph_storage& g, const cpp_options& o = {}) {
   return detail::cpp_printer(g, o).run();
