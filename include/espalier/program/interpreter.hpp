@@ -103,7 +103,7 @@ inline error_kind kind_of_failure(std::string_view op) noexcept {
 class run_state {
 public:
   run_state(const plan& p, std::vector<c10::IValue> inputs, const run_options& o)
-      : plan_(p), options_(o), values_(p.graph->value_capacity()) {
+      : plan_(p), values_(p.graph->value_capacity()) {
     if (inputs.size() != p.inputs.size())
       fail(error_kind::usage,
            std::to_string(inputs.size()) + " values were passed, but the graph has " +
@@ -186,7 +186,6 @@ private:
       bound_[site.slot] = v.toTensor().size(site.dim);
   }
   const plan& plan_;
-  const run_options& options_;
   std::vector<c10::IValue> values_;
   bindings bound_;
 };
