@@ -8,8 +8,6 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/view.hpp>
-#include <espalier/schema/aten.hpp>
-#include <espalier/schema/op_traits.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/verify.hpp>
