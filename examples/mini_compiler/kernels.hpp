@@ -84,27 +84,8 @@ struct call_kernels : es::pass {
   fs::path folder; ///< for what is emitted
 
   es::pass_result run(es::graph_storage& g, es::pass_context& c) const {
-    es::pass_result done;
     kernel_source source;
-    const std::size_t first = loaded_kernels().size();
-    std::vector<es::node_id> made;
-    for (es::node n : es::nodes(g)) {
-      const es::graph_storage* region = region_of(n);
-      if (!region)
-        continue;
-      std::vector<es::value> inputs;
-      for (es::value v : n.operands())
-        inputs.push_back(v);
-      es::rewriter<es::torch_ir> builder(g, n, made);
-      const es::node call =
-          builder.call_list<pointwise>(n.num_results(), first + source.add(*region), inputs);
-      for (std::size_t i = 0; i != n.num_results(); ++i) {
-        g.set_meta(call.result(i).id(), g.meta_of(n.result(i).id()));
-        g.replace_all_uses(n.result(i).id(), call.result(i).id());
-      }
-      g.erase(n);
-      ++done.rewritten;
-    }
+    const es::pass_result done = call_in(g, source, loaded_kernels().size());
     if (!done)
       return done;
     c.count("kernels", source.kernels().size());
@@ -123,6 +104,33 @@ struct call_kernels : es::pass {
   }
 
 private:
+  /// Calls kernels in a graph and, branches and loops first, in the graphs that it calls. The kernels of
+  /// `source` will be loaded from number `first` on.
+  static es::pass_result call_in(es::graph_storage& g, kernel_source& source, std::size_t first) {
+    es::pass_result done;
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      if (!g.text(g.subgraph_name(i)).starts_with(region_prefix))
+        done += call_in(g.subgraph(i), source, first);
+    std::vector<es::node_id> made;
+    for (es::node n : es::nodes(g)) {
+      const es::graph_storage* region = region_of(n);
+      if (!region)
+        continue;
+      std::vector<es::value> inputs;
+      for (es::value v : n.operands())
+        inputs.push_back(v);
+      es::rewriter<es::torch_ir> builder(g, n, made);
+      const es::node call =
+          builder.call_list<pointwise>(n.num_results(), first + source.add(*region), inputs);
+      for (std::size_t i = 0; i != n.num_results(); ++i) {
+        g.set_meta(call.result(i).id(), g.meta_of(n.result(i).id()));
+        g.replace_all_uses(n.result(i).id(), call.result(i).id());
+      }
+      g.erase(n);
+      ++done.rewritten;
+    }
+    return done;
+  }
   /// The graph of a region that `fuse_pointwise` made.
   static const es::graph_storage* region_of(es::node n) {
     if (n.kind() != es::node_kind::call_higher_order ||

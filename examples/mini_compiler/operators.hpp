@@ -52,9 +52,13 @@ consteval bool names_arguments(std::string_view text) {
 /// A row of the table.
 template <es::op_type Op, es::fixed_string Text>
 consteval kernel_expression computes() {
-  static_assert(es::op_traits<Op>::flags.pointwise,
-                "a kernel computes operators that work element by element");
-  static_assert(names_arguments<Op>(Text.view()), "a $name in the expression is no argument of the operator");
+  static_assert(
+      es::op_traits<Op>::flags.pointwise,
+      "mini_compiler: a row of kernel_expressions requires an operator that works element by element; leave "
+      "others to LibTorch");
+  static_assert(
+      names_arguments<Op>(Text.view()),
+      "mini_compiler: a $name in the expression is no argument of the operator; write those of its schema");
   return {es::id_of<Op>(), Text.view()};
 }
 
@@ -105,6 +109,24 @@ inline constexpr kernel_expression kernel_expressions[] = {
     computes<aten::where_self, "$condition ? T($self) : T($other)">(),
     computes<aten::masked_fill_Scalar, "$mask ? T($value) : T($self)">(),
 };
+
+/// Whether kernels can compute an operator.
+template <es::op_type Op>
+consteval bool has_expression() {
+  for (const auto& row : kernel_expressions)
+    if (row.op == es::id_of<Op>())
+      return true;
+  return false;
+}
+/// A call that a rewrite makes for kernels: an operator that no kernel computes would keep the calls around
+/// it apart.
+template <es::op_type Op>
+constexpr auto compute(auto& builder, auto... args) {
+  static_assert(has_expression<Op>(),
+                "mini_compiler: compute<OP>(...) requires an operator that kernels have an expression "
+                "for; add a row computes<OP, \"...\">() to kernel_expressions");
+  return builder.template call<Op>(args...);
+}
 
 /// The expression of an operator; empty when it has none.
 inline std::string_view expression_of(es::op_id op) {

@@ -19,44 +19,43 @@ inline constexpr auto real_x = es::where(
 
 // Strength reduction: the powers that LibTorch computes without `pow`, too.
 inline constexpr auto square =
-    es::rewrite<"square">(es::pattern<aten::pow_Tensor_Scalar>(real_x, 2), [](auto& r, const auto& m) {
-      return r.template call<aten::mul_Tensor>(m[x], m[x]);
-    });
+    es::rewrite<"square">(es::pattern<aten::pow_Tensor_Scalar>(real_x, 2),
+                          [](auto& r, const auto& m) { return compute<aten::mul_Tensor>(r, m[x], m[x]); });
 inline constexpr auto cube =
     es::rewrite<"cube">(es::pattern<aten::pow_Tensor_Scalar>(real_x, 3), [](auto& r, const auto& m) {
-      return r.template call<aten::mul_Tensor>(r.template call<aten::mul_Tensor>(m[x], m[x]), m[x]);
+      return compute<aten::mul_Tensor>(r, compute<aten::mul_Tensor>(r, m[x], m[x]), m[x]);
     });
 inline constexpr auto root =
     es::rewrite<"root">(es::pattern<aten::pow_Tensor_Scalar>(real_x, 0.5),
-                        [](auto& r, const auto& m) { return r.template call<aten::sqrt>(m[x]); });
+                        [](auto& r, const auto& m) { return compute<aten::sqrt>(r, m[x]); });
 
 // The reversed subtraction, which is no operator of its own to LibTorch either.
 inline constexpr auto y = es::capture<"y">;
 inline constexpr auto c = es::constant<"c">;
 inline constexpr auto reversed =
     es::rewrite<"rsub">(es::pattern<aten::rsub_Tensor>(real_x, y),
-                        [](auto& r, const auto& m) { return r.template call<aten::sub_Tensor>(m[y], m[x]); });
+                        [](auto& r, const auto& m) { return compute<aten::sub_Tensor>(r, m[y], m[x]); });
 inline constexpr auto reversed_scalar =
     es::rewrite<"rsub-scalar">(es::pattern<aten::rsub_Scalar>(real_x, c), [](auto& r, const auto& m) {
-      return r.template call<aten::add_Scalar>(r.template call<aten::neg>(m[x]), r.same(m[c]));
+      return compute<aten::add_Scalar>(r, compute<aten::neg>(r, m[x]), r.same(m[c]));
     });
 
 // Activations, by their definitions.
 inline constexpr auto silu = es::rewrite<"silu">(es::pattern<aten::silu>(real_x), [](auto& r, const auto& m) {
-  return r.template call<aten::mul_Tensor>(m[x], r.template call<aten::sigmoid>(m[x]));
+  return compute<aten::mul_Tensor>(r, m[x], compute<aten::sigmoid>(r, m[x]));
 });
 inline constexpr auto gelu = es::rewrite<"gelu">(es::pattern<aten::gelu>(real_x), [](auto& r, const auto& m) {
-  auto erf = r.template call<aten::erf>(r.template call<aten::mul_Scalar>(m[x], 0.70710678118654752));
-  auto half = r.template call<aten::mul_Scalar>(m[x], 0.5);
-  return r.template call<aten::mul_Tensor>(half, r.template call<aten::add_Scalar>(erf, 1));
+  auto erf = compute<aten::erf>(r, compute<aten::mul_Scalar>(r, m[x], 0.70710678118654752));
+  auto half = compute<aten::mul_Scalar>(r, m[x], 0.5);
+  return compute<aten::mul_Tensor>(r, half, compute<aten::add_Scalar>(r, erf, 1));
 });
 inline constexpr auto gelu_tanh = es::rewrite<"gelu-tanh">(
     es::pattern<aten::gelu>(real_x, es::kw<"approximate">("tanh")), [](auto& r, const auto& m) {
-      auto cubed = r.template call<aten::mul_Tensor>(r.template call<aten::mul_Tensor>(m[x], m[x]), m[x]);
-      auto bent = r.template call<aten::add_Tensor>(m[x], r.template call<aten::mul_Scalar>(cubed, 0.044715));
-      auto tanh = r.template call<aten::tanh>(r.template call<aten::mul_Scalar>(bent, 0.79788456080286536));
-      auto half = r.template call<aten::mul_Scalar>(m[x], 0.5);
-      return r.template call<aten::mul_Tensor>(half, r.template call<aten::add_Scalar>(tanh, 1));
+      auto cubed = compute<aten::mul_Tensor>(r, compute<aten::mul_Tensor>(r, m[x], m[x]), m[x]);
+      auto bent = compute<aten::add_Tensor>(r, m[x], compute<aten::mul_Scalar>(r, cubed, 0.044715));
+      auto tanh = compute<aten::tanh>(r, compute<aten::mul_Scalar>(r, bent, 0.79788456080286536));
+      auto half = compute<aten::mul_Scalar>(r, m[x], 0.5);
+      return compute<aten::mul_Tensor>(r, half, compute<aten::add_Scalar>(r, tanh, 1));
     });
 
 /// All of them as one pass; each node is visited once, however many rules there are.

@@ -11,6 +11,7 @@
 #include <espalier/ir/clone.hpp>
 #include <espalier/ir/diff.hpp>
 #include <espalier/passes/dce.hpp>
+#include <espalier/pipeline/combinators.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 
 #include <doctest/doctest.h>
@@ -138,6 +139,30 @@ TEST_CASE("equal regions share a kernel") {
   REQUIRE(source.kernels().size() == 2);
   CHECK(source.kernels()[0].results == std::vector{es::scalar_type::f32});
   CHECK(source.text().find("const float v1 = v0 * T(0.25);") != std::string::npos);
+}
+
+TEST_CASE("branches: regions in the graphs that a graph calls") {
+  es::graph<es::training_ir> g(
+      laws::typed("graph { graph @yes { %a = placeholder : f32[2] %b = aten.mul.Tensor(%a, 2.0) : f32[2] %c "
+                  "= aten.relu(%b) : f32[2] "
+                  "return %c } graph @no { %a = placeholder : f32[2] %b = aten.neg(%a) : f32[2] return %b } "
+                  "%p = placeholder : b8[] %x = placeholder : f32[2] %s = aten.tanh(%x) : f32[2] %t = "
+                  "aten.neg(%s) : f32[2] "
+                  "[%y] = higher_order.cond(%p, @yes, @no, [%t]) : f32[2] return %y }"));
+  es::pass_context c;
+  (es::dce{} | es::on_subgraphs(mini::fuse_pointwise{}) | mini::fuse_pointwise{}).run(g, c);
+  const auto calls = [](const es::graph_storage& of) {
+    std::string out;
+    for (es::node n : es::nodes(of))
+      if (n.is_call())
+        out += (out.empty() ? "" : " ") + es::target_of(n.op());
+    return out;
+  };
+  CHECK(calls(g) == "higher_order.invoke_subgraph higher_order.cond");
+  CHECK(calls(g.subgraph(0)) == "higher_order.invoke_subgraph");
+  CHECK(calls(g.subgraph(1)) == "aten.neg.default"); // one call gains nothing
+  REQUIRE(g.subgraph(0).num_subgraphs() == 1);
+  CHECK(calls(g.subgraph(0).subgraph(0)) == "aten.mul.Tensor aten.relu.default"); // and no region in a region
 }
 
 TEST_CASE("the contract: dead code goes before regions are made") {

@@ -90,6 +90,22 @@ def half(x):
     return torch.relu(x * 2 + 1)
 
 
+def branches(x, y):
+    def yes(a, b):
+        return torch.cond(b.mean() > a.mean(), lambda c: torch.relu(c * 2) + 1, lambda c: c.softmax(0) * 0.5, (a - b,))
+
+    def no(a, b):
+        return torch.tanh(a * b) @ b.t() @ torch.sigmoid(a + b)
+
+    return torch.cond(x.sum() > 0, yes, no, (x * 2 - y, y)) * 3 - 1
+
+
+def without_gradient(x, y):
+    with torch.no_grad():
+        z = x * 2 + y
+    return torch.relu(z) - y
+
+
 # name: (function, inputs, regions fused, dynamic shapes)
 CASES = {
     "chain": (chain, (r(3, 5), r(3, 5)), 1, None),
@@ -115,6 +131,9 @@ CASES = {
     "viewed": (viewed, (r(4, 4),), 2, None),
     "through a product": (through_matmul, (r(4, 4), r(4, 4)), 1, None),
     "random": (random, (r(8, 8),), 2, None),
+    "branches": (branches, (r(4, 4).abs(), r(4, 4)), 5, None),
+    "other branches": (branches, (-r(4, 4).abs() - 9, -r(4, 4).abs()), 5, None),
+    "without gradient": (without_gradient, (r(3, 5), r(3, 5)), 1, None),
     "integers": (integers, (torch.arange(6),), 0, None),
     "bfloat16": (half, (r(4).bfloat16(),), 0, None),
 }
@@ -184,6 +203,11 @@ def check_cases(c):
         torch.export.save(program, file)
         found = c.agrees(name, file)
         c.expect(f"{name}: {regions} regions", found == regions, f"found {found}")
+    found = c.agrees("branches, saved with their regions", c.folder / "branches.pt2", "-o", "branches_outlined.pt2")
+    program = torch.export.load(c.folder / "branches_outlined.pt2")
+    inputs = CASES["branches"][1]
+    c.expect("Python runs regions in branches", torch.allclose(program.module()(*inputs), branches(*inputs), atol=1e-5))
+    c.expect("regions that a file has are made anew", c.agrees("branches, again", c.folder / "branches_outlined.pt2") == found)
     done = c.run(c.folder / "bfloat16.pt2", "--repeat", 0)
     c.expect("what is left alone is told", "3 element type (pointwise calls left alone)" in done.stdout, done.stdout)
 
