@@ -219,8 +219,14 @@ inline pt2::model to_model(const program_base& p, std::string_view verifier, con
 
 template <dialect D, class S>
 pt2::model to_sound_model(const exported_program<D, S>& p, const save_options& o) {
-  if (o.verify)
-    verify_at(p, {}, "save it with {.verify = false} to keep it as it is");
+  constexpr const char* otherwise = "save it with {.verify = false} to keep it as it is";
+  if (o.verify && reads_attributes(p.storage())) { // as it will stand in the file
+    exported_program<D, S> lifted = p;
+    lift_attributes(lifted.storage(), lifted.info(), p.state_dict(), p.constants());
+    verify_at(lifted, {}, otherwise);
+  } else if (o.verify) {
+    verify_at(p, {}, otherwise);
+  }
   return to_model(p, D::verifier, o);
 }
 
