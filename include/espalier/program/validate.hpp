@@ -222,11 +222,10 @@ private:
   double gap_of(const c10::IValue& a, const c10::IValue& b, double epsilon) const {
     if (a.isTensor() && b.isTensor()) {
       const at::Tensor &x = a.toTensor(), &y = b.toTensor();
-      if (epsilon > std::numeric_limits<float>::epsilon() && x.defined() && y.defined() &&
-          x.is_floating_point() && y.is_floating_point())
+      const bool converted =
+          epsilon != 0 && x.defined() && y.defined() && x.is_floating_point() && y.is_floating_point();
+      if (converted)
         return detail::gap_in_type(x, y, tolerance_, epsilon);
-      if (epsilon != 0 && x.defined() && y.defined() && x.is_floating_point() && y.is_floating_point())
-        return gap_between(x.to(at::kDouble), y.to(at::kDouble), tolerance_);
       return gap_between(x, y, tolerance_);
     }
     if (a.isScalar() && b.isScalar())
