@@ -192,6 +192,50 @@ inline dag inputs(std::uint32_t n) {
   d.outputs = {v};
   return d;
 }
+/// B5: transformer blocks, each of eight weights and forty-two calls, in which products stand for matrix
+/// products. As exporters write them: every block computes the mask anew, scales by one, and makes attention
+/// weights that nobody reads.
+inline dag transformer(std::uint32_t n) {
+  constexpr std::uint32_t weights = 8, calls = 42;
+  const std::uint32_t blocks = n < weights + calls ? 1 : n / (weights + calls);
+  dag d;
+  d.inputs = 1 + blocks * weights;
+  const auto one = d.call(dag_op::one);
+  std::uint32_t x = 0;
+  const auto norm = [&](std::uint32_t v, std::uint32_t w) {
+    const auto centred = d.call(dag_op::sub, v, d.call(dag_op::tanh, v));
+    const auto square = d.call(dag_op::mul, centred, centred);
+    const auto scale = d.call(dag_op::exp, d.call(dag_op::neg, square));
+    return d.call(dag_op::mul, d.call(dag_op::mul, centred, scale), w);
+  };
+  for (std::uint32_t b = 0; b != blocks; ++b) {
+    const std::uint32_t w = 1 + b * weights;
+    const auto mask = d.call(dag_op::exp, d.call(dag_op::neg, 0));
+    const auto y = norm(x, w);
+    const auto q = d.call(dag_op::mul, y, w + 1), k = d.call(dag_op::mul, y, w + 2);
+    const auto v = d.call(dag_op::mul, y, w + 3);
+    const auto scores = d.call(dag_op::add, d.call(dag_op::mul, d.call(dag_op::mul, q, k), one), mask);
+    const auto top = d.call(dag_op::maximum, scores, d.call(dag_op::neg, scores));
+    const auto e = d.call(dag_op::exp, d.call(dag_op::sub, scores, top));
+    const auto sum = d.call(dag_op::add, e, d.call(dag_op::tanh, e));
+    const auto p = d.call(dag_op::mul, e, d.call(dag_op::exp, d.call(dag_op::neg, sum)));
+    d.call(dag_op::abs, d.call(dag_op::mul, p, one));
+    const auto o = d.call(dag_op::mul, d.call(dag_op::mul, p, v), w + 4);
+    const auto r = d.call(dag_op::add, x, o);
+    const auto up = d.call(dag_op::mul, norm(r, w + 5), w + 6);
+    const auto gelu = d.call(dag_op::mul, up, d.call(dag_op::tanh, d.call(dag_op::mul, up, up)));
+    x = d.call(dag_op::add, r, d.call(dag_op::mul, gelu, w + 7));
+  }
+  d.outputs = {x};
+  return d;
+}
+/// B7: a chain of adds in which each tenth call is another one, for a partitioner that takes adds.
+inline dag partition(std::uint32_t n) {
+  dag d = chain(n);
+  for (std::uint32_t i = 9; i < n; i += 10)
+    d.nodes[i].op = dag_op::maximum;
+  return d;
+}
 /// For the fifty rules of bench/fifty_rules.hpp: a chain of unary calls, of which every third
 /// is the root of a match.
 inline dag pairs(std::uint32_t n) {
@@ -215,9 +259,17 @@ struct named {
   std::string_view name;
   dag (*make)(std::uint32_t);
 };
-inline constexpr named all[] = {{"random", random},       {"chain", chain}, {"duplicates", duplicates},
-                                {"identical", identical}, {"users", users}, {"dead", dead},
-                                {"deep", deep},           {"edits", edits}, {"inputs", inputs},
+inline constexpr named all[] = {{"random", random},
+                                {"chain", chain},
+                                {"duplicates", duplicates},
+                                {"identical", identical},
+                                {"users", users},
+                                {"dead", dead},
+                                {"deep", deep},
+                                {"edits", edits},
+                                {"inputs", inputs},
+                                {"transformer", transformer},
+                                {"partition", partition},
                                 {"pairs", pairs}};
 
 inline dag make(std::string_view name, std::int64_t n) {

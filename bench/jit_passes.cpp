@@ -72,6 +72,11 @@ void on_copies(benchmark::State& state, const bench::dag& d, F work) {
     state.ResumeTiming();
   }
   state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(nodes * at_once));
+  auto once = g->copy();
+  work(once);
+  state.counters["calls_left"] =
+      static_cast<double>(std::count_if(once->nodes().begin(), once->nodes().end(),
+                                        [](const jit::Node* n) { return n->kind() != c10::prim::Constant; }));
 }
 
 void register_all() {
@@ -85,9 +90,9 @@ void register_all() {
             ->Unit(benchmark::kMillisecond);
   };
   add("cse", [](std::shared_ptr<jit::Graph>& g) { jit::EliminateCommonSubexpression(g); },
-      {"random", "chain", "duplicates", "identical", "users", "inputs"});
+      {"random", "chain", "duplicates", "identical", "users", "inputs", "transformer"});
   add("dce", [](std::shared_ptr<jit::Graph>& g) { jit::EliminateDeadCode(g); },
-      {"random", "chain", "dead", "users", "inputs"});
+      {"random", "chain", "dead", "users", "inputs", "transformer"});
 }
 
 } // namespace

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Run the benchmarks and their peers, print one table (Markdown), write it as JSON and as plots.
+"""Run the benchmarks and their peers group by group. When a group is finished, its table (Markdown) is printed, and all
+rows so far are written as JSON and as plots. With --only, rows of other groups stay as an earlier run wrote them.
 
     run.py --programs build-release/bench --out build/bench/results.json [--only NAME]... [--quick]
 
 Times are medians of repetitions, CPU time of one thread, ours and the peers' in the same run. `ratio` is each
 peer's figure divided by ours: above 1, ours is faster. `limit` is what moving the bytes that a row touches costs this
-machine. docs/benchmarks.md tells what each row is.
+machine. `calls left` is what a pass leaves of a graph. docs/benchmarks.md tells what each row is.
 """
 import argparse
 import json
@@ -47,7 +48,7 @@ class Group:
 GROUPS = {
     "graph": Group("graph", "ns/node", rows=("graph_",), scripts={"fx.py": FX}),
     "passes": Group("passes", "ns/node",
-                    rows=("cse_", "dce_", "canonicalize_", "fifty_rules_", "sort_", "sink_", "hoist_", "verify_", "hash_",
+                    rows=("cse_", "dce_", "canonicalize_", "fifty_rules_", "sort_", "sink_", "hoist_", "split_", "verify_", "hash_",
                           "print_", "diff_", "edit", "pipeline_"),
                     units={"edit": "ns/edit", "pipeline_": "ns/pass"}, twins={("by_hand_", "pipeline_"): BY_HAND},
                     scripts={"mlir.py": MLIR, "fx_passes.py": FX, "onnx_optimizer.py": ONNX},
@@ -55,8 +56,8 @@ GROUPS = {
     "tracing": Group("tracing", "ns/operator", rows=("export_program_", "record_"),
                      twins={("jit_trace_", "export_program_"): JIT, ("jit_trace_", "record_"): JIT},
                      scripts={"torch_export.py": EXPORT}, peer_tells_total=True),
-    "archive": Group("archive", "us/node", 1e-3, rows=("save_", "load_"), scripts={"torch_archive.py": EXPORT},
-                     writes_files=True),
+    "archive": Group("archive", "us/node", 1e-3, rows=("save_", "load_"), units={"save_weight": "us", "load_weight": "us"},
+                     scripts={"torch_archive.py": EXPORT}, writes_files=True),
     "rules": Group("rules", "ns/call", rows=("rule_",), twins={("meta_kernel_", "rule_"): META},
                    scripts={"fake_tensor.py": FAKE}),
     "fusion": Group("fusion", "ms/run", 1e-6, rows=("fused_",), twins={("unfused_", "fused_"): "unfused"}),
@@ -136,7 +137,7 @@ def run_script(name, quick, folder):
     elif done.stderr.strip():
         say(f"run.py: {name}: {done.stderr.strip()[-800:]}")
     rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    return {(r["bench"], r["size"]): r["value"] for r in rows}
+    return {(r["bench"], r["size"]): r for r in rows}
 
 
 def split_name(name):
@@ -159,10 +160,12 @@ def measure(group, programs, quick):
             unit = next((u for prefix, u in group.units.items() if bench.startswith(prefix)), group.unit)
             rows[bench, size] = row = {"bench": bench, "size": size, "unit": unit, "ours": ns * group.scale, "peers": {}}
             if copied_byte and "touched_bytes" in b:
-                row["limit"] = b["touched_bytes"] * copied_byte / 2
+                row["limit"] = b["touched_bytes"] * copied_byte / 2 * group.scale
             items[bench, size] = b.get("operators", 1)
             if "bytes_per_node" in b:
                 row["bytes_per_node"] = b["bytes_per_node"]
+            if "calls_left" in b:
+                row["calls_left"] = {"ours": int(b["calls_left"])}
     for (theirs, ours), peer in group.twins.items():
         for name, (ns, _) in found.items():
             bench, size = split_name(name)
@@ -174,17 +177,21 @@ def measure(group, programs, quick):
             say(f"run.py: there is no {programs / f'bench_{program}'}: {peer} is left out")
             continue
         say(f"run bench_{program}")
-        for name, (ns, _) in run_program(programs / f"bench_{program}", quick, 3).items():
-            if split_name(name) in rows:
-                rows[split_name(name)]["peers"][peer] = ns * group.scale
+        for name, (ns, b) in run_program(programs / f"bench_{program}", quick, 3).items():
+            if row := rows.get(split_name(name)):
+                row["peers"][peer] = ns * group.scale
+                if "calls_left" in b:
+                    row["calls_left"][peer] = int(b["calls_left"])
     with tempfile.TemporaryDirectory() as folder:
         if group.writes_files:
             subprocess.run([str(path), "--write", folder], check=True)
         for script, peer in group.scripts.items():
             say(f"run peers/{script}")
-            for key, ns in run_script(script, quick, folder if group.writes_files else None).items():
-                if key in rows:
-                    rows[key]["peers"][peer] = ns * group.scale / (items[key] if group.peer_tells_total else 1)
+            for key, told in run_script(script, quick, folder if group.writes_files else None).items():
+                if row := rows.get(key):
+                    row["peers"][peer] = told["value"] * group.scale / (items[key] if group.peer_tells_total else 1)
+                    if "calls_left" in told:
+                        row["calls_left"][peer] = told["calls_left"]
     return list(rows.values())
 
 
@@ -204,7 +211,7 @@ def slope(points):
 
 def derived(rows):
     out = []
-    for bench in ("export_program_mlp", "record_mlp"):
+    for bench in ("export_program_mlp", "record_mlp", "export_program_transformer"):
         points = by_size(rows, bench)
         if len(points) > 1:
             peers = {}
@@ -215,7 +222,7 @@ def derived(rows):
             out.append({"bench": f"slope of {bench}", "size": f"{points[0][0]}..{points[-1][0]}", "unit": "log-log",
                         "ours": slope(points), "peers": peers})
     for bench in ("graph_create", "graph_iterate", "graph_operands", "graph_clone", "graph_erase", "cse_random", "dce_random",
-                  "canonicalize_random", "fifty_rules_pairs"):
+                  "canonicalize_random", "fifty_rules_pairs", "load_weight"):
         points = by_size(rows, bench)
         if len(points) > 1:
             times = [t for _, t in points]
@@ -245,8 +252,14 @@ def target_of(row):
     return "", None
 
 
+def calls_left(counts):
+    """Ours, and the peers that leave another number of calls."""
+    others = [f"{k} {n:,}" for k, n in counts.items() if n != counts["ours"]]
+    return ", ".join([f"{counts['ours']:,}", *others])
+
+
 def table(rows):
-    head = ["bench", "size", "unit", "ours", "limit", "peers", "ratio", "target", "reached"]
+    head = ["bench", "size", "unit", "ours", "limit", "peers", "ratio", "calls left", "target", "reached"]
     lines = [head]
     for r in rows:
         text, reached = target_of(r)
@@ -254,6 +267,7 @@ def table(rows):
         lines.append([r["bench"], r["size"], r["unit"], number(r["ours"]), number(r["limit"]) if "limit" in r else "",
                       ", ".join(f"{k} {number(v)}" for k, v in r["peers"].items()),
                       ", ".join(number(v / r["ours"]) + "x" for v in r["peers"].values()) if compared else "",
+                      calls_left(r["calls_left"]) if "calls_left" in r else "",
                       text, {True: "yes", False: "NO", None: "" if not text else "not measured"}[reached]])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     numeric = {3, 4, 6}
@@ -264,6 +278,22 @@ def table(rows):
     return "\n".join(out)
 
 
+def earlier(path):
+    """The rows that an earlier run wrote; none of those that do not tell their group."""
+    if not path.is_file():
+        return []
+    return [r for r in json.loads(path.read_text()) if r.get("group") in GROUPS]
+
+
+def write(rows, path):
+    """The file is there whole, whenever the run is stopped."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(json.dumps(rows, indent=1) + "\n")
+    part.replace(path)
+    say(f"written: {path}, and {plot.write(rows, path.parent)} plots beside it")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="run.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--programs", type=Path, default=ROOT / "build-release/bench", help="folder of the programs bench_NAME")
@@ -272,20 +302,23 @@ def main():
     parser.add_argument("--quick", action="store_true", help="small sizes and few repetitions: minutes become seconds")
     args = parser.parse_args()
 
-    rows = []
+    kept = earlier(args.out) if args.only else []
+    measured = []
     for name, group in GROUPS.items():
         if args.only and name not in args.only:
             continue
-        rows += compile_time.measure(args.quick, say) if name == "compile" else measure(group, args.programs, args.quick)
-    rows += derived(rows)
-    if not rows:
+        rows = compile_time.measure(args.quick, say) if name == "compile" else measure(group, args.programs, args.quick)
+        if not rows:
+            continue
+        rows += derived(rows)
+        print(table(rows) + "\n", flush=True)
+        measured += [{"group": name, **r} for r in rows]
+        done = {r["group"] for r in measured}
+        write(sorted(measured + [r for r in kept if r["group"] not in done], key=lambda r: list(GROUPS).index(r["group"])), args.out)
+    if not measured:
         sys.exit("run.py: nothing was measured; build the programs first: ./dev bench")
-    print(table(rows))
-    missed = [r["bench"] for r in rows if target_of(r)[1] is False]
-    print(f"\n{len(rows)} rows; targets missed: {len(missed)}")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(rows, indent=1) + "\n")
-    say(f"written: {args.out}, and {plot.write(rows, args.out.parent)} plots beside it")
+    missed = [r["bench"] for r in measured if target_of(r)[1] is False]
+    print(f"{len(measured)} rows; targets missed: {len(missed)}" + "".join("\n  " + m for m in missed))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include "main.hpp"
 #include "models/mlp.hpp"
 #include "models/resnet18.hpp"
+#include "models/transformer.hpp"
 
 #include <espalier/espalier.hpp>
 
@@ -30,6 +31,9 @@ struct subject {
 };
 subject<bench::Mlp> mlp(std::int64_t layers) {
   return {bench::Mlp(layers), torch::randn({2, bench::mlp_width})};
+}
+subject<bench::Transformer> transformer(std::int64_t blocks) {
+  return {bench::Transformer(blocks), torch::randn({2, bench::transformer_tokens, bench::transformer_width})};
 }
 subject<models::ResNet18> resnet18(std::int64_t) {
   models::ResNet18 net;
@@ -113,8 +117,10 @@ void jit_trace(benchmark::State& state, subject<Net> s) {
 
 #define ESPALIER_TRACED(WHAT)                                                                                \
   void WHAT##_mlp(benchmark::State& state) { WHAT(state, mlp(state.range(0))); }                             \
+  void WHAT##_transformer(benchmark::State& state) { WHAT(state, transformer(state.range(0))); }             \
   void WHAT##_resnet18(benchmark::State& state) { WHAT(state, resnet18(0)); }                                \
   BENCHMARK(WHAT##_mlp)->RangeMultiplier(4)->Range(64, 4096)->Unit(benchmark::kMillisecond);                 \
+  BENCHMARK(WHAT##_transformer)->Arg(1)->Arg(8)->Arg(64)->Arg(1024)->Unit(benchmark::kMillisecond);          \
   BENCHMARK(WHAT##_resnet18)->Unit(benchmark::kMillisecond);
 ESPALIER_TRACED(export_program)
 ESPALIER_TRACED(record)

@@ -6,6 +6,8 @@ import logging
 import torch
 from torch import fx
 from torch.fx.passes.dialect.common.cse_pass import CSEPass
+from torch.fx.passes.infra.partitioner import CapabilityBasedPartitioner
+from torch.fx.passes.operator_support import OperatorSupportBase
 from torch.fx.subgraph_rewriter import replace_pattern
 
 import dag
@@ -62,6 +64,19 @@ def edit(module, chosen):
         n.replace_all_uses_with(made, delete_user_cb=lambda user: user is not made)
 
 
+class Adds(OperatorSupportBase):
+    def is_node_supported(self, submodules, node):
+        return node.target is aten.add.Tensor
+
+
+def split(module):
+    return CapabilityBasedPartitioner(module, Adds(), allows_single_node_partition=True).partition_and_fuse()
+
+
+def calls_left(module):
+    return sum(n.op == "call_function" and n.target is not aten.full.default for n in module.graph.nodes)
+
+
 if __name__ == "__main__":
     args = measure.options(__doc__)
     logging.disable(logging.WARNING)
@@ -72,14 +87,32 @@ if __name__ == "__main__":
         ns = measure.median_ns(work, lambda: setup(copy.deepcopy(module)), repetitions=3, budget_s=10)
         measure.report(f"{pass_name}_{graph}" if not items else pass_name, n, ns / (items or d.size))
 
-    eliminate = lambda m: m.graph.eliminate_dead_code()  # noqa: E731
-    merge = lambda m: CSEPass()(m)  # noqa: E731
+    def report_left(pass_name, graph, n, work):
+        """Of a pass that erases: `work` gives the module that it leaves."""
+        d = dag.read(args.folder, graph, n)
+        module = build(d)
+        ns = measure.median_ns(work, lambda: (copy.deepcopy(module),), repetitions=3, budget_s=10)
+        measure.report(f"{pass_name}_{graph}", n, ns / d.size, calls_left=calls_left(work(copy.deepcopy(module))))
+
+    def eliminate(m):
+        m.graph.eliminate_dead_code()
+        return m
+
+    def merge(m):
+        return CSEPass()(m).graph_module
+
+    def rewrite_all(m):
+        rewrite(m, fifty_patterns())
+        return m
+
     for n in (1_000,) if args.quick else (1_000, 10_000):
-        for graph in ("random", "chain", "duplicates", "identical", "users", "inputs"):
-            report("cse", graph, n, merge)
-        for graph in ("random", "chain", "dead", "users", "inputs"):
-            report("dce", graph, n, eliminate)
+        for graph in ("random", "chain", "duplicates", "identical", "users", "inputs", "transformer"):
+            report_left("cse", graph, n, merge)
+        for graph in ("random", "chain", "dead", "users", "inputs", "transformer"):
+            report_left("dce", graph, n, eliminate)
         report("verify", "random", n, lambda m: m.graph.lint())
         report("print", "random", n, lambda m: m.graph.python_code("self").src)
         report("edit", "chain", n, edit, lambda m: (m, list(m.graph.nodes)[1:-1:max(1, n // 1000)][:1000]), items=1000)
-    report("fifty_rules", "pairs", 1_000, lambda m: rewrite(m, fifty_patterns()))
+    for graph in ("chain", "partition"):
+        report("split", graph, 1_000, split)
+    report_left("fifty_rules", "pairs", 1_000, rewrite_all)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSL-1.0
-"""What the peers share: CPU time of a piece of work, and one JSON object a line: {"bench", "size", "value"}.
+"""What the peers share: CPU time of a piece of work, and one JSON object a line: {"bench", "size", "value"},
+and "calls_left" where a pass changed a graph.
 
 Values are in the unit of the row they belong to (bench/run.py): nanoseconds an item. CPU time, as ours is."""
 import argparse
@@ -31,5 +32,5 @@ def median_ns(work, setup=lambda: (), repetitions=5, budget_s=60.0):
     return sorted(times)[len(times) // 2]
 
 
-def report(bench, size, value):
-    print(json.dumps({"bench": bench, "size": str(size), "value": value}), flush=True)
+def report(bench, size, value, **more):
+    print(json.dumps({"bench": bench, "size": str(size), "value": value, **more}), flush=True)

@@ -44,6 +44,11 @@ def seconds(file, flag, name):
     return float(re.search(rf"^\s*([\d.]+) +\( *[\d.]+%\)  {name}$", done.stderr, re.M)[1]) * min(1.0, cpu / wall)
 
 
+def calls_left(file, flag):
+    text = subprocess.run([TOOL, str(file), flag], capture_output=True, text=True, check=True).stdout
+    return len(re.findall(r"^ +%\S+ = (?!arith\.constant)", text, re.M))
+
+
 if __name__ == "__main__":
     args = measure.options(__doc__)
     if not TOOL:
@@ -52,7 +57,7 @@ if __name__ == "__main__":
     sizes = (1_000, 10_000) if args.quick else (1_000, 10_000, 100_000)
     rows = {"random": ("cse", "canonicalize"), "chain": ("cse", "canonicalize"), "users": ("cse", "canonicalize"),
             "inputs": ("cse", "canonicalize"), "duplicates": ("cse",), "identical": ("cse",), "deep": ("canonicalize",),
-            "edits": ("canonicalize",)}
+            "edits": ("canonicalize",), "transformer": ("cse", "canonicalize")}
     for graph, passes in rows.items():
         for n in sizes:
             d = dag.read(args.folder, graph, n)
@@ -60,7 +65,8 @@ if __name__ == "__main__":
             file = Path(args.folder) / "module.mlir"
             file.write_text("\n".join(line for i in range(times) for line in function(d, f"f{i}")))
             for name in passes:
-                spent = [seconds(file, f"-pass-pipeline=builtin.module(func.func({name}))",
-                                 {"cse": "CSE", "canonicalize": "Canonicalizer"}[name])
+                flag = f"-pass-pipeline=builtin.module(func.func({name}))"
+                spent = [seconds(file, flag, {"cse": "CSE", "canonicalize": "Canonicalizer"}[name])
                          for _ in range(1 if args.quick else 3)]
-                measure.report(f"{name}_{graph}", n, statistics.median(spent) * 1e9 / (d.size * times))
+                measure.report(f"{name}_{graph}", n, statistics.median(spent) * 1e9 / (d.size * times),
+                               calls_left=calls_left(file, flag) // times)

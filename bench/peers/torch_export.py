@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 import measure
+import transformer
 from mlp import Mlp, example_inputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "python"))
@@ -27,3 +28,5 @@ if __name__ == "__main__":
     export(("export_program_resnet18", ""), resnet18.make(), resnet18.example_inputs(), 5)
     for n in (64, 256) if args.quick else (64, 256, 1024):
         export(("export_program_mlp", n), Mlp(n), example_inputs(), 3 if n < 1024 else 1)
+    for n in (1, 8) if args.quick else (1, 8, 64):
+        export(("export_program_transformer", n), transformer.make(n), transformer.example_inputs(), 3 if n < 64 else 1)
