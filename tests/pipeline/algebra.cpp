@@ -59,7 +59,7 @@ struct needs_functional : es::pass {
   es::pass_result run(es::graph_storage&) const { return {}; }
 };
 struct breaks_everything : es::pass {
-  static constexpr std::string_view name = "breaks-everything";
+  [[maybe_unused]] static constexpr std::string_view name = "breaks-everything";
   es::pass_result run(es::graph_storage&) const { return {}; }
 };
 struct to_core : es::pass {

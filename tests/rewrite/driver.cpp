@@ -245,7 +245,7 @@ TEST_CASE("a rule that throws leaves nothing of what it made") {
   es::graph<es::aten_ir> g;
   const auto in = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2, 3}));
   g.output(g.call<es::aten::relu>(in));
-  constexpr auto x = es::capture<"x">;
+  static constexpr auto x = es::capture<"x">;
   const auto failing = es::rewrite<"failing">(es::pattern<es::aten::relu>(x), [](auto& r, const auto& m) {
     const auto made = r.template call<es::aten::neg>(m[x]);
     es::fail(es::error_kind::usage, "it cannot be done");
