@@ -123,6 +123,11 @@ es::pass_result run_fifty(storage& g) {
   es::pass_context c;
   return es::rewrite_greedily(g, c, bench::fifty_rules);
 }
+es::pass_result run_cse_dce(storage& g) {
+  es::pass_result done = es::cse::run(g);
+  done += es::dce::run(g);
+  return done;
+}
 es::pass_result run_split(storage& g) {
   es::pass_context c;
   return es::split(es::calls_to<es::aten::add_Tensor>{}).run(g, c);
@@ -237,6 +242,7 @@ const std::vector<row>& rows() {
        run<es::cse>,
        graph_bytes + table_bytes,
        {"random", "chain", "duplicates", "identical", "users", "inputs", "transformer"}},
+      {"cse_dce", run_cse_dce, graph_bytes + table_bytes, {"random", "transformer"}},
       {"dce", run<es::dce>, graph_bytes, {"random", "chain", "dead", "users", "inputs", "transformer"}},
       {"canonicalize",
        run<es::canonicalize>,

@@ -53,7 +53,7 @@ GROUPS = {
                     units={"edit": "ns/edit", "pipeline_": "ns/pass"}, twins={("by_hand_", "pipeline_"): BY_HAND},
                     scripts={"mlir.py": MLIR, "fx_passes.py": FX, "onnx_optimizer.py": ONNX},
                     peers={"jit_passes": JIT_PASSES}, writes_files=True),
-    "tracing": Group("tracing", "ns/operator", rows=("export_program_", "record_"),
+    "tracing": Group("tracing", "ns/operator", rows=("export_program_", "export_cold_", "record_"),
                      twins={("jit_trace_", "export_program_"): JIT, ("jit_trace_", "record_"): JIT},
                      scripts={"torch_export.py": EXPORT}, peer_tells_total=True),
     "archive": Group("archive", "us/node", 1e-3, rows=("save_", "load_"), units={"save_weight": "us", "load_weight": "us"},
@@ -211,7 +211,7 @@ def slope(points):
 
 def derived(rows):
     out = []
-    for bench in ("export_program_mlp", "record_mlp", "export_program_transformer"):
+    for bench in ("export_program_mlp", "export_cold_mlp", "export_program_transformer", "record_mlp"):
         points = by_size(rows, bench)
         if len(points) > 1:
             peers = {}

@@ -17,6 +17,8 @@
 #include <ATen/ops/empty_strided.h>
 #include <ATen/ops/zeros.h>
 
+#include <boost/container/small_vector.hpp>
+
 #include <deque>
 #include <string>
 #include <utility>
@@ -26,12 +28,12 @@ namespace espalier::detail {
 
 /// One declared result: a tensor's meta (none for an undefined tensor), the metas of a list, or a number.
 struct fake_result {
-  std::vector<tensor_meta> metas;
+  boost::container::small_vector<tensor_meta, 1> metas;
   bool is_list = false;
   bool is_number = false;
   sym_int number{};
 };
-using fake_results = std::vector<fake_result>;
+using fake_results = boost::container::small_vector<fake_result, 1>;
 
 class fake_engine {
 public:
@@ -71,20 +73,20 @@ private:
     lists_.clear();
     for (std::size_t i = 0; i != args.size(); ++i)
       meta_args_.push_back(to_meta_arg(args[i], info.args[i].kind));
-    const rule_result r = rule(rule_args(info.id, schema_of(info.id), meta_args_));
+    rule_result r = rule(rule_args(info.id, schema_of(info.id), meta_args_));
     fake_results out;
     if (r.list) {
       fake_result f;
       f.is_list = true;
       for (auto& o : r.outputs)
-        f.metas.push_back(o.tensor);
+        f.metas.push_back(std::move(o.tensor));
       out.push_back(std::move(f));
       return out;
     }
     for (auto& o : r.outputs) {
       fake_result f;
       if (o.kind == rule_output::kind_type::tensor)
-        f.metas.push_back(o.tensor);
+        f.metas.push_back(std::move(o.tensor));
       else if (o.kind == rule_output::kind_type::integer) {
         f.is_number = true;
         f.number = o.number;

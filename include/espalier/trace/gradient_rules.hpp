@@ -14,6 +14,7 @@
 #include <ATen/core/ivalue.h>
 #include <c10/core/GradMode.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <unordered_set>
 #include <vector>
@@ -29,7 +30,7 @@ public:
       any_tensor(v, [&](const at::Tensor& t) {
         any = any || requires_grad(t);
         if (const auto* f = fake_of(t); f && t.requires_grad() && t.is_leaf())
-          leaves_.insert(f->identity().history);
+          add_leaf(f->identity().history);
         return false; // look at each
       });
     return any && info.differentiable && c10::GradMode::is_enabled();
@@ -47,7 +48,7 @@ public:
           if (t.requires_grad() && t.is_leaf())
             refuse("a leaf tensor that requires gradients (a parameter, an input) is changed in place",
                    leaf_cure);
-          if (const auto* f = fake_of(t); f && t.requires_grad() && leaves_.count(f->identity().history))
+          if (const auto* f = fake_of(t); f && t.requires_grad() && is_leaf_history(f->identity().history))
             refuse("a view of a leaf tensor that requires gradients is changed in place", leaf_cure);
           return false;
         });
@@ -75,6 +76,12 @@ public:
 private:
   static constexpr const char* leaf_cure =
       "eager mode refuses it too: write under torch::NoGradGuard, or use the operator that is not in place";
+  void add_leaf(std::uint32_t history) {
+    if (history >= leaves_.size())
+      leaves_.resize(std::size_t{history} + 1);
+    leaves_[history] = true;
+  }
+  bool is_leaf_history(std::uint32_t history) const { return history < leaves_.size() && leaves_[history]; }
   bool tracks_by_history(const at::Tensor& t) const {
     if (tracked_.empty())
       return false;
@@ -84,7 +91,7 @@ private:
   [[noreturn]] ESPALIER_COLD static void refuse(const char* cause, const char* cure) {
     fail(error_kind::trace, cause, user_place(capture_stack()), cure);
   }
-  std::unordered_set<std::uint32_t> leaves_;  // histories of leaves that require gradients
+  std::vector<bool> leaves_;                  // by history, whether it is a leaf's that requires gradients
   std::unordered_set<std::uint32_t> tracked_; // histories that an in-place operator made track gradients
 };
 

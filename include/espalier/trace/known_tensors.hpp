@@ -2,7 +2,7 @@
 // The real tensors that a trace knows: inputs, parameters, buffers, lifted constants. They are known by the
 // identity of their TensorImpl, and state also by its memory, for `.data()` gives the same memory another
 // TensorImpl. `torch::nn` modules keep their real tensors; the fakes are found here when an operator meets
-// one.
+// one. Almost all are found by identity: memory is looked at when a tensor is met that is not known by that.
 #pragma once
 
 #include <espalier/trace/fake_tensor.hpp>
@@ -11,7 +11,10 @@
 #include <c10/core/Storage.h>
 #include <c10/core/TensorImpl.h>
 
-#include <unordered_map>
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <cstddef>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -22,28 +25,33 @@ public:
   /// `by_memory`: other tensors of the same memory, sizes and strides are known too.
   void add(const at::Tensor& real, at::Tensor fake, bool by_memory) {
     auto* impl = real.unsafeGetTensorImpl();
-    if (by_memory && real.has_storage() && !is_fake(real))
-      by_storage_[real.storage().unsafeGetStorageImpl()].push_back(impl);
+    const auto [at, fresh] = by_impl_.try_emplace(impl, static_cast<std::uint32_t>(entries_.size()));
     // tied state: every name has its placeholder, uses go to the last one, as Python's non-strict export does
-    entries_.insert_or_assign(impl, entry{real, std::move(fake)});
+    if (fresh)
+      entries_.push_back({real, std::move(fake), by_memory && !is_fake(real)});
+    else
+      entries_[at->second].fake = std::move(fake);
   }
   /// The fake of this very tensor; null when it is unknown.
   const at::Tensor* find_same(const at::Tensor& t) const {
-    const auto e = entries_.find(t.unsafeGetTensorImpl());
-    return e == entries_.end() ? nullptr : &e->second.fake;
+    const auto e = by_impl_.find(t.unsafeGetTensorImpl());
+    return e == by_impl_.end() ? nullptr : &entries_[e->second].fake;
   }
   /// The fake of this tensor, or of known state that it has the memory and the shape of.
-  const at::Tensor* find(const at::Tensor& t) const {
+  const at::Tensor* find(const at::Tensor& t) {
     if (const auto* same = find_same(t))
       return same;
-    if (by_storage_.empty() || !t.has_storage())
+    if (!t.has_storage())
       return nullptr;
+    for (; in_memory_ != entries_.size(); ++in_memory_)
+      if (const auto& e = entries_[in_memory_]; e.by_memory && e.keep.has_storage())
+        by_storage_[e.keep.storage().unsafeGetStorageImpl()].push_back(in_memory_);
     const auto s = by_storage_.find(t.storage().unsafeGetStorageImpl());
     if (s == by_storage_.end())
       return nullptr;
     const at::Tensor* found = nullptr;
-    for (auto* impl : s->second) {
-      const auto& e = entries_.at(impl);
+    for (const std::size_t i : s->second) {
+      const auto& e = entries_[i];
       if (e.keep.sizes() == t.sizes() && e.keep.strides() == t.strides() &&
           e.keep.storage_offset() == t.storage_offset())
         found = &e.fake;
@@ -55,9 +63,12 @@ private:
   struct entry {
     at::Tensor keep; // so that its address is not reused
     at::Tensor fake;
+    bool by_memory;
   };
-  std::unordered_map<c10::TensorImpl*, entry> entries_;
-  std::unordered_map<c10::StorageImpl*, std::vector<c10::TensorImpl*>> by_storage_;
+  std::vector<entry> entries_;
+  boost::unordered_flat_map<c10::TensorImpl*, std::uint32_t> by_impl_;
+  boost::unordered_flat_map<c10::StorageImpl*, std::vector<std::size_t>> by_storage_;
+  std::size_t in_memory_ = 0; // entries that `by_storage_` knows of
 };
 
 } // namespace espalier::detail

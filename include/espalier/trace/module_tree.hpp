@@ -6,12 +6,13 @@
 
 #include <espalier/trace/trace_result.hpp>
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -77,6 +78,9 @@ public:
   explicit module_tree(const std::vector<traced_module>& modules) {
     scopes_.push_back({"", "torch::nn::Module", root_scope, 0, module_role::user, false, false, {}});
     by_path_.emplace("", root_scope);
+    scopes_.reserve(modules.size() + 1);
+    by_path_.reserve(modules.size() + 1);
+    by_object_.reserve(modules.size());
     for (const auto& m : modules) {
       const scope_id s = at_path(m.path);
       describe(s, m.type);
@@ -151,14 +155,22 @@ private:
     return s;
   }
   void describe(scope_id s, const std::string& type) {
+    auto [known, fresh] = types_.try_emplace(type);
+    if (fresh)
+      known->second = {role_of(type), layer_operator(type)};
     scopes_[s].type = type;
-    scopes_[s].role = role_of(type);
+    scopes_[s].role = known->second.role;
     scopes_[s].is_module = true;
-    scopes_[s].layer_op = layer_operator(type);
+    scopes_[s].layer_op = known->second.layer_op;
   }
+  struct type_facts {
+    module_role role = module_role::user;
+    std::string layer_op;
+  };
   std::vector<scope> scopes_;
-  std::unordered_map<std::string, scope_id> by_path_;
-  std::unordered_map<const void*, scope_id> by_object_;
+  boost::unordered_flat_map<std::string, scope_id> by_path_;
+  boost::unordered_flat_map<const void*, scope_id> by_object_;
+  boost::unordered_flat_map<std::string, type_facts> types_; // a model has many modules, of few types
 };
 
 /// Follows the nodes in order from scope to scope and writes their stacks. Leaving a module and entering it
@@ -190,10 +202,10 @@ public:
       const auto& x = tree_[o.scope];
       if (x.role == module_role::holder)
         continue;
-      text_ += (text_.empty() ? "L__self__" : ";L__self__") + x.path;
+      text_.append(text_.empty() ? "L__self__" : ";L__self__").append(x.path);
       if (o.call)
-        text_ += "@" + std::to_string(o.call);
-      text_ += "," + x.path + "," + x.type;
+        text_.append("@").append(std::to_string(o.call));
+      text_.append(",").append(x.path).append(",").append(x.type);
     }
     return text_;
   }

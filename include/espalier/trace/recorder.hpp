@@ -33,6 +33,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -48,12 +49,14 @@ namespace detail {
 class recorder final : public intercept_mode {
 public:
   explicit recorder(const trace_options& options)
-      : options_(options), modules_(options.modules), fakes_(next_serial()), constants_(g_, fakes_, report_) {
-  }
+      : stack_traces_(options.stack_traces), modules_(options.modules), fakes_(next_serial()),
+        constants_(g_, fakes_, report_) {}
 
   /// Makes the placeholders and gives the fakes that the function is called with.
   std::vector<at::Tensor> bind(std::span<const traced_input> inputs) {
     std::vector<at::Tensor> fakes;
+    fakes.reserve(inputs.size());
+    targets_.reserve(inputs.size());
     node_id first_user{};
     for (auto& in : inputs) {
       const node_id n = g_.placeholder(in.kind, in.name);
@@ -71,8 +74,11 @@ public:
       g_.set_meta(v, value_meta(m));
       at::Tensor fake = fakes_.leaf(std::move(m), v);
       const bool is_state = in.kind != input_kind::user_input;
-      if (is_state)
-        state_owner_[fake_of(fake)->identity().memory] = modules_.owner_of_state(in.target);
+      if (is_state) {
+        const std::uint32_t memory = fake_of(fake)->identity().memory;
+        state_owner_.resize(std::size_t{memory} + 1, no_scope);
+        state_owner_[memory] = modules_.owner_of_state(in.target);
+      }
       known_.add(in.real, fake, is_state);
       fakes.push_back(std::move(fake));
     }
@@ -97,13 +103,13 @@ public:
     gradient_regions(g_, grad_enabled_, grad_at_start_).wrap();
 
     trace_result r;
-    std::unordered_map<std::uint32_t, std::string> by_node;
+    std::vector<const std::string*> by_node(g_.node_capacity(), nullptr);
     for (auto& [n, target] : targets_)
-      by_node[n.index] = target;
+      by_node[n.index] = &target;
     for (auto& [n, target] : constants_.placeholders())
-      by_node[n.index] = target;
+      by_node[n.index] = &target;
     for (node_id n = g_.first(); n.valid() && g_.kind(n) == node_kind::placeholder; n = g_.next(n))
-      r.targets.push_back(by_node[n.index]);
+      r.targets.push_back(*by_node[n.index]);
     r.constants = std::move(constants_.all());
     for (auto& [key, calls] : counts_)
       report_.ops.push_back({op_id{key >> 3}, static_cast<served_by>(key & 7), calls});
@@ -128,7 +134,8 @@ public:
       literals_.add(stack.back());
       return;
     }
-    call_in_progress c{op, info, {stack.end() - static_cast<std::ptrdiff_t>(info.args.size()), stack.end()}};
+    const auto first = stack.end() - static_cast<std::ptrdiff_t>(info.args.size());
+    call_in_progress c{op, info, {std::move_iterator(first), std::move_iterator(stack.end())}};
     c.args = c.given;
     state_read_ = no_scope;
     for (auto& v : c.args)
@@ -236,8 +243,10 @@ private:
   /// Remembers whose state the call reads, itself or a view of it.
   at::Tensor note_state(at::Tensor fake) {
     if (depth_ == 0)
-      if (const auto s = state_owner_.find(fake_of(fake)->identity().memory); s != state_owner_.end())
-        state_read_ = state_read_ == no_scope ? s->second : modules_.common(state_read_, s->second);
+      if (const std::uint32_t memory = fake_of(fake)->identity().memory;
+          memory < state_owner_.size() && state_owner_[memory] != no_scope)
+        state_read_ = state_read_ == no_scope ? state_owner_[memory]
+                                              : modules_.common(state_read_, state_owner_[memory]);
     return fake;
   }
   /// What autograd did to a fake without an operator: a detached copy, a custom function, requires_grad_().
@@ -374,7 +383,7 @@ private:
     const bool list = c.info.results.size() == 1 && c.info.results[0].is == op_result::form::tensor_list;
     c.node = g_.call(c.info.id, graph_args_, num_values, list);
     add_facts(c.node);
-    if (options_.stack_traces) {
+    if (stack_traces_) {
       std::string text;
       for (auto& f : user_frames(capture_stack(), true))
         text = "  " + to_string(f) + "\n" + text;
@@ -530,7 +539,7 @@ private:
     return ++n;
   }
 
-  trace_options options_;
+  bool stack_traces_;
   graph_storage g_;
   trace_report report_;
   module_tree modules_;
@@ -542,7 +551,7 @@ private:
   tensor_literals literals_;
   raw_memory raw_;
   gradient_rules gradients_;
-  std::unordered_map<std::uint32_t, scope_id> state_owner_; // by memory
+  std::vector<scope_id> state_owner_; // by memory
   std::unordered_set<std::string> custom_seen_;
   std::vector<std::pair<node_id, std::string>> targets_;
   std::vector<scope_facts> scope_facts_; // by node

@@ -25,6 +25,7 @@ namespace espalier::detail {
 class state_keeper {
 public:
   explicit state_keeper(std::span<const traced_input> inputs) {
+    kept_.reserve(inputs.size());
     for (const auto& in : inputs)
       if (in.real.defined() && !is_fake(in.real))
         kept_.emplace_back(in.real, in.real.unsafeGetTensorImpl()->shallow_copy_and_detach(
@@ -33,22 +34,26 @@ public:
   state_keeper(const state_keeper&) = delete;
   state_keeper& operator=(const state_keeper&) = delete;
   ~state_keeper() {
+    if (unspoilt_)
+      return;
     for (const auto& [t, copy] : kept_)
       if (spoilt(t))
         t.unsafeGetTensorImpl()->shallow_copy_from(copy);
   }
   /// Throws when there are any.
-  void check() const {
+  void check() {
     for (const auto& [t, copy] : kept_)
       if (spoilt(t))
         fail(error_kind::trace,
              "set_data gave a parameter, buffer or input the data of a traced tensor, which no graph can say",
              "the traced call", "write with copy_ under torch::NoGradGuard");
+    unspoilt_ = true;
   }
 
 private:
   static bool spoilt(const at::Tensor& t) { return t.key_set().has(interceptor_key); }
   std::vector<std::pair<at::Tensor, c10::intrusive_ptr<c10::TensorImpl>>> kept_;
+  bool unspoilt_ = false; // the call is over, and nothing is to be put back
 };
 
 /// Notices raw writes (`data_ptr`, accessors) to parameters, buffers and inputs, which no operator tells of:

@@ -34,7 +34,7 @@ inline trace_result trace(std::span<const traced_input> inputs, const traced_fun
     detail::recorder t(options);
     std::vector<c10::IValue> outputs;
     const auto fakes = t.bind(inputs);
-    const detail::state_keeper state(inputs);
+    detail::state_keeper state(inputs);
     try {
       mode_guard on(t);
       outputs = f(fakes);

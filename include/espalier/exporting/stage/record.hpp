@@ -61,6 +61,7 @@ inline std::vector<traced_input> placeholders_of(const export_job_data& job) {
   for (auto& leaf : job.leaves)
     user_names.push_back(fresh(leaf.path));
   std::vector<traced_input> all;
+  all.reserve(job.state.size() + job.leaves.size());
   for (auto& s : job.state) {
     traced_input t;
     t.real = s.tensor;
