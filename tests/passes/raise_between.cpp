@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // raise moves reads down to the last call that it replaces: never past somebody who writes to what is read.
+#include <espalier/ir/hash.hpp>
 #include <espalier/ir/text_parser.hpp>
 #include <espalier/ir/verify.hpp>
+#include <espalier/passes/lower_spellings.hpp>
 #include <espalier/passes/raise.hpp>
 
 #include <doctest/doctest.h>
@@ -141,4 +143,41 @@ TEST_CASE("a bias of another type is no bias: add_ casts it, linear refuses it")
   const auto out = raised(text);
   CHECK(has(out, "aten.linear.default(%x, %w)"));
   CHECK(has(out, "aten.add_.Tensor("));
+}
+
+TEST_CASE("raise takes back what lower_spellings does to a linear of any rank") {
+  for (const char* shape : {"[3]", "[2, 3]", "[5, 2, 3]", "[7, 5, 2, 3]"})
+    for (const char* bias : {", %b", ""}) {
+      std::string out(shape);
+      out.replace(out.rfind('3'), 1, "4");
+      auto p = es::parse_text(
+          "graph { %w = placeholder parameter : f32[4, 3] %b = placeholder parameter : f32[4] %x = "
+          "placeholder : f32" +
+          std::string(shape) + " %linear = aten.linear.default(%x, %w" + bias + ") : f32" + out +
+          " %y = aten.relu.default(%linear) : f32" + out + " return %y }");
+      CAPTURE(es::to_text(p.graph, p.dialect));
+      const auto before = es::structural_hash(p.graph);
+      es::pass_context context;
+      CHECK(es::lower_spellings::run(p.graph, context).changed());
+      CHECK(es::structural_hash(p.graph) != before);
+      es::raise::run(p.graph);
+      CHECK(es::structural_hash(p.graph) == before);
+    }
+}
+
+TEST_CASE("a sum that is no layer's stays a sum") {
+  const auto text = [](std::string_view b, std::string_view sum, std::string_view result = "%y") {
+    return "graph { %w = placeholder parameter : f32[4, 3] %b = placeholder parameter : " + std::string(b) +
+           " %x = placeholder : f32[5, 4, 3] %t = aten.t(%w) : f32[3, 4] %m = aten.matmul(%x, %t) : f32[5, "
+           "4, 4] "
+           "%y = " +
+           std::string(sum) + " : f32[5, 4, 4] return " + std::string(result) + " }";
+  };
+  CHECK(has(raised(text("f32[4]", "aten.add.Tensor(%m, %b)")), linear));
+  CHECK(!has(raised(text("f32[4]", "aten.add.Tensor(%m, %b, alpha=2)")), linear));
+  CHECK(!has(raised(text("f32[4, 4]", "aten.add.Tensor(%m, %b)")), linear));
+  CHECK(!has(raised(text("f32[1]", "aten.add.Tensor(%m, %b)")), linear));
+  CHECK(!has(raised(text("f32[4]", "aten.add.Tensor(%m, 1.5)")), linear));
+  CHECK(
+      !has(raised(text("f32[4]", "aten.add.Tensor(%m, %b)", "%y, %m")), linear)); // somebody sees the product
 }

@@ -212,10 +212,18 @@ private:
         memory);
     return true;
   }
-  /// `add_(matmul(x, t(w)), b)`, the product being used by nothing else.
+  /// `add_(matmul(x, t(w)), b)` as C++ layers call it, or `add(matmul(x, t(w)), b)` as `lower_spellings`
+  /// writes it, the product being used by nothing else.
   static bool linear_from_add(graph_storage& g, node n, writes& memory) {
-    const auto m = match<aten::add__Tensor>(n);
-    if (!m || !is_one(n.arg(2)) || !n.arg(1).is_value())
+    if (const auto in_place = match<aten::add__Tensor>(n))
+      return linear_from_sum(g, n, in_place, memory);
+    if (const auto sum = match<aten::add_Tensor>(n))
+      return linear_from_sum(g, n, sum, memory);
+    return false;
+  }
+  template <class Sum>
+  static bool linear_from_sum(graph_storage& g, node n, const Sum& m, writes& memory) {
+    if (!is_one(n.arg(2)) || !n.arg(0).is_value() || !n.arg(1).is_value())
       return false;
     const auto product = match<aten::matmul>(m.template arg<"self">());
     if (!product || !product.result().has_one_use())
