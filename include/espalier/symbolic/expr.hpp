@@ -210,13 +210,13 @@ inline const expr* product(const expr* a, const expr* b) {
   std::vector<std::pair<const expr*, std::int64_t>> factors; // base, exponent
   const auto put = [&](const expr* f) {
     std::int64_t n = 1;
-    if (f->kind() == expr_kind::pow && f->args()[1]->kind() == expr_kind::integer) {
+    if (f->kind() == expr_kind::pow && f->args().size() == 2 && f->args()[1]->kind() == expr_kind::integer) {
       n = f->args()[1]->value();
       f = f->args()[0];
     }
     for (auto& [base, e] : factors)
       if (base == f) {
-        e += n;
+        exact = exact && !__builtin_add_overflow(e, n, &e);
         return;
       }
     factors.push_back({f, n});
@@ -314,6 +314,7 @@ inline std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int 
 
 inline std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v) {
   const std::string& h = e->head();
+  std::int64_t r = 0;
   const auto need = [&](std::size_t n) {
     if (v.size() != n)
       cannot_evaluate(e, "'" + h + "' takes " + std::to_string(n) + " arguments, not " +
@@ -325,11 +326,11 @@ inline std::int64_t evaluate_function(const expr* e, const std::vector<std::int6
       cannot_evaluate(e, "division of a size by zero");
   };
   if (h == "FloorDiv" || h == "CleanDiv" || h == "PythonFloorDiv")
-    return divisor(), floordiv_int(v[0], v[1]);
+    return divisor(), no_overflow(floordiv_overflow(v[0], v[1], &r), e), r;
   if (h == "Mod" || h == "PythonMod")
-    return divisor(), v[0] - floordiv_int(v[0], v[1]) * v[1];
+    return divisor(), floormod_int(v[0], v[1]);
   if (h == "CeilDiv" || h == "CeilToInt_div")
-    return divisor(), -floordiv_int(-v[0], v[1]);
+    return divisor(), no_overflow(ceildiv_overflow(v[0], v[1], &r), e), r;
   if (h == "Max" || h == "Min") {
     if (v.empty())
       need(1);
@@ -364,8 +365,12 @@ inline std::int64_t evaluate_function(const expr* e, const std::vector<std::int6
         return 1;
     return 0;
   }
-  if (h == "Abs")
-    return need(1), v[0] < 0 ? -v[0] : v[0];
+  if (h == "Abs") {
+    need(1);
+    if (v[0] >= 0)
+      return v[0];
+    return no_overflow(__builtin_sub_overflow(r, v[0], &r), e), r;
+  }
   if (h == "ToFloat" || h == "Identity" || h == "TruncToInt" || h == "RoundToInt" || h == "CeilToInt" ||
       h == "FloorToInt")
     return need(1), v[0];
@@ -373,7 +378,9 @@ inline std::int64_t evaluate_function(const expr* e, const std::vector<std::int6
     need(2);
     if (v[1] < 0 || v[1] > 62)
       cannot_evaluate(e, "a shift by " + std::to_string(v[1]));
-    return h == "LShift" ? v[0] * (std::int64_t{1} << v[1]) : v[0] >> v[1];
+    if (h == "RShift")
+      return v[0] >> v[1];
+    return no_overflow(__builtin_mul_overflow(v[0], std::int64_t{1} << v[1], &r), e), r;
   }
   cannot_evaluate(e, "'" + h + "' cannot be evaluated on integers");
 }
@@ -425,11 +432,7 @@ inline std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int 
     if (v.size() != 2 || v[1] < 0)
       cannot_evaluate(e, "a negative power of a size is no integer");
     std::int64_t s = 1;
-    for (std::int64_t i = 0; i != v[1]; ++i) {
-      no_overflow(__builtin_mul_overflow(s, v[0], &s), e);
-      if (s == 0 || s == 1)
-        break;
-    }
+    no_overflow(power_overflow(v[0], v[1], &s), e);
     return s;
   }
   default:
@@ -478,6 +481,10 @@ public:
 
 namespace detail {
 
+/// Whether the quotient is an integer that fits.
+constexpr bool divides(std::int64_t by, std::int64_t x) noexcept {
+  return by == -1 ? x != std::numeric_limits<std::int64_t>::min() : x % by == 0;
+}
 inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
   const expr *x = as_expression(a), *y = as_expression(b);
   switch (op) {
@@ -492,9 +499,9 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
     if (y->kind() == expr_kind::integer && y->value() != 0) {
       affine s;
       s.accumulate(x, 1);
-      bool divides = s.exact && s.constant % y->value() == 0;
+      bool divides = s.exact && detail::divides(y->value(), s.constant);
       for (auto& t : s.terms)
-        divides = divides && t.second % y->value() == 0;
+        divides = divides && detail::divides(y->value(), t.second);
       if (divides) {
         s.constant /= y->value();
         for (auto& t : s.terms)
@@ -510,9 +517,9 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
       s.accumulate(x, 1);
       bool divides = s.exact;
       for (auto& t : s.terms)
-        divides = divides && t.second % y->value() == 0;
+        divides = divides && detail::divides(y->value(), t.second);
       if (divides)
-        return integer(s.constant - floordiv_int(s.constant, y->value()) * y->value());
+        return integer(floormod_int(s.constant, y->value()));
     }
     return make_expr("Mod", {x, y});
   }
