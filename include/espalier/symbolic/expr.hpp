@@ -252,6 +252,95 @@ inline const expr* product(const expr* a, const expr* b) {
   return args.size() == 1 ? args[0] : make_expr("Mul", std::move(args));
 }
 
+/// Positive whatever its symbols are, as far as signs tell.
+inline bool is_positive(const expr* e) {
+  switch (e->kind()) {
+  case expr_kind::integer:
+    return e->value() > 0;
+  case expr_kind::symbol:
+    return e->assumptions().find("positive=True") != std::string::npos;
+  case expr_kind::add:
+  case expr_kind::mul:
+    for (const expr* a : e->args())
+      if (!is_positive(a))
+        return false;
+    return true;
+  case expr_kind::pow:
+    return e->args().size() == 2 && is_positive(e->args()[0]);
+  default:
+    return false;
+  }
+}
+/// Whether the quotient is an integer that fits.
+constexpr bool divides(std::int64_t by, std::int64_t x) noexcept {
+  return by == -1 ? x != std::numeric_limits<std::int64_t>::min() : by != 0 && x % by == 0;
+}
+/// A product as a coefficient and powers of other expressions.
+struct monomial {
+  std::int64_t coefficient = 1;
+  std::vector<std::pair<const expr*, std::int64_t>> powers;
+  bool exact = true;
+
+  explicit monomial(const expr* e) {
+    if (e->kind() == expr_kind::mul) {
+      for (const expr* f : e->args())
+        put(f, 1);
+    } else {
+      put(e, 1);
+    }
+  }
+  /// Multiplies by `e` or, with -1, divides.
+  void put(const expr* e, std::int64_t exponent) {
+    if (e->kind() == expr_kind::integer) {
+      if (exponent > 0)
+        exact = exact && !__builtin_mul_overflow(coefficient, e->value(), &coefficient);
+      else if ((exact = exact && divides(e->value(), coefficient)))
+        coefficient /= e->value();
+      return;
+    }
+    if (e->kind() == expr_kind::pow && e->args().size() == 2 && e->args()[1]->kind() == expr_kind::integer) {
+      exact = exact && !__builtin_mul_overflow(exponent, e->args()[1]->value(), &exponent);
+      e = e->args()[0];
+    }
+    for (auto& [base, n] : powers)
+      if (base == e) {
+        exact = exact && !__builtin_add_overflow(n, exponent, &n);
+        return;
+      }
+    powers.push_back({e, exponent});
+  }
+};
+/// `x / y` where that is an integer expression whatever the symbols are; else null. `y` is one product.
+inline const expr* exact_quotient(const expr* x, const expr* y) {
+  if (y->kind() == expr_kind::integer || !is_positive(y))
+    return nullptr;
+  if (x->kind() == expr_kind::add && x != y) {
+    const expr* total = integer(0);
+    for (const expr* term : x->args()) {
+      const expr* q = exact_quotient(term, y);
+      if (!q)
+        return nullptr;
+      total = sum(total, 1, q, 1);
+    }
+    return total;
+  }
+  monomial m(x);
+  const monomial by(y);
+  if (!by.exact)
+    return nullptr;
+  m.put(integer(by.coefficient), -1);
+  for (const auto& [base, n] : by.powers)
+    m.put(n == 1 ? base : make_expr("Pow", {base, integer(n)}), -1);
+  const expr* q = integer(m.coefficient);
+  for (const auto& [base, n] : m.powers) {
+    if (!m.exact || n < 0)
+      return nullptr;
+    if (n)
+      q = product(q, n == 1 ? base : make_expr("Pow", {base, integer(n)}));
+  }
+  return m.exact ? q : nullptr;
+}
+
 inline const expr* as_expression(const sym_int& s) { return s.is_int() ? integer(s.int_or(0)) : s.as_expr(); }
 
 } // namespace detail
@@ -481,10 +570,6 @@ public:
 
 namespace detail {
 
-/// Whether the quotient is an integer that fits.
-constexpr bool divides(std::int64_t by, std::int64_t x) noexcept {
-  return by == -1 ? x != std::numeric_limits<std::int64_t>::min() : x % by == 0;
-}
 inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
   const expr *x = as_expression(a), *y = as_expression(b);
   switch (op) {
@@ -509,6 +594,8 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
         return from_affine(std::move(s));
       }
     }
+    if (const expr* q = exact_quotient(x, y))
+      return q;
     return make_expr("FloorDiv", {x, y});
   }
   case sym_op::mod: {
@@ -521,6 +608,8 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
       if (divides)
         return integer(floormod_int(s.constant, y->value()));
     }
+    if (exact_quotient(x, y))
+      return integer(0);
     return make_expr("Mod", {x, y});
   }
   case sym_op::eq:
