@@ -50,7 +50,7 @@ TEST_CASE("random programs: the laws, regions as large as they can be, and inlin
     p.writes = writes;
     const auto g = laws::random_program(seed, p);
     const laws::some_operators takes{seed};
-    const es::region_options least_nodes{least % 4u};
+    const es::region_options least_nodes{least % 4u, true};
     const es::split cut(takes, {.min_nodes = least_nodes.min_nodes});
     laws::options o;
     o.idempotent = least % 4 < 2; // what is too small beside a region may be large enough beside a call
@@ -80,7 +80,7 @@ TEST_CASE("every program of the corpus splits soundly, and inlining gives it bac
       for (std::uint64_t seed = 0; seed != 4; ++seed) {
         INFO(file.string() << ", operators of seed " << seed);
         const laws::some_operators takes{seed * 3};
-        const auto plan = es::find_regions(p.graph, takes);
+        const auto plan = es::find_regions(p.graph, takes, {.only_used = true});
         const auto faults = es::verify<es::torch_ir>(p.graph, {.require_meta = false}).size();
         auto g = p.graph;
         CHECK(run(es::split(takes), g).rewritten == plan.num_inside());
@@ -125,7 +125,8 @@ TEST_CASE("what does more than compute stays outside, in its order, and the repo
   CHECK(laws::broken_law(cut, g, {.idempotent = false}) == "");
   CHECK(report.regions.size() == 2); // it ran twice
   report = {};
-  const auto before = report_of(g, es::find_regions(g, supported, {2}), cut.options).text();
+  const auto before =
+      report_of(g, es::find_regions(g, supported, {.min_nodes = 2, .only_used = true}), cut.options).text();
   CHECK(run(cut, g) == es::pass_result{0, 2});
   CHECK(report.text() == before);
   CHECK(report.text() == R"(Regions: 1
@@ -165,6 +166,19 @@ Left out, uses memory that is written to: 2
 Left out, region too small (fewer than 2 calls): 2
   aten.neg.default, aten.relu.default
 )");
+}
+
+TEST_CASE("dead code is no region: a call without a result is none that Python takes") {
+  auto p = es::parse_text(
+      "graph { %x = placeholder : f32[2] %a = aten.relu(%x) : f32[2] %b = aten.neg(%a) : f32[2] "
+      "%c = aten.neg(%x) : f32[2] return %c }");
+  es::delegation_report report;
+  run(es::split(takes_pointwise{}, {.report = &report}), p.graph);
+  CHECK(count_calls(p.graph, invoke) == 1);
+  CHECK(report.delegated == 1);
+  REQUIRE(report.omissions.size() == 2); // by operator
+  for (const auto& o : report.omissions)
+    CHECK(o.why == es::left_out::unused);
 }
 
 TEST_CASE("a diamond that would be a cycle stays two regions, and one that would not becomes one") {

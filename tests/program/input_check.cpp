@@ -6,6 +6,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -61,6 +63,21 @@ TEST_CASE("expressions") {
   CHECK(v.name(1) == "L['d']['k or'][1].stride()[1]");
 }
 
+TEST_CASE("arithmetic at the limits is exact, or gives nothing") {
+  constexpr std::int64_t least = std::numeric_limits<std::int64_t>::min(),
+                         most = std::numeric_limits<std::int64_t>::max();
+  for (const char* text : {"-a", "abs(a)", "a // b", "a - 1", "a * b"}) {
+    CAPTURE(text);
+    CHECK(!evaluate(text, least, -1));
+  }
+  CHECK(evaluate("a % b", least, -1) == 0);
+  CHECK(evaluate("a % b", least, 3) == 1);
+  CHECK(evaluate("a // b", least, 3) == least / 3 - 1);
+  CHECK(evaluate("a ** b", -1, most) == -1);
+  CHECK(evaluate("a ** b", 1, most) == 1);
+  CHECK(!evaluate("a ** b", 2, most));
+}
+
 TEST_CASE("one unknown in a linear expression is solved") {
   variable_table v;
   const auto e = int_expr::compile("2*a + 1", v);
@@ -69,6 +86,8 @@ TEST_CASE("one unknown in a linear expression is solved") {
   CHECK(x[0] == 4);
   x[0].reset();
   CHECK(!e->solve(x, 8));
+  CHECK(!x[0]);
+  CHECK(!int_expr::compile("-3*a", v)->solve(x, std::numeric_limits<std::int64_t>::max() - 1));
   CHECK(!x[0]);
 }
 

@@ -1,10 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
 """Exports the Python twins of the example models and compares with them what C++ exported and raised: placeholders (names,
-kinds, targets), signature, and the operators in order.
+kinds, targets), signature, the operators in order, and the modules that each of them ran in.
 
 Left out on both sides: `getitem`, for a C++ list is no operator, and `_assert_tensor_metadata`, by which Python states what
-it believed of the argument of each cast."""
+it believed of the argument of each cast.
+
+`torch::nn` has no hooks, so C++ infers modules from the state that operators read. An operator that reads none and stands
+before the first of its module that does cannot be told from the last ones of the module before, and is placed there; such
+operators are counted in the output. All other paths must agree."""
 
 import argparse
 import importlib
@@ -33,6 +37,42 @@ def operators(program):
         for node in program.graph.nodes
         if node.op == "call_function" and str(node.target) not in IGNORED
     ]
+
+
+def modules(program):
+    """(operator, [(key, path)...], [(of the library?, class name)...]) of each operator: its `nn_module_stack`."""
+    found = []
+    for node in program.graph.nodes:
+        if node.op == "call_function" and str(node.target) not in IGNORED:
+            stack = node.meta["nn_module_stack"]
+            paths = [(key, entry[0]) for key, entry in stack.items()]
+            found.append((str(node.target), paths, [class_name(entry[1]) for entry in stack.values()]))
+    return found
+
+
+def class_name(kind):
+    """Whether it is torch.nn's, and `Linear`: of the class itself, of its name in Python, and of `torch::nn::LinearImpl`."""
+    name = kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+    library = name.startswith(("torch.nn.", "torch::nn::"))
+    return library, name.replace("::", ".").split(".")[-1].removesuffix("Impl")
+
+
+def module_difference(ours, theirs):
+    """What differs, or nothing; and how many operators C++ placed in the module before their own."""
+    before = 0
+    for i, ((operator, ours_in, ours_types), (_, theirs_in, theirs_types)) in enumerate(zip(ours, theirs, strict=True)):
+        if ours_in != theirs_in:
+            enters = i > 0 and theirs_in[-1] not in theirs[i - 1][1]
+            if enters and ours_in == ours[i - 1][1][: len(ours_in)]:
+                before += 1
+                continue
+            found = f"modules of operator {i} ({operator}) differ:\n       C++    {ours_in}\n       Python {theirs_in}"
+            return found, before
+        for (_, path), (ours_library, a), (theirs_library, b) in zip(ours_in, ours_types, theirs_types, strict=True):
+            # the twins' own classes drop the family's name: `BertAttention` is `bert.Attention`
+            if ours_library != theirs_library or not (a == b or not ours_library and a.endswith(b)):
+                return f"the module '{path}' of operator {i} ({operator}) is a {a} in C++ and a {b} in Python", before
+    return None, before
 
 
 def inputs(program):
@@ -85,6 +125,9 @@ def compare(name, path, options):
     )
     if found:
         raise AssertionError(found)
+    found, before = module_difference(modules(ours), modules(theirs))
+    if found:
+        raise AssertionError(found)
     # The same weights and inputs give the same values in both.
     twin = importlib.import_module(f"models.{name}").make(**options).eval()
     twin.load_state_dict(ours.state_dict)
@@ -93,7 +136,11 @@ def compare(name, path, options):
     results = list(results) if isinstance(results, tuple) else [results]
     if gap := programs.difference(programs.call(ours, values), results):
         raise AssertionError(f"the twin with these weights: {gap}")
-    return f"{len(inputs(ours))} inputs, {len(operators(ours))} operators, {len(outputs(ours))} outputs, values"
+    placed = f" ({before} placed in the module before)" if before else ""
+    return (
+        f"{len(inputs(ours))} inputs, {len(operators(ours))} operators in their modules{placed}, "
+        f"{len(outputs(ours))} outputs, values"
+    )
 
 
 def user_names(program):

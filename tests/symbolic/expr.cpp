@@ -2,6 +2,15 @@
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include <cstdint>
+#include <iterator>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 namespace es = espalier;
 
@@ -88,6 +97,100 @@ TEST_CASE("a guard needs a context, and the context decides") {
   CHECK(context.asked == 1);
 }
 
+namespace {
+
+using i64 = std::int64_t;
+__extension__ typedef __int128 wide;
+constexpr i64 least = std::numeric_limits<i64>::min(), most = std::numeric_limits<i64>::max();
+
+/// What a computation gives; nothing when it says that the value does not fit, or divides by zero.
+template <class F>
+std::optional<i64> value_of(F f) {
+  try {
+    return f();
+  } catch (const es::error& e) {
+    CHECK(!e.place().empty());
+    CHECK(!e.cure().empty());
+    return std::nullopt;
+  }
+}
+std::optional<i64> fitting(wide x) {
+  return x < least || x > most ? std::nullopt : std::optional(static_cast<i64>(x));
+}
+/// As Python's `//` and `%`, in twice the width.
+wide wide_floordiv(wide a, wide b) { return a / b - (a % b != 0 && ((a < 0) != (b < 0))); }
+
+/// Numbers around the limits, their roots, and zero.
+i64 near_the_limits() {
+  static constexpr i64 marks[] = {least, most, 0, 1, -1, i64{1} << 31, -(i64{1} << 32), 3037000499, most / 3};
+  const auto mark =
+      static_cast<std::uint64_t>(*rc::gen::elementOf(std::vector<i64>(std::begin(marks), std::end(marks))));
+  return static_cast<i64>(mark + static_cast<std::uint64_t>(*rc::gen::inRange<i64>(-3, 4)));
+}
+
+} // namespace
+
+TEST_CASE("arithmetic at the limits is exact or refused, on numbers and in expressions alike") {
+  const auto law = [] {
+    const i64 a = near_the_limits(), b = near_the_limits(), n = *rc::gen::inRange<i64>(0, 66);
+    const es::sym_int s(es::symbol("s0")), t(es::symbol("s1")), x(a), y(b);
+    const auto at = [&](std::string_view name) -> std::optional<i64> { return name == "s0" ? a : b; };
+    const auto check = [&](std::optional<i64> expected, auto op) {
+      RC_ASSERT(value_of([&] { return op(x, y).as_int(); }) == expected);
+      // folded as it is built, and the value put in for the symbols
+      RC_ASSERT(value_of([&] { return es::evaluate(op(s, t), at); }) == expected);
+      RC_ASSERT(value_of([&] { return es::evaluate(op(s, y), at); }) == expected);
+    };
+    using es::sym_int;
+    const wide wa = a, wb = b;
+    check(fitting(wa + wb), [](const sym_int& l, const sym_int& r) { return l + r; });
+    check(fitting(wa * wb), [](const sym_int& l, const sym_int& r) { return l * r; });
+    RC_ASSERT(value_of([&] { return (x - y).as_int(); }) == fitting(wa - wb));
+    RC_ASSERT(value_of([&] { return (-x).as_int(); }) == fitting(-wa));
+    check(b ? fitting(wide_floordiv(wa, wb)) : std::nullopt,
+          [](const sym_int& l, const sym_int& r) { return es::floordiv(l, r); });
+    check(b ? fitting(wa - wide_floordiv(wa, wb) * wb) : std::nullopt,
+          [](const sym_int& l, const sym_int& r) { return es::mod(l, r); });
+    RC_ASSERT(value_of([&] { return es::ceildiv(x, y).as_int(); }) ==
+              (b ? fitting(-wide_floordiv(-wa, wb)) : std::nullopt));
+    // a chain, folded or not, never has another value than its parts
+    const auto chain = value_of([&] { return es::evaluate((s + y) * 2 - y - y, at); });
+    RC_ASSERT((!chain || fitting(wa * 2) == chain));
+    const auto eval = [&](const char* head, i64 l, i64 r) {
+      return value_of([&] {
+        return es::evaluate(es::make_expr(head, {es::integer(l), es::integer(r)}), at);
+      });
+    };
+    RC_ASSERT(eval("CeilDiv", a, b) == (b ? fitting(-wide_floordiv(-wa, wb)) : std::nullopt));
+    RC_ASSERT(value_of([&] { return es::evaluate(es::make_expr("Abs", {es::integer(a)}), at); }) ==
+              fitting(wa < 0 ? -wa : wa));
+    RC_ASSERT(eval("LShift", a, n) == (n > 62 ? std::nullopt : fitting(wa * (wide{1} << n))));
+    std::optional<i64> power = 1;
+    for (i64 i = 0; i != n && power; ++i)
+      power = fitting(wide{*power} * wa);
+    RC_ASSERT(eval("Pow", a, n) == power);
+  };
+  CHECK(rc::check("exact or refused", law));
+}
+
+TEST_CASE("powers of minus one, and exponents that add up beyond the limit") {
+  const auto none = [](std::string_view) -> std::optional<i64> { return std::nullopt; };
+  const auto power = [&](i64 base, i64 n) {
+    return es::evaluate(es::make_expr("Pow", {es::integer(base), es::integer(n)}), none);
+  };
+  CHECK(power(-1, 3) == -1);
+  CHECK(power(-1, most) == -1);
+  CHECK(power(-1, most - 1) == 1);
+  CHECK(power(0, 0) == 1);
+  const es::expr* huge = es::make_expr("Pow", {es::symbol("s0"), es::integer(most)});
+  CHECK(es::to_srepr((es::sym_int(huge) * es::sym_int(huge)).as_expr()).starts_with("Mul(Pow("));
+  const es::expr* odd = es::make_expr("Pow", {es::symbol("s0")}); // as a file may hold it
+  CHECK((es::sym_int(odd) * es::sym_int(es::symbol("s1"))).is_symbolic());
+}
+
+static_assert(es::sym_int(most) + 0 == es::sym_int(most));
+static_assert(es::sym_int(most) - most - 1 == es::sym_int(-1));
+static_assert(es::mod(es::sym_int(least), -1) == es::sym_int(0));
 static_assert(es::floordiv(es::sym_int(-7), 2) == es::sym_int(-4));
 static_assert(es::mod(es::sym_int(-7), 2) == es::sym_int(1));
 static_assert(es::ceildiv(es::sym_int(7), 2) == es::sym_int(4));

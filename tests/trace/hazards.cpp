@@ -7,6 +7,7 @@
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/ThreadLocalState.h>
 #include <ATen/functorch/DynamicLayer.h>
+#include <ATen/functorch/TensorWrapper.h>
 #include <doctest/doctest.h>
 #include <torch/torch.h>
 
@@ -63,6 +64,13 @@ struct vmap_level {
                                            at::functorch::RandomnessType::Error);
   }
   ~vmap_level() { at::functorch::popDynamicLayerAndDeleteMetadata(); }
+};
+
+/// What torch.func.grad and vjp do around their function.
+struct grad_level {
+  std::int64_t number = at::functorch::initAndPushDynamicLayer(at::functorch::TransformType::Grad,
+                                                               std::nullopt, std::nullopt, true);
+  ~grad_level() { at::functorch::popDynamicLayerAndDeleteMetadata(); }
 };
 
 struct doubled : torch::autograd::Function<doubled> {
@@ -363,6 +371,69 @@ TEST_CASE("hazard: a backward pass inside the call is refused") {
               });
             }),
             "backward pass"));
+}
+
+TEST_CASE("hazard: grad() inside the call is refused, also where it may leave a gradient undefined") {
+  using function = at::Tensor (*)(const at::Tensor&, const at::Tensor&);
+  const function ways[] = {
+      [](const at::Tensor& x, const at::Tensor&) { return (x * x).sum(); },           // of a leaf
+      [](const at::Tensor& x, const at::Tensor& w) { return (w.exp() + x).sum(); },   // of both
+      [](const at::Tensor& x, const at::Tensor&) { return torch::zeros(2).add_(x); }, // by a write
+      [](const at::Tensor& x, const at::Tensor& w) { return (w * 2).mul_(x); },
+  };
+  for (const bool allow_unused : {false, true})
+    for (const auto way : ways)
+      CHECK(has(cause_of([&] {
+                  run({torch::ones(2).set_requires_grad(true), torch::ones(2).set_requires_grad(true)},
+                      [&](const tensors& x) {
+                        const auto y = way(x[0], x[1]);
+                        return torch::autograd::grad({y}, {x[0]}, {torch::ones_like(y)}, std::nullopt, false,
+                                                     allow_unused)[0];
+                      });
+                }),
+                "backward pass"));
+  // of real tensors: a parameter that is an input of the graph, and a captured one
+  torch::nn::Linear layer(2, 1);
+  const auto captured = torch::ones(2).set_requires_grad(true);
+  for (const at::Tensor& real : {layer->weight, captured})
+    CHECK(has(cause_of([&] {
+                const std::vector<es::traced_input> in = {
+                    {layer->weight, "p_weight", es::input_kind::parameter, "weight"},
+                    {torch::ones(2), "x", es::input_kind::user_input, ""}};
+                es::trace(in, [&](const tensors& x) {
+                  const auto y = (x[1] * layer->weight * captured).sum();
+                  return std::vector<c10::IValue>{
+                      y, torch::autograd::grad({y}, {real}, {}, std::nullopt, false, true)[0]};
+                });
+              }),
+              "backward pass"));
+  // of a computed tensor
+  CHECK(has(cause_of([] {
+              run({torch::ones(2).set_requires_grad(true)}, [](const tensors& x) {
+                const auto h = x[0] * 2, y = h.exp().sum();
+                const auto g = torch::autograd::grad({y}, {h}, {}, std::nullopt, false, true)[0];
+                return g.defined() ? g : h;
+              });
+            }),
+            "backward pass"));
+}
+
+TEST_CASE("hazard: functorch's grad inside the call is refused") {
+  const auto cause = cause_of([] {
+    run({torch::ones(2)}, [](const tensors& x) {
+      const grad_level level;
+      const auto w = at::functorch::makeTensorWrapper(x[0], level.number);
+      return w * w;
+    });
+  });
+  CHECK(has(cause, "functorch"));
+  CHECK_FALSE(mode_left_behind());
+  CHECK(cause_of([] {
+          run({torch::ones(2)}, [](const tensors& x) { // what is wrapped may be a parameter
+            const grad_level level;
+            return x[0] + torch::ones(2);
+          });
+        }).find("functorch") != std::string::npos);
 }
 
 TEST_CASE("hazard: gradients switched off inside the call are a region of the graph") {

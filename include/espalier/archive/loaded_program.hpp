@@ -3,6 +3,7 @@
 // the mapped file; what we do not understand (pickled inputs, records of others) passes through.
 #pragma once
 
+#include <espalier/archive/detail/loadable.hpp>
 #include <espalier/archive/from_archive.hpp>
 #include <espalier/archive/pt2_archive.hpp>
 #include <espalier/archive/to_archive.hpp>
@@ -110,15 +111,18 @@ pt2::model to_model(loaded_program& p) {
   return m;
 }
 
-/// Writes a program; the file is replaced whole or not at all.
+/// Writes a program; the file is replaced whole or not at all. Throws `error` (unsupported) for what Python
+/// would refuse to load or to train; `to_model` and `pt2::write_archive` write it all the same.
 template <class = when_used>
 void save_program(loaded_program& p, const std::string& path) {
+  detail::require_loadable_calls(p.graph);
   pt2::archive a;
   a.models.push_back(to_model(p));
   pt2::write_archive(a, path);
 }
 template <class = when_used>
 void save_program(loaded_program& p, std::ostream& to) {
+  detail::require_loadable_calls(p.graph);
   pt2::archive a;
   a.models.push_back(to_model(p));
   pt2::write_archive(a, to);

@@ -218,8 +218,9 @@ delegation_report report_of(const graph_storage& g, const region_plan& plan, con
 /// Makes each region of calls that the predicate takes a subgraph and one call of `invoke_subgraph`
 /// (`find_regions` says what a region is). Calls that write, draw random numbers or have effects, and those
 /// that use memory which is written to, stay outside: Python refuses a subgraph that writes, and nothing may
-/// be seen to change places. Subgraphs are not looked into: `on_subgraphs(split(...))` does that, and its
-/// report is of all of them. Counts the calls that moved into subgraphs. Linear.
+/// be seen to change places; so do those that give nothing that is used, since Python takes no call without a
+/// result. Subgraphs are not looked into: `on_subgraphs(split(...))` does that, and its report is of all of
+/// them. Counts the calls that moved into subgraphs. Linear.
 template <class Predicate>
 struct split : pass {
   static_assert(
@@ -236,7 +237,7 @@ struct split : pass {
 
   template <class = when_used>
   pass_result run(graph_storage& g, pass_context& c) const {
-    const region_plan plan = find_regions(g, predicate, {options.min_nodes});
+    const region_plan plan = find_regions(g, predicate, {options.min_nodes, true});
     delegation_report report;
     if (options.report || c.wants_remarks())
       report = report_of(g, plan, options);

@@ -60,6 +60,7 @@ enum class left_out : std::uint8_t {
   shares_memory, ///< it uses or gives memory that some call writes to
   numbers,       ///< it uses or gives a float or bool that is no tensor, which Python's calls do not pass
   too_small,     ///< its region would have fewer calls than the least
+  unused,        ///< nothing that its region computes is used outside
 };
 
 /// A sentence about the reason.
@@ -71,13 +72,15 @@ constexpr std::string_view to_string(left_out r) noexcept {
                                         "has effects",
                                         "uses memory that is written to",
                                         "uses or gives a float or bool that is no tensor",
-                                        "region too small"};
+                                        "region too small",
+                                        "gives nothing that is used"};
   return names[static_cast<int>(r)];
 }
 
 /// How regions are formed.
 struct region_options {
   std::size_t min_nodes = 1; ///< regions of fewer calls are given up
+  bool only_used = false;    ///< regions that give nothing that is used are given up
 };
 
 /// Two regions that stay apart although one uses the other's values: as one, they would depend on themselves.
@@ -328,19 +331,33 @@ private:
       stage_[me] = limit;
   }
 
+  bool is_used_outside(node_id n) {
+    for (std::size_t r = 0; r != g_.num_results(n); ++r)
+      for (slot_id u = g_.first_use(g_.result(n, r)); u.valid(); u = g_.next_use(u)) {
+        const node_id user = g_.user(u);
+        if (role_[user.index] != inside || root(user.index) != root(n.index))
+          return true;
+      }
+    return false;
+  }
   void collect(const region_options& o) {
     std::vector<std::uint32_t> size(g_.node_capacity());
     for (node_id n = g_.first(); n.valid(); n = g_.next(n))
       if (role_[n.index] == inside)
         ++size[root(n.index)];
+    std::vector<bool> used(o.only_used ? g_.node_capacity() : 0);
+    if (o.only_used)
+      for (node_id n = g_.first(); n.valid(); n = g_.next(n))
+        if (role_[n.index] == inside && !used[root(n.index)])
+          used[root(n.index)] = is_used_outside(n);
     region_.assign(g_.node_capacity(), none);
     bool given_up = false;
     for (node_id n = g_.first(); n.valid(); n = g_.next(n)) {
       if (role_[n.index] != inside)
         continue;
       const std::uint32_t lead = root(n.index);
-      if (size[lead] < o.min_nodes) {
-        plan_.outside.emplace_back(n, left_out::too_small);
+      if (size[lead] < o.min_nodes || (o.only_used && !used[lead])) {
+        plan_.outside.emplace_back(n, size[lead] < o.min_nodes ? left_out::too_small : left_out::unused);
         given_up = true;
         continue;
       }

@@ -3,6 +3,7 @@
 // private); a save replaces the file whole or not at all.
 #pragma once
 
+#include <espalier/archive/detail/loadable.hpp>
 #include <espalier/archive/from_archive.hpp>
 #include <espalier/archive/loaded_program.hpp>
 #include <espalier/archive/pt2_archive.hpp>
@@ -188,6 +189,7 @@ inline shared_bytes pickle_examples(const example_inputs& x, const program_info&
 }
 
 inline pt2::model to_model(const program_base& p, std::string_view verifier, const save_options& o) {
+  require_loadable_calls(p.storage());
   pt2::model m;
   m.name = o.name;
   if (reads_attributes(p.storage())) {

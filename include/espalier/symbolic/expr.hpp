@@ -216,13 +216,13 @@ inline const expr* product(const expr* a, const expr* b) {
   std::vector<std::pair<const expr*, std::int64_t>> factors; // base, exponent
   const auto put = [&](const expr* f) {
     std::int64_t n = 1;
-    if (f->kind() == expr_kind::pow && f->args()[1]->kind() == expr_kind::integer) {
+    if (f->kind() == expr_kind::pow && f->args().size() == 2 && f->args()[1]->kind() == expr_kind::integer) {
       n = f->args()[1]->value();
       f = f->args()[0];
     }
     for (auto& [base, e] : factors)
       if (base == f) {
-        e += n;
+        exact = exact && !__builtin_add_overflow(e, n, &e);
         return;
       }
     factors.push_back({f, n});
@@ -255,6 +255,95 @@ inline const expr* product(const expr* a, const expr* b) {
   for (auto& [text, f] : order.items)
     args.push_back(f);
   return args.size() == 1 ? args[0] : make_expr("Mul", std::move(args));
+}
+
+/// Positive whatever its symbols are, as far as signs tell.
+inline bool is_positive(const expr* e) {
+  switch (e->kind()) {
+  case expr_kind::integer:
+    return e->value() > 0;
+  case expr_kind::symbol:
+    return e->assumptions().find("positive=True") != std::string::npos;
+  case expr_kind::add:
+  case expr_kind::mul:
+    for (const expr* a : e->args())
+      if (!is_positive(a))
+        return false;
+    return true;
+  case expr_kind::pow:
+    return e->args().size() == 2 && is_positive(e->args()[0]);
+  default:
+    return false;
+  }
+}
+/// Whether the quotient is an integer that fits.
+constexpr bool divides(std::int64_t by, std::int64_t x) noexcept {
+  return by == -1 ? x != std::numeric_limits<std::int64_t>::min() : by != 0 && x % by == 0;
+}
+/// A product as a coefficient and powers of other expressions.
+struct monomial {
+  std::int64_t coefficient = 1;
+  std::vector<std::pair<const expr*, std::int64_t>> powers;
+  bool exact = true;
+
+  explicit monomial(const expr* e) {
+    if (e->kind() == expr_kind::mul) {
+      for (const expr* f : e->args())
+        put(f, 1);
+    } else {
+      put(e, 1);
+    }
+  }
+  /// Multiplies by `e` or, with -1, divides.
+  void put(const expr* e, std::int64_t exponent) {
+    if (e->kind() == expr_kind::integer) {
+      if (exponent > 0)
+        exact = exact && !__builtin_mul_overflow(coefficient, e->value(), &coefficient);
+      else if ((exact = exact && divides(e->value(), coefficient)))
+        coefficient /= e->value();
+      return;
+    }
+    if (e->kind() == expr_kind::pow && e->args().size() == 2 && e->args()[1]->kind() == expr_kind::integer) {
+      exact = exact && !__builtin_mul_overflow(exponent, e->args()[1]->value(), &exponent);
+      e = e->args()[0];
+    }
+    for (auto& [base, n] : powers)
+      if (base == e) {
+        exact = exact && !__builtin_add_overflow(n, exponent, &n);
+        return;
+      }
+    powers.push_back({e, exponent});
+  }
+};
+/// `x / y` where that is an integer expression whatever the symbols are; else null. `y` is one product.
+inline const expr* exact_quotient(const expr* x, const expr* y) {
+  if (y->kind() == expr_kind::integer || !is_positive(y))
+    return nullptr;
+  if (x->kind() == expr_kind::add && x != y) {
+    const expr* total = integer(0);
+    for (const expr* term : x->args()) {
+      const expr* q = exact_quotient(term, y);
+      if (!q)
+        return nullptr;
+      total = sum(total, 1, q, 1);
+    }
+    return total;
+  }
+  monomial m(x);
+  const monomial by(y);
+  if (!by.exact)
+    return nullptr;
+  m.put(integer(by.coefficient), -1);
+  for (const auto& [base, n] : by.powers)
+    m.put(n == 1 ? base : make_expr("Pow", {base, integer(n)}), -1);
+  const expr* q = integer(m.coefficient);
+  for (const auto& [base, n] : m.powers) {
+    if (!m.exact || n < 0)
+      return nullptr;
+    if (n)
+      q = product(q, n == 1 ? base : make_expr("Pow", {base, integer(n)}));
+  }
+  return m.exact ? q : nullptr;
 }
 
 inline const expr* as_expression(const sym_int& s) { return s.is_int() ? integer(s.int_or(0)) : s.as_expr(); }
@@ -318,6 +407,7 @@ inline void no_overflow(bool overflow, const expr* e) {
 template <class = when_used>
 std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v) {
   const std::string& h = e->head();
+  std::int64_t r = 0;
   const auto need = [&](std::size_t n) {
     if (v.size() != n)
       cannot_evaluate(e, "'" + h + "' takes " + std::to_string(n) + " arguments, not " +
@@ -329,11 +419,11 @@ std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v
       cannot_evaluate(e, "division of a size by zero");
   };
   if (h == "FloorDiv" || h == "CleanDiv" || h == "PythonFloorDiv")
-    return divisor(), floordiv_int(v[0], v[1]);
+    return divisor(), no_overflow(floordiv_overflow(v[0], v[1], &r), e), r;
   if (h == "Mod" || h == "PythonMod")
-    return divisor(), v[0] - floordiv_int(v[0], v[1]) * v[1];
+    return divisor(), floormod_int(v[0], v[1]);
   if (h == "CeilDiv" || h == "CeilToInt_div")
-    return divisor(), -floordiv_int(-v[0], v[1]);
+    return divisor(), no_overflow(ceildiv_overflow(v[0], v[1], &r), e), r;
   if (h == "Max" || h == "Min") {
     if (v.empty())
       need(1);
@@ -368,8 +458,12 @@ std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v
         return 1;
     return 0;
   }
-  if (h == "Abs")
-    return need(1), v[0] < 0 ? -v[0] : v[0];
+  if (h == "Abs") {
+    need(1);
+    if (v[0] >= 0)
+      return v[0];
+    return no_overflow(__builtin_sub_overflow(r, v[0], &r), e), r;
+  }
   if (h == "ToFloat" || h == "Identity" || h == "TruncToInt" || h == "RoundToInt" || h == "CeilToInt" ||
       h == "FloorToInt")
     return need(1), v[0];
@@ -377,7 +471,9 @@ std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v
     need(2);
     if (v[1] < 0 || v[1] > 62)
       cannot_evaluate(e, "a shift by " + std::to_string(v[1]));
-    return h == "LShift" ? v[0] * (std::int64_t{1} << v[1]) : v[0] >> v[1];
+    if (h == "RShift")
+      return v[0] >> v[1];
+    return no_overflow(__builtin_mul_overflow(v[0], std::int64_t{1} << v[1], &r), e), r;
   }
   cannot_evaluate(e, "'" + h + "' cannot be evaluated on integers");
 }
@@ -430,11 +526,7 @@ std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int depth) 
     if (v.size() != 2 || v[1] < 0)
       cannot_evaluate(e, "a negative power of a size is no integer");
     std::int64_t s = 1;
-    for (std::int64_t i = 0; i != v[1]; ++i) {
-      no_overflow(__builtin_mul_overflow(s, v[0], &s), e);
-      if (s == 0 || s == 1)
-        break;
-    }
+    no_overflow(power_overflow(v[0], v[1], &s), e);
     return s;
   }
   default:
@@ -499,9 +591,9 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
     if (y->kind() == expr_kind::integer && y->value() != 0) {
       affine s;
       s.accumulate(x, 1);
-      bool divides = s.exact && s.constant % y->value() == 0;
+      bool divides = s.exact && detail::divides(y->value(), s.constant);
       for (auto& t : s.terms)
-        divides = divides && t.second % y->value() == 0;
+        divides = divides && detail::divides(y->value(), t.second);
       if (divides) {
         s.constant /= y->value();
         for (auto& t : s.terms)
@@ -509,6 +601,8 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
         return from_affine(std::move(s));
       }
     }
+    if (const expr* q = exact_quotient(x, y))
+      return q;
     return make_expr("FloorDiv", {x, y});
   }
   case sym_op::mod: {
@@ -517,10 +611,12 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
       s.accumulate(x, 1);
       bool divides = s.exact;
       for (auto& t : s.terms)
-        divides = divides && t.second % y->value() == 0;
+        divides = divides && detail::divides(y->value(), t.second);
       if (divides)
-        return integer(s.constant - floordiv_int(s.constant, y->value()) * y->value());
+        return integer(floormod_int(s.constant, y->value()));
     }
+    if (exact_quotient(x, y))
+      return integer(0);
     return make_expr("Mod", {x, y});
   }
   case sym_op::eq:

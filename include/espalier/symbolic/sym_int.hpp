@@ -46,8 +46,64 @@ bool known_true_symbolic(const expr* e) noexcept;                       // defin
 std::string sym_text(const expr* e);                                    // defined in symbolic/expr.hpp
 } // namespace detail
 
-/// A 64-bit integer, or an expression over symbols. `==` is identity of the two as written (constants by
-/// value, expressions by interned object); to ask whether two sizes are equal, use `sym_eq`.
+namespace detail {
+
+// Arithmetic that tells when the result does not fit, as the compiler's builtins do: true, and `out` is not
+// to be used. Divisors are not zero.
+constexpr bool floordiv_overflow(std::int64_t a, std::int64_t b, std::int64_t* out) noexcept {
+  if (b == -1)
+    return __builtin_sub_overflow(std::int64_t{0}, a, out);
+  *out = a / b - (a % b != 0 && ((a < 0) != (b < 0)));
+  return false;
+}
+constexpr bool ceildiv_overflow(std::int64_t a, std::int64_t b, std::int64_t* out) noexcept {
+  if (b == -1)
+    return __builtin_sub_overflow(std::int64_t{0}, a, out);
+  *out = a / b + (a % b != 0 && ((a < 0) == (b < 0)));
+  return false;
+}
+/// Of an exponent that is not negative.
+constexpr bool power_overflow(std::int64_t base, std::int64_t exponent, std::int64_t* out) noexcept {
+  *out = 1;
+  if (base >= -1 && base <= 1) { // the others overflow after 63 rounds at most
+    *out = exponent == 0 ? 1 : base == -1 && exponent % 2 == 0 ? 1 : base;
+    return false;
+  }
+  for (; exponent != 0; --exponent)
+    if (__builtin_mul_overflow(*out, base, out))
+      return true;
+  return false;
+}
+/// The remainder with the divisor's sign; it always fits.
+constexpr std::int64_t floormod_int(std::int64_t a, std::int64_t b) noexcept {
+  if (b == -1)
+    return 0;
+  const std::int64_t r = a % b;
+  return r != 0 && ((r < 0) != (b < 0)) ? r + b : r;
+}
+[[noreturn]] ESPALIER_COLD inline void size_overflows(std::int64_t a, const char* op, std::int64_t b) {
+  fail(error_kind::constraint, "a size does not fit into 64 bits", std::to_string(a) + op + std::to_string(b),
+       "check the sizes of the inputs, and the numbers that the program computes sizes with");
+}
+[[noreturn]] ESPALIER_COLD inline void size_by_zero(std::int64_t a, const char* op) {
+  fail(error_kind::usage, "division of a size by zero", std::to_string(a) + op + "0",
+       "check the divisor before it gets here");
+}
+constexpr std::int64_t floordiv_int(std::int64_t a, std::int64_t b) {
+  std::int64_t q = 0;
+  if (b == 0)
+    size_by_zero(a, " // ");
+  if (floordiv_overflow(a, b, &q))
+    size_overflows(a, " // ", b);
+  return q;
+}
+
+} // namespace detail
+
+/// A 64-bit integer, or an expression over symbols. Arithmetic on constants whose result does not fit throws
+/// `error` (constraint); an expression that cannot be folded for that reason stays as written. `==` is
+/// identity of the two as written (constants by value, expressions by interned object); to ask whether two
+/// sizes are equal, use `sym_eq`.
 class sym_int {
 public:
   constexpr sym_int() noexcept = default;
@@ -76,8 +132,12 @@ public:
   friend constexpr bool operator==(const sym_int&, const sym_int&) noexcept = default;
 
   friend constexpr sym_int operator+(const sym_int& a, const sym_int& b) {
-    if (a.is_int() && b.is_int())
-      return a.value_ + b.value_;
+    if (a.is_int() && b.is_int()) {
+      std::int64_t r = 0;
+      if (__builtin_add_overflow(a.value_, b.value_, &r))
+        detail::size_overflows(a.value_, " + ", b.value_);
+      return r;
+    }
     if (a.is_int() && a.value_ == 0)
       return b;
     if (b.is_int() && b.value_ == 0)
@@ -85,8 +145,12 @@ public:
     return sym_int(detail::sym_binary(sym_op::add, a, b));
   }
   friend constexpr sym_int operator-(const sym_int& a, const sym_int& b) {
-    if (a.is_int() && b.is_int())
-      return a.value_ - b.value_;
+    if (a.is_int() && b.is_int()) {
+      std::int64_t r = 0;
+      if (__builtin_sub_overflow(a.value_, b.value_, &r))
+        detail::size_overflows(a.value_, " - ", b.value_);
+      return r;
+    }
     if (b.is_int() && b.value_ == 0)
       return a;
     if (a == b)
@@ -94,8 +158,12 @@ public:
     return sym_int(detail::sym_binary(sym_op::sub, a, b));
   }
   friend constexpr sym_int operator*(const sym_int& a, const sym_int& b) {
-    if (a.is_int() && b.is_int())
-      return a.value_ * b.value_;
+    if (a.is_int() && b.is_int()) {
+      std::int64_t r = 0;
+      if (__builtin_mul_overflow(a.value_, b.value_, &r))
+        detail::size_overflows(a.value_, " * ", b.value_);
+      return r;
+    }
     if (a.is_int() && a.value_ == 1)
       return b;
     if (b.is_int() && b.value_ == 1)
@@ -146,17 +214,10 @@ private:
   const expr* expr_ = nullptr;
 };
 
-namespace detail {
-constexpr std::int64_t floordiv_int(std::int64_t a, std::int64_t b) {
-  const std::int64_t q = a / b;
-  return (a % b != 0 && ((a < 0) != (b < 0))) ? q - 1 : q;
-}
-} // namespace detail
-
 /// Division rounded towards minus infinity (Python's `//`). Division by the constant zero throws.
 constexpr sym_int floordiv(const sym_int& a, const sym_int& b) {
   if (b.is_int() && b.as_int() == 0)
-    fail(error_kind::usage, "division of a size by zero");
+    detail::size_by_zero(a.int_or(0), " // ");
   if (a.is_int() && b.is_int())
     return detail::floordiv_int(a.as_int(), b.as_int());
   if (b.is_int() && b.as_int() == 1)
@@ -166,11 +227,21 @@ constexpr sym_int floordiv(const sym_int& a, const sym_int& b) {
   return sym_int(detail::sym_binary(sym_op::floordiv, a, b));
 }
 /// Division rounded up.
-constexpr sym_int ceildiv(const sym_int& a, const sym_int& b) { return -floordiv(-a, b); }
-/// The remainder with the divisor's sign (Python's `%`).
+constexpr sym_int ceildiv(const sym_int& a, const sym_int& b) {
+  if (a.is_int() && b.is_int() && b.as_int() != 0) {
+    std::int64_t q = 0;
+    if (detail::ceildiv_overflow(a.as_int(), b.as_int(), &q))
+      detail::size_overflows(a.as_int(), " // ", b.as_int());
+    return q;
+  }
+  return -floordiv(-a, b);
+}
+/// The remainder with the divisor's sign (Python's `%`). By the constant zero it throws.
 constexpr sym_int mod(const sym_int& a, const sym_int& b) {
+  if (b.is_int() && b.as_int() == 0)
+    detail::size_by_zero(a.int_or(0), " % ");
   if (a.is_int() && b.is_int())
-    return a.as_int() - detail::floordiv_int(a.as_int(), b.as_int()) * b.as_int();
+    return detail::floormod_int(a.as_int(), b.as_int());
   if (a == b)
     return 0;
   return sym_int(detail::sym_binary(sym_op::mod, a, b));

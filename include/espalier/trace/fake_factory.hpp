@@ -25,8 +25,10 @@ public:
   at::Tensor leaf(tensor_meta m, value_id v = {}) {
     const bool grad = m.requires_grad;
     at::Tensor t = make_fake(std::move(m), fresh(v));
-    if (grad)
+    if (grad) {
       t.set_requires_grad(true);
+      gradients_.add_source(t);
+    }
     return t;
   }
   /// A computed tensor, with a gradient function if `m.requires_grad`. `base`: the fake that it is a view of.
@@ -42,9 +44,11 @@ public:
     const bool grad = m.requires_grad;
     at::Tensor t = make_fake(std::move(m), who);
     if (grad)
-      track_gradient(t);
+      gradients_.track(t);
     return t;
   }
+  /// The gradient functions of this factory's fakes.
+  gradient_chain& gradients() noexcept { return gradients_; }
   /// An identity with memory and history of its own.
   fake_identity fresh(value_id v) noexcept {
     ++count_;
@@ -54,6 +58,7 @@ public:
 private:
   std::uint64_t owner_;
   std::uint32_t count_ = 0;
+  gradient_chain gradients_;
 };
 
 } // namespace espalier::detail

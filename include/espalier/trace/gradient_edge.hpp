@@ -14,6 +14,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace espalier::detail {
 
@@ -29,12 +30,34 @@ public:
   std::string name() const override { return "espalier::untraced_backward"; }
 };
 
-/// Makes a fake track gradients as a computed tensor does (not as a leaf).
-inline void track_gradient(const at::Tensor& t) {
-  auto node = c10::make_intrusive<untraced_backward>();
-  const auto nr = node->add_input_metadata(t);
-  torch::autograd::impl::set_gradient_edge(t, torch::autograd::Edge(std::move(node), nr));
-}
+/// Gives fakes their gradient functions. Each leads on to the one made before it, and the first ones to the
+/// leaves: autograd's engine visits a function only on a way to what it was asked for, and where it finds no
+/// way `grad(..., allow_unused)` gives an undefined tensor. So whatever is asked for, it comes by.
+class gradient_chain {
+public:
+  /// Somebody may ask for the gradient of this tensor, a fake or the real one that a fake stands for.
+  void add_source(const at::Tensor& t) {
+    if (t.requires_grad())
+      sources_.push_back(torch::autograd::impl::gradient_edge(t));
+  }
+  /// Makes a fake track gradients as a computed tensor does (not as a leaf).
+  void track(const at::Tensor& t) {
+    auto node = c10::make_intrusive<untraced_backward>();
+    for (auto& e : sources_)
+      node->add_next_edge(std::move(e));
+    sources_.clear();
+    if (last_)
+      node->add_next_edge(torch::autograd::Edge(std::move(last_), 0));
+    const auto nr = node->add_input_metadata(t);
+    last_ = node;
+    torch::autograd::impl::set_gradient_edge(t, torch::autograd::Edge(std::move(node), nr));
+  }
+
+private:
+  std::vector<torch::autograd::Edge> sources_; ///< that no function leads to yet
+  c10::intrusive_ptr<torch::autograd::Node> last_;
+};
+
 /// Makes a fake forget its history, as `detach_` does.
 inline void untrack_gradient(const at::Tensor& t) {
   if (auto* meta = torch::autograd::impl::get_autograd_meta(t)) {

@@ -23,6 +23,8 @@ namespace espalier::detail {
 
 class gradient_rules {
 public:
+  explicit gradient_rules(gradient_chain& chain) noexcept : chain_(chain) {}
+
   /// Whether floating-point results of the call track gradients.
   bool tracks(const op_info& info, const std::vector<c10::IValue>& args) {
     bool any = false;
@@ -57,8 +59,10 @@ public:
   /// what it is a view of.
   void changed_in_place(const at::Tensor& t) {
     const auto* f = fake_of(t);
-    if (!f || t.requires_grad())
+    if (!f)
       return;
+    if (t.requires_grad())
+      return chain_.track(t); // by what was written too, from now on
     tracked_.insert(f->identity().history);
     show(t);
   }
@@ -67,7 +71,7 @@ public:
   /// Makes `t` itself say what its history says.
   void show(const at::Tensor& t) const {
     if (!t.requires_grad() && tracks_by_history(t)) {
-      track_gradient(t);
+      chain_.track(t);
       fake_of(t)->set_meta_requires_grad(true);
     }
   }
@@ -91,6 +95,7 @@ private:
   [[noreturn]] ESPALIER_COLD static void refuse(const char* cause, const char* cure) {
     fail(error_kind::trace, cause, user_place(capture_stack()), cure);
   }
+  gradient_chain& chain_;
   std::vector<bool> leaves_;                  // by history, whether it is a leaf's that requires gradients
   std::unordered_set<std::uint32_t> tracked_; // histories that an in-place operator made track gradients
 };

@@ -73,6 +73,7 @@ public:
       m.requires_grad = in.real.requires_grad();
       g_.set_meta(v, value_meta(m));
       at::Tensor fake = fakes_.leaf(std::move(m), v);
+      fakes_.gradients().add_source(in.real);
       const bool is_state = in.kind != input_kind::user_input;
       if (is_state) {
         const std::uint32_t memory = fake_of(fake)->identity().memory;
@@ -194,18 +195,25 @@ private:
     bool tracks = false;             // floating-point results track gradients
   };
 
-  /// What would change what we record: a vmap, which shows by the operators that it starts and ends with, and
-  /// autocast.
+  /// What would change what we record: a functorch transform, which shows by the operators that a vmap starts
+  /// and ends with and by the modes that are on inside, and autocast.
   void refuse_transforms(special_op what) const {
-    if (what == special_op::transform)
-      fail(error_kind::trace, "a functorch transform (vmap) is used in the traced call",
-           user_place(capture_stack()),
-           "write the batched computation out, or transform outside the traced call");
+    constexpr c10::DispatchKeySet functorch_modes(
+        {c10::DispatchKey::FuncTorchDynamicLayerFrontMode, c10::DispatchKey::FuncTorchDynamicLayerBackMode});
+    if (what == special_op::transform ||
+        c10::impl::tls_local_dispatch_key_set().included_.has_any(functorch_modes))
+      refuse_functorch();
     if (depth_ == 0 &&
         (at::autocast::is_autocast_enabled(at::kCPU) || at::autocast::is_autocast_enabled(at::kCUDA)))
       fail(error_kind::trace, "autocast is on in the traced call, and its casts are not recorded",
            user_place(capture_stack()),
            "switch autocast off for the export, and cast with to(dtype) where a lower precision is meant");
+  }
+
+  [[noreturn]] ESPALIER_COLD static void refuse_functorch() {
+    fail(error_kind::trace, "a functorch transform (vmap, grad, vjp, ...) is used in the traced call",
+         user_place(capture_stack()),
+         "write the batched computation out; take gradients, and transform, outside the traced call");
   }
 
   // ---- arguments
@@ -228,6 +236,9 @@ private:
         see_autograd(t, *f);
       return t;
     }
+    if (t.key_set().has_any(c10::DispatchKeySet(
+            {c10::DispatchKey::FuncTorchGradWrapper, c10::DispatchKey::FuncTorchBatched})))
+      refuse_functorch();
     if (t.key_set().has(interceptor_key))
       refuse_set_data();
     if (const at::Tensor* fake = known_.find(t)) {
@@ -237,6 +248,7 @@ private:
     if (depth_)
       return fakes_.result(meta_of(t)); // a composite's own helper, which is not recorded
     at::Tensor constant = constants_.lift(t, literals_.take(t));
+    fakes_.gradients().add_source(t);
     known_.add(t, constant, false);
     return constant;
   }
@@ -550,7 +562,7 @@ private:
   constant_table constants_;
   tensor_literals literals_;
   raw_memory raw_;
-  gradient_rules gradients_;
+  gradient_rules gradients_{fakes_.gradients()};
   std::vector<scope_id> state_owner_; // by memory
   std::unordered_set<std::string> custom_seen_;
   std::vector<std::pair<node_id, std::string>> targets_;

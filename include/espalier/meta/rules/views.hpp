@@ -66,6 +66,14 @@ constexpr std::optional<sym_ints> view_strides(const tensor_meta& m, const sym_i
     tensor_numel = tensor_numel * m.sizes[d];
     if (d == 0 ||
         (!is_one(m.sizes[d - 1]) && !statically_known(sym_eq(m.strides[d - 1], tensor_numel * base)))) {
+      // sizes whose product is, as an expression, what must be covered: without a question to the symbols
+      std::ptrdiff_t last = v + 1;
+      for (sym_int run = 1; symbolic && last > 0 && run != tensor_numel;)
+        if ((run = run * sizes[--last]) == tensor_numel)
+          for (; v >= last; --v) {
+            out[v] = view_numel * base;
+            view_numel = view_numel * sizes[v];
+          }
       while (v >= 0 && (is_one(sizes[v]) || guard(sym_lt(view_numel, tensor_numel)))) {
         out[v] = view_numel * base;
         view_numel = view_numel * sizes[v];

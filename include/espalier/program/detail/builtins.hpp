@@ -138,7 +138,7 @@ inline builtin find_builtin(std::string_view name) {
       {"_operator::mod",
        [](span a) {
          return py_arithmetic(
-             a, [](auto x, auto y) { return x - floordiv_int(x, nonzero(y)) * y; }, py_float_mod);
+             a, [](auto x, auto y) { return floormod_int(x, nonzero(y)); }, py_float_mod);
        }},
       {"_operator::truediv",
        [](span a) { return c10::IValue(py_number(a[0]).as_double() / py_number(a[1]).as_double()); }},
@@ -146,7 +146,7 @@ inline builtin find_builtin(std::string_view name) {
       {"_operator::neg",
        [](span a) {
          const py_number x(a[0]);
-         return x.is_float ? c10::IValue(-x.f) : c10::IValue(-x.i);
+         return x.is_float ? c10::IValue(-x.f) : c10::IValue(wrap(0 - std::uint64_t(x.i)));
        }},
       {"_operator::pos",
        [](span a) {

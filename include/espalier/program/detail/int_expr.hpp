@@ -79,13 +79,15 @@ public:
         continue;
       }
       case code::negate:
-        stack[n - 1] = -stack[n - 1];
+        if (__builtin_sub_overflow(std::int64_t{0}, stack[n - 1], &stack[n - 1]))
+          return std::nullopt;
         continue;
       case code::logical_not:
         stack[n - 1] = !stack[n - 1];
         continue;
       case code::absolute:
-        stack[n - 1] = stack[n - 1] < 0 ? -stack[n - 1] : stack[n - 1];
+        if (stack[n - 1] < 0 && __builtin_sub_overflow(std::int64_t{0}, stack[n - 1], &stack[n - 1]))
+          return std::nullopt;
         continue;
       default:
         break;
@@ -106,32 +108,26 @@ public:
           return std::nullopt;
         break;
       case code::floor_divide:
-        if (b == 0)
+        if (b == 0 || floordiv_overflow(a, b, &r))
           return std::nullopt;
-        r = floordiv_int(a, b);
         break;
       case code::ceil_divide:
-        if (b == 0)
+        if (b == 0 || ceildiv_overflow(a, b, &r))
           return std::nullopt;
-        r = -floordiv_int(-a, b);
         break;
       case code::divide: // exact, or not an integer
-        if (b == 0 || a % b != 0)
+        if (b == 0 || !divides(b, a))
           return std::nullopt;
         r = a / b;
         break;
       case code::modulo:
         if (b == 0)
           return std::nullopt;
-        r = a - floordiv_int(a, b) * b;
+        r = floormod_int(a, b);
         break;
       case code::power: {
-        if (b < 0)
+        if (b < 0 || power_overflow(a, b, &r))
           return std::nullopt;
-        r = 1;
-        for (std::int64_t k = 0; k != b; ++k)
-          if (__builtin_mul_overflow(r, a, &r))
-            return std::nullopt;
         break;
       }
       case code::minimum:
@@ -206,10 +202,12 @@ public:
         return false;
       y[k] = *v;
     }
-    const std::int64_t slope = y[1] - y[0];
-    if (slope == 0 || y[2] - y[1] != slope || (target - y[0]) % slope != 0)
+    std::int64_t slope = 0, next = 0, rest = 0, x = 0;
+    if (__builtin_sub_overflow(y[1], y[0], &slope) || __builtin_sub_overflow(y[2], y[1], &next) ||
+        slope == 0 || next != slope || __builtin_sub_overflow(target, y[0], &rest) || !divides(slope, rest) ||
+        __builtin_add_overflow(rest / slope, 1, &x))
       return false;
-    vars[*unknown] = 1 + (target - y[0]) / slope;
+    vars[*unknown] = x;
     if (evaluate(vars) == target)
       return true;
     vars[*unknown].reset();
