@@ -196,19 +196,6 @@ void assign_archive_names(graph_storage& g) {
     g.set_value_name(v, std::string(g.text(g.node_name(g.def(v)))) + "_unused_" +
                             std::to_string(g.result_index(v)));
 }
-inline bool every_node_named(const graph_storage& g) {
-  for (node n : nodes(g)) {
-    if (n.name().empty())
-      return false;
-    for (std::size_t r = 0; r != n.num_results(); ++r)
-      if (n.result(r).name().empty())
-        return false;
-  }
-  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    if (!every_node_named(g.subgraph(i)))
-      return false;
-  return true;
-}
 
 } // namespace detail
 
@@ -216,7 +203,7 @@ inline bool every_node_named(const graph_storage& g) {
 /// `const`). Throws `error` (unsupported) for what archives cannot hold.
 template <class = when_used>
 pt2::exported_program to_archive(graph_storage& graph, const program_info& info) {
-  if (!detail::every_node_named(graph))
+  if (!all_named(graph))
     detail::assign_archive_names(graph);
   pt2::exported_program p;
   auto& m = p.graph_module;
@@ -268,7 +255,7 @@ pt2::exported_program to_archive(graph_storage& graph, const program_info& info)
 /// The same for a graph that must not change: it is copied when something in it has no name.
 template <class = when_used>
 pt2::exported_program to_archive(const graph_storage& graph, const program_info& info) {
-  if (detail::every_node_named(graph))
+  if (all_named(graph))
     return to_archive(const_cast<graph_storage&>(graph), info); // which then changes nothing
   graph_storage named = graph;
   return to_archive(named, info);

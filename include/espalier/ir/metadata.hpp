@@ -6,6 +6,7 @@
 
 #include <espalier/ir/strings.hpp>
 #include <espalier/meta/tensor_meta.hpp>
+#include <espalier/support/filled.hpp>
 #include <espalier/support/id.hpp>
 #include <espalier/support/inline_vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
@@ -134,9 +135,7 @@ private:
   constexpr void grow() {
     const std::size_t n = table_.empty() ? 16 : table_.size() * 2;
     table_.clear();
-    table_.reserve(n);
-    for (std::size_t i = 0; i != n; ++i)
-      table_.push_back(0); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
+    detail::lengthen(table_, n, std::uint32_t{0});
     for (std::size_t i = 0; i != items_.size(); ++i) {
       std::size_t at = hash_of(items_[i]) & (n - 1);
       while (table_[at] != 0)

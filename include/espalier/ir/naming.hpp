@@ -198,6 +198,22 @@ inline std::string base_name(std::string_view qualified) {
 }
 inline std::string base_name(op_id o) { return base_name(std::string_view(name_of(o))); }
 
+/// Whether every node and value has a name, subgraphs included.
+template <class = when_used>
+constexpr bool all_named(const graph_storage& g) {
+  for (node_id n = g.first(); n.valid(); n = g.next(n)) {
+    if (!g.node_name(n).valid())
+      return false;
+    for (std::size_t i = 0; i != g.num_results(n); ++i)
+      if (!g.value_name(g.result(n, i)).valid())
+        return false;
+  }
+  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+    if (!all_named(g.subgraph(i)))
+      return false;
+  return true;
+}
+
 /// The names that nodes and values of a graph's top level have: what a new one must differ from.
 template <class = when_used>
 name_space names_in(const graph_storage& g) {

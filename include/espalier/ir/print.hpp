@@ -447,21 +447,6 @@ struct short_printer {
   }
 };
 
-/// Whether every node and value has a name; prints of graphs that lack some go through a named copy.
-template <class = when_used>
-bool all_named(const graph_storage& g) {
-  for (node_id n = g.first(); n.valid(); n = g.next(n)) {
-    if (!g.node_name(n).valid())
-      return false;
-    for (std::size_t i = 0; i != g.num_results(n); ++i)
-      if (!g.value_name(g.result(n, i)).valid())
-        return false;
-  }
-  for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-    if (!all_named(g.subgraph(i)))
-      return false;
-  return true;
-}
 /// Calls `f` with `g`, or with a copy whose missing names are filled in.
 template <class F>
 void with_names(const graph_storage& g, F&& f) {

@@ -12,6 +12,7 @@
 #include <espalier/ir/metadata.hpp>
 #include <espalier/ir/strings.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/filled.hpp>
 #include <espalier/support/id.hpp>
 
 #include <algorithm>
@@ -434,10 +435,7 @@ public:
   /// Puts the nodes in another order, which names each of them once, and tells how many moved: those that did
   /// not come next of what was left. O(nodes), where moving one by one costs O(log nodes) each.
   constexpr std::size_t reorder(std::span<const node_id> order) {
-    std::vector<std::uint8_t> named;
-    named.reserve(nodes_.size());
-    for (std::size_t i = 0; i != nodes_.size(); ++i)
-      named.push_back(0); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
+    auto named = detail::filled<std::uint8_t>(nodes_.size(), 0);
     for (const node_id n : order)
       if (!alive(n) || named[n.index]++)
         fail(error_kind::usage, "an order names a node that is not there, or one twice", "reorder",

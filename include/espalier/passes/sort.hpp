@@ -75,11 +75,10 @@ private:
       return true;
     case node_kind::call_function:
     case node_kind::call_higher_order:
-      break;
+      return !detail::may_move(g, n, classes, memory);
     default:
       return false;
     }
-    return !detail::is_pure(g, n, classes) || memory.touches_written(g, n);
   }
 
   /// A walk in depth, in the given order: what a node needs comes right before it.

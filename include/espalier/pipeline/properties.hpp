@@ -3,6 +3,7 @@
 // `check<P>` looks, `assume<P>` takes the user's word.
 #pragma once
 
+#include <espalier/ir/naming.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
@@ -91,19 +92,7 @@ private:
 /// Every node and value has a name. A pass that makes nodes leaves them without, and destroys it.
 struct named {
   static constexpr std::string_view name = "named";
-  static constexpr bool holds(const graph_storage& g) {
-    for (node_id n = g.first(); n.valid(); n = g.next(n)) {
-      if (!g.node_name(n).valid())
-        return false;
-      for (std::size_t i = 0; i != g.num_results(n); ++i)
-        if (!g.value_name(g.result(n, i)).valid())
-          return false;
-    }
-    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      if (!holds(g.subgraph(i)))
-        return false;
-    return true;
-  }
+  static constexpr bool holds(const graph_storage& g) { return all_named(g); }
 };
 
 /// No two calls compute the same thing. Not observable in less than the work of `cse`.

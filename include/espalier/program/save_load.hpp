@@ -9,6 +9,7 @@
 #include <espalier/archive/pt2_archive.hpp>
 #include <espalier/archive/to_archive.hpp>
 #include <espalier/bridge/weights.hpp>
+#include <espalier/ir/naming.hpp>
 #include <espalier/program/exported_program.hpp>
 #include <espalier/program/lift_attributes.hpp>
 #include <espalier/program/pickle.hpp>
@@ -94,7 +95,7 @@ void check_dialect(const graph_storage& g, const program_info& info, const std::
 template <dialect D, class Signature>
 void verify_at(const exported_program<D, Signature>& p, const std::string& place, const char* otherwise) {
   try {
-    if (every_node_named(p.storage())) {
+    if (all_named(p.storage())) {
       p.verify();
     } else { // nodes get their names as they are written
       exported_program<D, Signature> named = p;

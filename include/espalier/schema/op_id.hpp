@@ -11,6 +11,7 @@
 #include <espalier/schema/registry.hpp>
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/filled.hpp>
 #include <espalier/support/id.hpp>
 
 #include <atomic>
@@ -82,10 +83,8 @@ public:
       return;
     const std::string_view text(aten_rows[o.index].schema);
     const auto n = schema_parser(text, nullptr, nullptr).parse();
-    for (std::size_t i = 0; i != n.args; ++i)
-      args_.push_back({}); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
-    for (std::size_t i = 0; i != n.returns; ++i)
-      returns_.push_back({});
+    lengthen(args_, n.args, schema_arg{});
+    lengthen(returns_, n.returns, schema_return{});
     schema_parser(text, args_.data(), returns_.data()).parse();
     schema_ = {n.name, n.overload, args_, returns_};
     known_ = true;
