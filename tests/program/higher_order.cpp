@@ -2,6 +2,7 @@
 // Graphs that read attributes, and higher-order operators that stand for a call: functionalized operators,
 // effects, methods of custom objects, printing. What cannot be run is refused before anything runs.
 #include <espalier/ir/text_parser.hpp>
+#include <espalier/program/reproducer_file.hpp>
 #include <espalier/program/save_load.hpp>
 
 #include <ATen/ATen.h>
@@ -11,6 +12,7 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
 #include <iostream>
 #include <sstream>
 #include <string>
@@ -149,6 +151,25 @@ TEST_CASE("an attribute of a branch runs; a file cannot say it") {
   const auto e = error_of([&] { es::save(p, file); });
   CHECK(has(e.what(), "reads the attribute 'c'"));
   CHECK(has(e.cure(), "as an operand"));
+}
+
+TEST_CASE("what Python would not load is saved only when it is asked for, and by a reproducer") {
+  const auto p =
+      program_of("graph { graph @block { %a = placeholder : f32[2] return } %x = placeholder : f32[2] "
+                 "%call: [] = higher_order.invoke_subgraph(@block, \"block\", %x) "
+                 "%y = aten.neg(%x) : f32[2] return %y }");
+  std::stringstream file;
+  const auto e = error_of([&] { es::save(p, file); });
+  CHECK(e.kind() == es::error_kind::unsupported);
+  CHECK(has(e.what(), "has no result"));
+  CHECK(has(e.cure(), "inline_subgraphs"));
+  CHECK(file.str().empty());
+  es::save(p, file, {.verify = false});
+  CHECK(es::load<es::training_ir>(file, {.verify = false}).storage().num_nodes() == p.storage().num_nodes());
+  const auto kept = (std::filesystem::temp_directory_path() / "espalier_refused.pt2").string();
+  es::save_reproducer(p, {}, kept);
+  CHECK(es::load<es::training_ir>(kept, {.verify = false}).storage().num_nodes() == p.storage().num_nodes());
+  std::filesystem::remove(kept);
 }
 
 TEST_CASE("auto_functionalized copies what the operator writes to") {

@@ -128,7 +128,7 @@ exported_program<D, Signature> make_program(pt2::model m, payload_memory memory,
 struct load_options {
   std::string model{}; ///< which one, when the archive holds several
   /// Refuse a program that breaks a rule of its dialect, of its operators' schemas or of its signature. It
-  /// costs a few hundredths of what reading costs; without it, a broken program can be looked at.
+  /// costs little beside the reading; without it, a broken program can be looked at.
   bool verify = true;
 };
 
@@ -172,8 +172,9 @@ exported_program<D, Signature> load(From&& from, std::string_view model) {
 struct save_options {
   bool example_inputs = true; ///< the program's example inputs, when it has any
   std::string name = "model"; ///< the program's name in the archive; Python expects "model"
-  /// Refuse a program that breaks a rule of its dialect, of its operators' schemas or of its signature,
-  /// before any file is touched. It costs little beside the writing.
+  /// Refuse a program that breaks a rule of its dialect, of its operators' schemas or of its signature, or
+  /// that Python would refuse to load or to train, before any file is touched. It costs little beside the
+  /// writing.
   bool verify = true;
 };
 
@@ -190,16 +191,9 @@ inline shared_bytes pickle_examples(const example_inputs& x, const program_info&
 }
 
 inline pt2::model to_model(const program_base& p, std::string_view verifier, const save_options& o) {
-  require_loadable_calls(p.storage());
   pt2::model m;
   m.name = o.name;
-  if (reads_attributes(p.storage())) {
-    graph_storage g(p.storage());
-    program_info info(p.info());
-    lift_attributes(g, info, p.state_dict(), p.constants());
-    m.program = to_archive(g, info);
-  } else
-    m.program = to_archive(p.storage(), p.info());
+  m.program = to_archive(p.storage(), p.info());
   if (!verifier.empty()) {
     if (m.program.verifiers.empty())
       m.program.verifiers.emplace_back();
@@ -220,15 +214,17 @@ inline pt2::model to_model(const program_base& p, std::string_view verifier, con
   return m;
 }
 
+/// What a file holds of a program; attributes are inputs there.
 template <dialect D, class S>
-pt2::model to_sound_model(const exported_program<D, S>& p, const save_options& o) {
-  constexpr const char* otherwise = "save it with {.verify = false} to keep it as it is";
-  if (o.verify && reads_attributes(p.storage())) { // as it will stand in the file
+pt2::model to_model(const exported_program<D, S>& p, const save_options& o) {
+  if (reads_attributes(p.storage())) {
     exported_program<D, S> lifted = p;
     lift_attributes(lifted.storage(), lifted.info(), p.state_dict(), p.constants());
-    verify_at(lifted, {}, otherwise);
-  } else if (o.verify) {
-    verify_at(p, {}, otherwise);
+    return to_model(std::as_const(lifted), o);
+  }
+  if (o.verify) {
+    verify_at(p, {}, "save it with {.verify = false} to keep it as it is");
+    require_loadable_calls(p.storage());
   }
   return to_model(p, D::verifier, o);
 }
@@ -236,18 +232,19 @@ pt2::model to_sound_model(const exported_program<D, S>& p, const save_options& o
 } // namespace detail
 
 /// Saves a program; Python's `torch.export.load` takes the file. Tensors that the graph reads by name become
-/// inputs in the file (`lift_attributes`). Throws `error`: verification (a program that is not sound), io;
-/// the file that was there is left as it was.
+/// inputs in the file (`lift_attributes`). Throws `error`: verification (a program that is not sound),
+/// unsupported (what a file cannot say, or Python would refuse), io; the file that was there is left as it
+/// was.
 template <dialect D, class S>
 void save(const exported_program<D, S>& p, const std::string& path, const save_options& options = {}) {
   pt2::archive a;
-  a.models.push_back(detail::to_sound_model(p, options));
+  a.models.push_back(detail::to_model(p, options));
   pt2::write_archive(a, path);
 }
 template <dialect D, class S>
 void save(const exported_program<D, S>& p, std::ostream& to, const save_options& options = {}) {
   pt2::archive a;
-  a.models.push_back(detail::to_sound_model(p, options));
+  a.models.push_back(detail::to_model(p, options));
   pt2::write_archive(a, to);
 }
 
@@ -257,7 +254,7 @@ public:
   template <dialect D, class S>
   archive_of& add(std::string name, const exported_program<D, S>& p, save_options options = {}) {
     options.name = std::move(name);
-    a_.models.push_back(detail::to_sound_model(p, options));
+    a_.models.push_back(detail::to_model(p, options));
     return *this;
   }
   void save(const std::string& path) const { pt2::write_archive(a_, path); }
