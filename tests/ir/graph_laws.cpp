@@ -13,8 +13,11 @@
 #include <rapidcheck.h>
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <random>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -174,6 +177,48 @@ TEST_CASE("a graph is put in another order at once, or stays as it is") {
   g.placeholder("y"); // goes after the last one
   CHECK(g.next(x.def().id()) == g.last_placeholder());
 }
+TEST_CASE("an index by operator follows every edit through a listener") {
+  struct index : es::edit_listener {
+    std::map<std::uint32_t, std::set<std::uint32_t>> calls; // by operator
+    std::vector<std::uint32_t> added;
+    void created(es::graph_storage& g, es::node_id n) override { calls[g.op(n).index].insert(n.index); }
+    void erasing(es::graph_storage& g, es::node_id n) override { calls[g.op(n).index].erase(n.index); }
+    void op_changed(es::graph_storage& g, es::node_id n, es::op_id before) override {
+      CHECK(calls[before.index].erase(n.index) == 1);
+      calls[g.op(n).index].insert(n.index);
+    }
+    void subgraph_added(es::graph_storage& g, std::uint32_t i) override {
+      CHECK(g.num_subgraphs() == i + 1);
+      added.push_back(i);
+    }
+  } by_op;
+  es::graph_storage g;
+  g.set_listener(&by_op);
+  const auto now = [&] {
+    std::map<std::uint32_t, std::set<std::uint32_t>> out;
+    for (es::node n : es::nodes(g))
+      out[n.op().index].insert(n.id().index);
+    std::erase_if(by_op.calls, [](const auto& e) { return e.second.empty(); });
+    return out;
+  };
+  const es::op_id ops[]{es::id_of<es::aten::neg>(), es::id_of<es::aten::relu>(), es::id_of<es::aten::abs>()};
+  std::vector<es::node_id> calls;
+  es::argument last = g.result(g.placeholder(es::input_kind::user_input, "x"));
+  for (int i = 0; i != 30; ++i) {
+    calls.push_back(g.call(ops[i % 3], std::span(&last, 1), 1, false));
+    last = g.result(calls.back());
+  }
+  CHECK(by_op.calls == now());
+  for (int i = 0; i != 30; i += 2)
+    g.set_op(calls[static_cast<std::size_t>(i)], ops[(i / 2) % 3]);
+  CHECK(by_op.calls == now());
+  for (int i = 29; i != 20; --i)
+    g.erase(calls[static_cast<std::size_t>(i)]);
+  CHECK(by_op.calls == now());
+  g.add_subgraph("f", es::graph_storage());
+  CHECK(by_op.added == std::vector<std::uint32_t>{0});
+}
+
 TEST_CASE("dropping subgraphs tells a listener their new numbers, and which arguments got one") {
   auto g = es::parse_text(
                "graph { graph @f { %a = placeholder return %a } graph @g { %a = placeholder return %a } "

@@ -129,7 +129,7 @@ TEST_CASE("stages run in order, nested ones in their place") {
   static_assert(decltype(nested)::num_stages == 3);
   nested.run(g);
   CHECK(log == "abca");
-  CHECK(nested.text() == "a | inner(b | c) | a");
+  CHECK(nested.text() == "a | renamed<inner>(b | c) | a");
 }
 
 TEST_CASE("a pipeline sums what its passes did and takes a graph from dialect to dialect") {
@@ -231,6 +231,24 @@ TEST_CASE("stages are switched off by name where the rest is legal without them"
   CHECK(log == "a"); // nothing ran
   off("needs-layout");
   CHECK(log == "aab");
+}
+
+TEST_CASE("the one part of a pass is switched off where the pass does not promise what it does") {
+  const std::string_view names[]{"dce"};
+  auto g = small();
+  const auto off = [&](const auto& p) {
+    es::pass_context c;
+    c.disable(names);
+    return p.run_dynamic(g, es::info_of_dialect<es::aten_ir>, c);
+  };
+  const std::string why = "stage 'dce' cannot be switched off: it establishes 'no_dead_code'";
+  CHECK_THROWS_WITH_AS(off(es::pipeline{es::fix(es::dce{})}), doctest::Contains(why.c_str()), es::error);
+  CHECK_THROWS_WITH_AS(off(es::pipeline{es::renamed<"clean">(es::dce{})}), doctest::Contains(why.c_str()),
+                       es::error);
+  const auto always = [](const es::graph_storage&) { return true; };
+  CHECK_FALSE(off(es::pipeline{es::when(always, es::dce{})}).changed()); // promises nothing
+  CHECK_THROWS_WITH_AS(off(es::pipeline{es::when(always, es::dce{}, es::dce{})}),
+                       doctest::Contains(why.c_str()), es::error);
 }
 
 TEST_CASE("run time proves what the compiler could not know") {

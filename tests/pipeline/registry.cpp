@@ -81,6 +81,37 @@ TEST_CASE("text becomes a pipeline, and the pipeline the same text") {
   CHECK(r.parse(r.parse("fix<3>(fix(dce) | cse)").text()).text() == "fix<3>(fix<25>(dce) | cse)");
 }
 
+TEST_CASE("a part has a name in text, under which it is shown and switched off") {
+  const auto p = known().parse("cse|renamed<tidy up>( dce | fix(cse | dce) )");
+  CHECK(p.text() == "cse | renamed<tidy up>(dce | fix<25>(cse | dce))");
+  CHECK(known().parse(p.text()).text() == p.text());
+  CHECK(p.stages()[1].name() == "tidy up");
+  auto g = small();
+  es::pass_context c;
+  es::timing_tree times;
+  std::vector<es::any_instrument> watch;
+  watch.push_back(es::any_instrument::refer(times));
+  p.run(g, es::info_of_dialect<es::aten_ir>, c, watch);
+  REQUIRE(times.rows().size() == 6);
+  CHECK(times.rows()[1].name == "tidy up");
+  CHECK(times.rows()[2].depth == 1);
+
+  const auto tidy = known().parse("renamed<tidy>(cse) | cse | dce");
+  const std::string_view off[]{"tidy"};
+  CHECK(tidy.text_without(off) == "cse | dce");
+  auto h = small();
+  es::pass_context without;
+  without.disable(off);
+  es::timing_tree rest;
+  watch.clear();
+  watch.push_back(es::any_instrument::refer(rest));
+  tidy.run(h, es::info_of_dialect<es::aten_ir>, without, watch);
+  REQUIRE(rest.rows().size() == 2);
+  CHECK(rest.rows()[0].name == "cse");
+  CHECK(refused("renamed<>(cse)").starts_with("'renamed<>(' is no combinator"));
+  CHECK(refused("when(cse, dce)").starts_with("'when(' takes more than a name can say: compose it in C++"));
+}
+
 TEST_CASE("passes take arguments where they say so") {
   CHECK(known().parse("dce | counts<a, b|c(d)>, cse").text() == "dce | counts<a, b|c(d)> | cse");
   CHECK(known().parse("fix(counts<a> | dce)").text() == "fix<25>(counts<a> | dce)");

@@ -67,8 +67,12 @@ public:
   constexpr virtual void erasing(graph_storage&, node_id) {}
   /// After argument slot `s` of `user` changed from `before` (invalid if it was a constant).
   constexpr virtual void argument_changed(graph_storage&, node_id, slot_id, value_id) {}
+  /// After a call became one of another operator, its arguments staying as they were.
+  constexpr virtual void op_changed(graph_storage&, node_id, op_id /*before*/) {}
   /// After a node moved in the order.
   constexpr virtual void moved(graph_storage&, node_id) {}
+  /// After a subgraph came; no node names it yet. Its own edits are told to its own listener.
+  constexpr virtual void subgraph_added(graph_storage&, std::uint32_t) {}
   /// In the place of a subgraph's new number: it is gone.
   static constexpr std::uint32_t dropped = 0xffff'ffffu;
   /// After subgraphs were dropped and the others moved up: `now[i]` is the number of what was subgraph `i`,
@@ -253,7 +257,10 @@ public:
   constexpr std::uint32_t add_subgraph(std::string_view name, graph_storage g) {
     subgraph_names_.push_back(intern(name));
     subgraphs_.push_back(std::move(g));
-    return static_cast<std::uint32_t>(subgraphs_.size() - 1);
+    const auto index = static_cast<std::uint32_t>(subgraphs_.size() - 1);
+    if (listener_)
+      listener_->subgraph_added(*this, index);
+    return index;
   }
   constexpr void set_subgraph_name(std::size_t i, std::string_view name) {
     subgraph_names_[i] = intern(name);
@@ -400,7 +407,11 @@ public:
     set_args(n, copy.top);
   }
   /// Changes a call's operator, arguments staying as they are.
-  constexpr void set_op(node_id n, op_id o) noexcept { nodes_[n.index].op = o.index; }
+  constexpr void set_op(node_id n, op_id o) {
+    const op_id before{std::exchange(nodes_[n.index].op, o.index)};
+    if (listener_ && before != o)
+      listener_->op_changed(*this, n, before);
+  }
 
   /// Erases a node without uses. Iterating over the graph goes on if the next node was taken before erasing,
   /// as the ranges of `nodes()` do. O(slots of the node).

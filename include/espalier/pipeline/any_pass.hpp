@@ -99,6 +99,8 @@ public:
   /// Repeats a sequence until it changes nothing, at most `limit` times, like `es::fix`. Throws `error`
   /// (usage) when the sequence cannot run a second time after the first.
   static any_pass fix(any_pipeline<U> body, std::size_t limit = 25);
+  /// Gives a sequence a name, like `es::renamed`: instruments show it, and it is switched off by it.
+  static any_pass renamed(std::string name, any_pipeline<U> body);
   /// Looks whether a property holds, like `es::check<P>`. Throws `error` (usage) for one that no graph shows.
   static any_pass check(const property_info& p);
   /// Takes the user's word that a property holds, like `es::assume<P>`.
@@ -141,6 +143,10 @@ private:
   };
   struct repeated;
   struct fix_model;
+  struct grouped;
+  struct grouped_model;
+  static void sum_facts(pass_facts&, pipeline_prover::summary&, std::string_view name,
+                        const pipeline_prover&);
   template <bool Look>
   struct stated;
   template <bool Look>
@@ -212,6 +218,20 @@ private:
   std::vector<any_pass<U>> stages_;
 };
 
+/// The facts of a pass whose parts the prover went through; they point into `lists`.
+template <class U>
+void any_pass<U>::sum_facts(pass_facts& all, pipeline_prover::summary& lists, std::string_view name,
+                            const pipeline_prover& p) {
+  lists = p.summarize();
+  all = {name,
+         p.takes(),
+         p.gives(),
+         {lists.needs.data(), lists.num_needs},
+         {lists.establishes.data(), lists.num_establishes},
+         {lists.destroys.data(), lists.num_destroys},
+         lists.destroys_rest};
+}
+
 /// What `fix(a | b)` of a pipeline text is.
 template <class U>
 struct any_pass<U>::repeated : pass {
@@ -246,14 +266,7 @@ struct any_pass<U>::fix_model final : any_pass<U>::interface {
     pipeline_prover p;
     if (!p.steps(twice))
       fail(error_kind::usage, std::string(explain(p.verdict(), twice).view()), pass.text());
-    lists = p.summarize();
-    all = {repeated::name,
-           p.takes(),
-           p.gives(),
-           {lists.needs.data(), lists.num_needs},
-           {lists.establishes.data(), lists.num_establishes},
-           {lists.destroys.data(), lists.num_destroys},
-           lists.destroys_rest};
+    sum_facts(all, lists, repeated::name, p);
   }
   const pass_facts& facts() const noexcept override { return all; }
   std::string text_without(detail::stage_names off) const override { return pass.text_without(off); }
@@ -262,6 +275,54 @@ struct any_pass<U>::fix_model final : any_pass<U>::interface {
     return detail::run_stage(pass, unit, c, position, depth, watch);
   }
 };
+
+/// What `renamed<NAME>(a | b)` of a pipeline text is.
+template <class U>
+struct any_pass<U>::grouped : pass {
+  using composite_tag = void;
+  static constexpr std::string_view name = "renamed";
+  any_pipeline<U> body;
+  std::string given;
+  std::string_view given_name() const noexcept { return given; }
+  std::string text() const { return text_without({}); }
+  std::string text_without(detail::stage_names off) const {
+    const std::string inside = body.text_without(off);
+    return inside.empty() ? inside : "renamed<" + given + ">(" + inside + ")";
+  }
+  pass_result run_parts(U& unit, pass_context& c, std::size_t depth, detail::watchers& watch) const {
+    return body.run_parts(unit, c, depth, watch);
+  }
+};
+
+template <class U>
+struct any_pass<U>::grouped_model final : any_pass<U>::interface {
+  grouped pass;
+  pipeline_prover::summary lists;
+  pass_facts all;
+
+  grouped_model(std::string name, any_pipeline<U> body) {
+    pass.body = std::move(body);
+    pass.given = std::move(name);
+    const auto parts = pass.body.facts();
+    pipeline_prover p;
+    if (!p.steps(parts))
+      fail(error_kind::usage, std::string(explain(p.verdict(), parts).view()), pass.text());
+    sum_facts(all, lists, pass.given, p);
+  }
+  grouped_model(const grouped_model&) = delete; // the facts point into it
+  const pass_facts& facts() const noexcept override { return all; }
+  std::string text_without(detail::stage_names off) const override { return pass.text_without(off); }
+  pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
+                  detail::watchers& watch) const override {
+    return detail::run_stage(pass, unit, c, position, depth, watch);
+  }
+};
+template <class U>
+any_pass<U> any_pass<U>::renamed(std::string name, any_pipeline<U> body) {
+  any_pass<U> p;
+  p.self_ = std::make_shared<const grouped_model>(std::move(name), std::move(body));
+  return p;
+}
 
 /// What `check<NAME>` and `assume<NAME>` of a pipeline text are.
 template <class U>

@@ -76,6 +76,7 @@ struct fixpoint : pass {
 
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
+    detail::check_part_disabled(c, body);
     return detail::repeat(
         Limit, detail::storage_of(unit), [&] { return detail::run_stage(body, unit, c, 0, depth, is...); },
         [&] { return text(); });
@@ -135,6 +136,10 @@ struct conditional : pass {
 
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
+    if (summary.num_establishes != 0) {
+      detail::check_part_disabled(c, yes);
+      detail::check_part_disabled(c, no);
+    }
     return predicate(std::as_const(detail::storage_of(unit)))
                ? detail::run_stage(yes, unit, c, 0, depth, is...)
                : detail::run_stage(no, unit, c, 1, depth, is...);
@@ -277,10 +282,13 @@ struct named_pass : pass {
   static constexpr pass_facts computed_facts() { return detail::summed_facts<Name, P>::facts; }
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
+    detail::check_part_disabled(c, body);
     return detail::run_stage(body, unit, c, 0, depth, is...);
   }
   std::string text() const { return text_without({}); }
-  std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
+  std::string text_without(detail::stage_names off) const {
+    return detail::text_around("renamed<" + std::string(name) + ">", body, off);
+  }
 };
 /// `renamed<"cleanup">(cse{} | dce{})`.
 template <fixed_string Name, pass_type P>

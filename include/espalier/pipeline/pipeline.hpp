@@ -103,12 +103,23 @@ constexpr pass_result call_pass(const P& p, U& unit, pass_context& c) {
     return {};
 }
 
+/// What a stage is called: by its type, or by the pass itself where run time gave it its name.
+template <class P>
+constexpr std::string_view stage_name(const P& p) noexcept {
+  if constexpr (requires {
+                  { p.given_name() } -> std::same_as<std::string_view>;
+                })
+    return p.given_name();
+  else
+    return P::name;
+}
+
 /// One stage: its instruments, the pass, and the analyses that it leaves.
 template <class P, class U, class... Is>
 constexpr pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position, std::size_t depth,
                                 Is&... is) {
-  stage_info stage{P::name, position, depth, composite_pass<P>, c.dialect()};
-  if (!c.disabled().empty() && c.is_disabled(P::name))
+  stage_info stage{stage_name(p), position, depth, composite_pass<P>, c.dialect()};
+  if (!c.disabled().empty() && c.is_disabled(stage.name))
     return {};
   c.enter(stage);
   (is.before(stage, storage_of(unit)), ...);
@@ -233,10 +244,17 @@ std::string text_of(const P& p) {
   else
     return std::string(std::string_view(P::name));
 }
+/// `check_disabled` of the one part of a pass that promises what the part does.
+template <class P>
+constexpr void check_part_disabled(const pass_context& c, const P& part) {
+  if (!c.disabled().empty() && c.is_disabled(P::name))
+    check_disabled({&facts_of<P>, 1}, c, text_of(part));
+}
+
 /// The same without the parts that are switched off; empty when nothing is left.
 template <class P>
 std::string text_without(const P& p, stage_names off) {
-  if (is_among(off, P::name))
+  if (is_among(off, stage_name(p)))
     return {};
   if constexpr (prints_parts<P>)
     return p.text_without(off);

@@ -52,8 +52,9 @@ public:
   const std::vector<entry>& entries() const noexcept { return entries_; }
 
   /// Reads a pipeline: names separated by `|` or `,`, with arguments where a pass takes some (`name<a, b>`);
-  /// `fix(...)` or `fix<N>(...)` around a part; `check<P>` and `assume<P>` of a property that some pass
-  /// speaks of. Throws `error` (usage) with the place in the text.
+  /// `fix(...)` or `fix<N>(...)` around a part, `renamed<NAME>(...)` around one that gets a name; `check<P>`
+  /// and `assume<P>` of a property that some pass speaks of. Throws `error` (usage) with the place in the
+  /// text.
   any_pipeline<U> parse(std::string_view text) const {
     std::size_t at = 0;
     auto p = sequence(text, at, 0);
@@ -138,6 +139,28 @@ private:
     }
   }
 
+  /// What stands before a parenthesis: how often it repeats what is inside; 0: it names it.
+  static std::size_t rounds(std::string_view name, std::string_view t, std::size_t begin) {
+    if (name == "fix")
+      return 25;
+    if (name.starts_with("renamed<") && name.size() > 9 && name.ends_with(">"))
+      return 0;
+    for (const std::string_view code : {"when", "on_subgraphs", "on_regions"})
+      if (name == code)
+        refuse(t, begin, "'" + std::string(name) + "(' takes more than a name can say: compose it in C++");
+    if (!name.starts_with("fix<") || !name.ends_with(">"))
+      refuse(t, begin, "'" + std::string(name) + "(' is no combinator that text can name");
+    std::size_t limit = 0;
+    for (char c : name.substr(4, name.size() - 5)) {
+      if (c < '0' || c > '9' || limit > 1'000'000)
+        refuse(t, begin, "'" + std::string(name) + "' needs a number of rounds between '<' and '>'");
+      limit = limit * 10 + static_cast<std::size_t>(c - '0');
+    }
+    if (limit == 0)
+      refuse(t, begin, "'" + std::string(name) + "' needs one round at least");
+    return limit;
+  }
+
   any_pipeline<U> sequence(std::string_view t, std::size_t& at, std::size_t depth) const {
     any_pipeline<U> out;
     if (depth > 32)
@@ -152,25 +175,15 @@ private:
       std::string_view name = t.substr(begin, at - begin);
       skip(t, at);
       if (at != t.size() && t[at] == '(') {
-        std::size_t limit = 25;
-        if (name.starts_with("fix<") && name.ends_with(">")) {
-          limit = 0;
-          for (char c : name.substr(4, name.size() - 5)) {
-            if (c < '0' || c > '9' || limit > 1'000'000)
-              refuse(t, begin, "'" + std::string(name) + "' needs a number of rounds between '<' and '>'");
-            limit = limit * 10 + static_cast<std::size_t>(c - '0');
-          }
-          if (limit == 0)
-            refuse(t, begin, "'" + std::string(name) + "' needs one round at least");
-        } else if (name != "fix") {
-          refuse(t, begin, "'" + std::string(name) + "(' is no combinator that text can name");
-        }
+        const std::size_t limit = rounds(name, t, begin);
+        const bool group = limit == 0;
         ++at;
         auto body = sequence(t, at, depth + 1);
         if (at == t.size())
           refuse(t, at, "')' is missing");
         ++at;
-        out.push(any_pass<U>::fix(std::move(body), limit));
+        out.push(group ? any_pass<U>::renamed(std::string(name.substr(8, name.size() - 9)), std::move(body))
+                       : any_pass<U>::fix(std::move(body), limit));
       } else if (name.ends_with(">") && name.starts_with("check<")) {
         out.push(any_pass<U>::check(property(t, begin, name.substr(6, name.size() - 7))));
       } else if (name.ends_with(">") && name.starts_with("assume<")) {
