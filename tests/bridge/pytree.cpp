@@ -213,3 +213,70 @@ TEST_CASE("names: letters are lowered, what no identifier holds becomes an under
   CHECK(es::detail::join("", "a") == "a");
   CHECK(es::detail::join("x", "0") == "x_0");
 }
+
+namespace {
+/// What `unflatten` makes of its own leaves, with the structure that says how long lists are.
+template <class T>
+T back_by_spec(const T& x) {
+  const auto v = values(leaves(x));
+  const auto spec = es::pytree<T>::spec(x);
+  es::leaf_reader in(v, &spec);
+  T y = es::pytree<T>::unflatten(in);
+  CHECK(in.done());
+  return y;
+}
+std::string refusal(auto&& f) {
+  try {
+    f();
+  } catch (const es::error& e) {
+    CHECK(e.kind() == es::error_kind::usage);
+    CHECK_FALSE(e.cure().empty());
+    return e.cause();
+  }
+  return "accepted";
+}
+} // namespace
+
+TEST_CASE("with the structure known, vectors have their lengths and maps their keys, at any depth") {
+  using numbers = std::vector<std::int64_t>;
+  using lists = std::pair<numbers, numbers>;
+  CHECK(back_by_spec(lists{{1, 2}, {3}}) == lists{{1, 2}, {3}});
+  CHECK(back_by_spec(lists{{}, {3}}) == lists{{}, {3}});
+  const std::vector<numbers> ragged{{1}, {}, {2, 3}};
+  CHECK(back_by_spec(ragged) == ragged);
+  const std::map<std::string, std::vector<double>> map{{"b", {1, 2}}, {"a\"", {}}, {"", {3}}};
+  CHECK(back_by_spec(map) == map);
+  using optional = std::tuple<std::optional<numbers>, std::optional<numbers>, std::optional<numbers>, int>;
+  const optional o{numbers{}, std::nullopt, numbers{7}, 8};
+  CHECK(back_by_spec(o) == o);
+  const outer x{t(1), {{t(2), 0.5}, {t(3), std::nullopt}}, {{"k", t(4)}}, 7};
+  const auto y = back_by_spec(x);
+  CHECK(y.parts.size() == 2);
+  CHECK(number(y.parts[1].mask) == 3);
+  CHECK(number(y.named.at("k")) == 4);
+  CHECK(y.step == 7);
+
+  // without it, a vector inside of something could be of any length
+  const auto v = values(leaves(lists{{1, 2}, {3}}));
+  CHECK(refusal([&] {
+          es::leaf_reader in(v);
+          es::pytree<lists>::unflatten(in);
+        }).starts_with("the length of a vector inside of another type"));
+  // and what is of another structure is refused
+  const auto three =
+      es::tree_spec::tuple({es::tree_spec::leaf(), es::tree_spec::leaf(), es::tree_spec::leaf()});
+  CHECK(refusal([&] {
+          es::leaf_reader in(v, &three);
+          es::pytree<std::pair<int, int>>::unflatten(in);
+        }) == "a tuple of 2 parts is asked for, but the value has 3");
+}
+
+TEST_CASE("a struct is read by the names of its members, in whatever order the structure has them") {
+  const auto spec = es::tree_spec::dict({"scale", "mask"}, {es::tree_spec::leaf(), es::tree_spec::leaf()});
+  const std::vector<c10::IValue> v{0.5, t(2)};
+  es::leaf_reader in(v, &spec);
+  const auto x = es::pytree<inner>::unflatten(in);
+  CHECK(in.done());
+  CHECK(x.scale == 0.5);
+  CHECK(number(x.mask) == 2);
+}

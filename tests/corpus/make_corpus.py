@@ -363,7 +363,9 @@ def write(name, model, folder):
         return eager, values, result
 
     def save(program, label):
-        torch.export.save(program, str(folder / f"model{label}.pt2"))
+        # files of the user's own, which are to go from file to file
+        extra = {"notes.txt": f"{folder.name}{label}", "more/data.txt": "ü" * 40}
+        torch.export.save(program, str(folder / f"model{label}.pt2"), extra_files=extra)
         (folder / f"graph{label}.txt").write_text(str(program))
 
     program = torch.export.export(copy.deepcopy(net), copy.deepcopy(args), kwargs)

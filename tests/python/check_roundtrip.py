@@ -85,6 +85,13 @@ def graphs(module):
             yield from graphs(child)
 
 
+def loose_records(path):
+    """The records that belong to no model: the user's extra files, and what nobody knows."""
+    known = ("models/", "data/weights/", "data/constants/", "data/sample_inputs/", ".data/", "archive_", "byteorder")
+    with zipfile.ZipFile(path) as z:
+        return {name.partition("/")[2]: z.read(name) for name in z.namelist() if not name.partition("/")[2].startswith(known)}
+
+
 def compare(original, copy):
     a, b = torch.export.load(original), torch.export.load(copy)
     problems = []
@@ -99,6 +106,7 @@ def compare(original, copy):
         same(f"values of graph {i}", [val(n) for n in g.nodes], [val(n) for n in h.nodes])
         keys = ("stack_trace", "nn_module_stack", "torch_fn")
         same(f"metadata of graph {i}", [[str(n.meta.get(k)) for k in keys] for n in g.nodes], [[str(n.meta.get(k)) for k in keys] for n in h.nodes])
+    same("records of others", loose_records(original), loose_records(copy))
     same("signatures", str(a.graph_signature), str(b.graph_signature))
     same("range constraints", str(a.range_constraints), str(b.range_constraints))
     same("module call graphs", str(a.module_call_graph), str(b.module_call_graph))

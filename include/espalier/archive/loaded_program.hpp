@@ -27,6 +27,9 @@ struct loaded_program {
   pt2::payload_table weights;   ///< parameters and persistent buffers
   pt2::payload_table constants; ///< lifted tensors, other buffers, objects
   shared_bytes sample_inputs;   ///< what `torch.save` wrote of (args, kwargs)
+  /// Records of the archive that belong to no program, such as Python's `extra_files` (`extra/NAME`): those
+  /// that `load_program` found, and `save_program` writes.
+  std::vector<pt2::loose_record> others{};
 };
 
 /// An archive of programs, and the records that belong to none.
@@ -84,7 +87,9 @@ template <class = when_used>
 loaded_program load_program(const std::string& path, std::string_view name = {},
                             pt2::verify how = pt2::verify::everything) {
   auto all = load_programs(path, how);
-  return std::move(*detail::pick_program(all.programs, name, path));
+  loaded_program p = std::move(*detail::pick_program(all.programs, name, path));
+  p.others = std::move(all.rest.others);
+  return p;
 }
 
 /// A program as a model of an archive. Values without a name are given one first.
@@ -118,6 +123,7 @@ void save_program(loaded_program& p, const std::string& path) {
   detail::require_loadable_calls(p.graph);
   pt2::archive a;
   a.models.push_back(to_model(p));
+  a.others = p.others;
   pt2::write_archive(a, path);
 }
 template <class = when_used>
@@ -125,6 +131,7 @@ void save_program(loaded_program& p, std::ostream& to) {
   detail::require_loadable_calls(p.graph);
   pt2::archive a;
   a.models.push_back(to_model(p));
+  a.others = p.others;
   pt2::write_archive(a, to);
 }
 

@@ -55,6 +55,13 @@ struct payload_table {
   }
 };
 
+/// A record that belongs to no model: under `extra/` (files that the user added), `data/aotinductor/`
+/// (compiled models), or unknown.
+struct loose_record {
+  std::string name; ///< without the archive's root folder
+  shared_bytes bytes;
+};
+
 /// Bytes of one element; 0 for a type that has no name here.
 constexpr std::size_t element_size(scalar_type t) noexcept {
   switch (t) {
@@ -97,7 +104,8 @@ namespace detail {
       "the bytes do not have the checksum that the archive gives for them: the file is corrupt, or they were "
       "changed in place",
       std::move(place),
-      "get a fresh copy of the file, or export it again; after a change in place, reset payload::pending");
+      "get a fresh copy of the file, or export it again; after a change in place, reset payload::pending, or "
+      "tell the tensor by unsafeGetTensorImpl()->bump_version()");
 }
 } // namespace detail
 

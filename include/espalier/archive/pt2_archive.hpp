@@ -38,13 +38,6 @@ struct model {
   shared_bytes sample_inputs;
 };
 
-/// A record that belongs to no model: under `extra/` (files that the user added), `data/aotinductor/`
-/// (compiled models), or unknown.
-struct loose_record {
-  std::string name; ///< without the archive's root folder
-  shared_bytes bytes;
-};
-
 /// A whole archive.
 struct archive {
   /// The folder that all records lie in. Readers accept any.

@@ -6,6 +6,7 @@
 // dict, since its own class is unknown there.
 #pragma once
 
+#include <espalier/archive/tree_spec_json.hpp>
 #include <espalier/ir/naming.hpp>
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
@@ -20,6 +21,7 @@
 #include <boost/hana/second.hpp>
 #include <boost/hana/string.hpp>
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <cstddef>
@@ -31,7 +33,6 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -44,10 +45,12 @@ struct tree_leaf {
   std::string path;
 };
 
-/// Leaves on their way out, taken in order.
+/// Leaves on their way out, taken in order; and, where it is known, the structure that they come from, which
+/// says how long a list is and what keys a dict has.
 class leaf_reader {
 public:
-  explicit leaf_reader(std::span<const c10::IValue> leaves) noexcept : leaves_(leaves) {}
+  explicit leaf_reader(std::span<const c10::IValue> leaves, const tree_spec* spec = nullptr) noexcept
+      : leaves_(leaves), spec_(spec) {}
   /// Throws `error` (usage) when there is none left.
   const c10::IValue& take() {
     const c10::IValue& v = peek();
@@ -55,16 +58,56 @@ public:
     return v;
   }
   const c10::IValue& peek() const {
-    if (at_ == leaves_.size())
+    if (at_ >= leaves_.size())
       fail(error_kind::usage, "fewer leaves than the type needs", "pytree",
            "pass as many values as the tree spec has leaves");
     return leaves_[at_];
   }
-  bool done() const noexcept { return at_ == leaves_.size(); }
+  bool done() const noexcept { return at_ >= leaves_.size(); }
+
+  /// The structure of what is read next; null where it is unknown.
+  const tree_spec* spec() const noexcept { return spec_; }
+  /// Whether this is a part of what is read.
+  bool nested() const noexcept { return nested_; }
+  /// Throws `error` (usage) unless what is read next has `n` parts, as far as that is known.
+  void expect_parts(std::size_t n, std::string_view type) const {
+    if (spec_ && !spec_->is_leaf() && spec_->children.size() != n)
+      fail(error_kind::usage,
+           std::string(type) + " of " + std::to_string(n) + " parts is asked for, but the value has " +
+               std::to_string(spec_->children.size()),
+           "pytree", "name the type of the value, as the program was exported with");
+  }
+  /// Reads part `i` by `read`: from its own leaves where the structure is known, else from those that follow.
+  template <class Read>
+  auto part(std::size_t i, Read&& read) {
+    const tree_spec* const whole = spec_;
+    const std::size_t first = first_;
+    if (whole && i < whole->children.size()) {
+      at_ = first;
+      for (std::size_t k = 0; k != i; ++k)
+        at_ += whole->children[k].num_leaves();
+      spec_ = &whole->children[i];
+    } else
+      spec_ = nullptr;
+    first_ = at_;
+    const bool was_nested = std::exchange(nested_, true);
+    auto x = read();
+    spec_ = whole;
+    first_ = first;
+    nested_ = was_nested;
+    return x;
+  }
+  /// Goes behind all parts, in whatever order they were read.
+  void leave() noexcept {
+    if (spec_)
+      at_ = first_ + spec_->num_leaves();
+  }
 
 private:
   std::span<const c10::IValue> leaves_;
-  std::size_t at_ = 0;
+  const tree_spec* spec_;
+  std::size_t at_ = 0, first_ = 0; // of what is read next
+  bool nested_ = false;
 };
 
 /// How a type is flattened. Specialise it for a type of your own that Hana cannot reflect, with the three
@@ -136,6 +179,8 @@ struct pytree<std::optional<T>> {
   }
   static tree_spec spec(const std::optional<T>& x) { return x ? pytree<T>::spec(*x) : tree_spec::leaf(); }
   static std::optional<T> unflatten(leaf_reader& in) {
+    if (in.spec() && !in.spec()->is_leaf())
+      return pytree<T>::unflatten(in); // a list without elements has no leaf to look at
     if (in.peek().isNone()) {
       in.take();
       return std::nullopt;
@@ -159,7 +204,13 @@ struct tuple_tree {
     }
     (std::index_sequence_for<Es...>{});
   }
-  static T unflatten(leaf_reader& in) { return T{pytree<Es>::unflatten(in)...}; } // braces: left to right
+  static T unflatten(leaf_reader& in) {
+    in.expect_parts(sizeof...(Es), "a tuple");
+    return [&]<std::size_t... I>(std::index_sequence<I...>) {
+      return T{in.part(I, [&] { return pytree<Es>::unflatten(in); })...}; // braces: left to right
+    }
+    (std::index_sequence_for<Es...>{});
+  }
 };
 } // namespace detail
 template <pytree_type... Es>
@@ -167,8 +218,8 @@ struct pytree<std::tuple<Es...>> : detail::tuple_tree<std::tuple<Es...>, Es...> 
 template <pytree_type A, pytree_type B>
 struct pytree<std::pair<A, B>> : detail::tuple_tree<std::pair<A, B>, A, B> {};
 
-/// The length of a vector is that of the example: `unflatten` needs a spec-sized reader, so vectors come back
-/// through `unflatten_like`.
+/// A list. Its length is the structure's; where that is unknown, a vector takes all leaves that are left, and
+/// `unflatten` throws `error` (usage) for one inside of something.
 template <pytree_type E>
 struct pytree<std::vector<E>> {
   static void flatten(const std::vector<E>& x, const std::string& path, std::vector<tree_leaf>& out) {
@@ -182,9 +233,15 @@ struct pytree<std::vector<E>> {
     return tree_spec::list(std::move(c));
   }
   static std::vector<E> unflatten(leaf_reader& in) {
+    const tree_spec* const spec = in.spec();
+    if (spec ? spec->is_leaf() : in.nested())
+      fail(error_kind::usage,
+           spec ? "a vector is asked for, but the value is a single leaf"
+                : "the length of a vector inside of another type cannot be read from leaves alone",
+           "pytree", "name the type of the value, or use unflatten_like with an example");
     std::vector<E> x;
-    while (!in.done())
-      x.push_back(pytree<E>::unflatten(in));
+    while (spec ? x.size() != spec->children.size() : !in.done())
+      x.push_back(in.part(x.size(), [&] { return pytree<E>::unflatten(in); }));
     return x;
   }
 };
@@ -201,9 +258,10 @@ struct pytree<std::array<E, N>> {
     return tree_spec::list(std::move(c));
   }
   static std::array<E, N> unflatten(leaf_reader& in) {
+    in.expect_parts(N, "an array");
     std::array<E, N> x;
-    for (auto& e : x)
-      e = pytree<E>::unflatten(in);
+    for (std::size_t i = 0; i != N; ++i)
+      x[i] = in.part(i, [&] { return pytree<E>::unflatten(in); });
     return x;
   }
 };
@@ -227,13 +285,21 @@ struct map_tree {
 } // namespace detail
 template <pytree_type E>
 struct pytree<std::map<std::string, E>> : detail::map_tree<std::map<std::string, E>, E> {
-  static std::map<std::string, E> unflatten(leaf_reader&) {
-    fail(error_kind::usage, "the keys of a map cannot be read from leaves alone", "pytree",
-         "use unflatten_like with an example map, or return a struct");
+  /// Throws `error` (usage) where the structure, which has the keys, is unknown.
+  static std::map<std::string, E> unflatten(leaf_reader& in) {
+    const auto keys = in.spec() ? keys_of(*in.spec()) : std::vector<std::string>();
+    if (!in.spec() || in.spec()->is_leaf() || keys.size() != in.spec()->children.size())
+      fail(error_kind::usage, "the keys of a map cannot be read from leaves alone", "pytree",
+           "use unflatten_like with an example map, or return a struct");
+    std::map<std::string, E> x;
+    for (std::size_t i = 0; i != keys.size(); ++i)
+      x.emplace(keys[i], in.part(i, [&] { return pytree<E>::unflatten(in); }));
+    return x;
   }
 };
 
-/// A struct that Hana reflects: a dict by member names, in order of declaration.
+/// A struct that Hana reflects: a dict by member names, in order of declaration. It is read by its members'
+/// names where the structure has all of them, else in order.
 template <class T>
 requires(boost::hana::Struct<T>::value) struct pytree<T> {
   static void flatten(const T& x, const std::string& path, std::vector<tree_leaf>& out) {
@@ -255,10 +321,23 @@ requires(boost::hana::Struct<T>::value) struct pytree<T> {
   }
   static T unflatten(leaf_reader& in) {
     T x{};
+    std::vector<std::string> names;
+    boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) {
+      names.emplace_back(boost::hana::first(member).c_str());
+    });
+    in.expect_parts(names.size(), "a struct");
+    const auto keys = in.spec() ? keys_of(*in.spec()) : std::vector<std::string>();
+    const bool by_name = std::is_permutation(keys.begin(), keys.end(), names.begin(), names.end());
+    std::size_t i = 0;
     boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) {
       using M = std::remove_cvref_t<decltype(boost::hana::second(member)(x))>;
-      boost::hana::second(member)(x) = pytree<M>::unflatten(in);
+      const auto at =
+          by_name ? static_cast<std::size_t>(std::find(keys.begin(), keys.end(), names[i]) - keys.begin())
+                  : i;
+      ++i;
+      boost::hana::second(member)(x) = in.part(at, [&] { return pytree<M>::unflatten(in); });
     });
+    in.leave();
     return x;
   }
 };

@@ -54,6 +54,24 @@ inline shared_bytes map_file_private(const std::string& path) {
   }
 }
 
+namespace detail {
+
+/// What a storage over mapped bytes keeps: the bytes, and the checksum that nobody has compared them with.
+struct mapped_record {
+  shared_bytes bytes;
+  pt2::pending_checksum pending;
+};
+inline void free_mapped_record(void* record) { delete static_cast<mapped_record*>(record); }
+/// The checksum that a tensor's storage still has to be compared with. None once the tensor was written to.
+inline pt2::pending_checksum pending_of(const at::Tensor& t) {
+  const auto& data = t.storage().data_ptr();
+  if (t.is_inference() || t._version() != 0 || data.get_deleter() != &free_mapped_record)
+    return {};
+  return static_cast<const mapped_record*>(data.get_context())->pending;
+}
+
+} // namespace detail
+
 /// Makes tensors of payloads; payloads of one record give tensors of one storage.
 class weight_reader {
 public:
@@ -106,11 +124,11 @@ private:
     constexpr std::uintptr_t alignment = 16;    // of the largest element
     if (memory_ == payload_memory::private_ && p.bytes.owned() &&
         reinterpret_cast<std::uintptr_t>(bytes) % alignment == 0) {
-      auto* keep = new shared_bytes(p.bytes);
-      c10::DataPtr data(
-          bytes, keep, [](void* k) { delete static_cast<shared_bytes*>(k); }, c10::Device(c10::kCPU));
+      c10::DataPtr data(bytes, new detail::mapped_record{p.bytes, p.pending}, &detail::free_mapped_record,
+                        c10::Device(c10::kCPU));
       it->second = c10::Storage(c10::Storage::use_byte_size_t(), size, std::move(data), nullptr, false);
     } else {
+      pt2::verify_bytes(p, p.meta.path_name); // they are read now
       auto copy = c10::GetCPUAllocator()->allocate(size);
       std::memcpy(copy.get(), bytes, size);
       it->second =
@@ -159,6 +177,8 @@ inline pt2::payload to_payload(const at::Tensor& t, bool is_parameter, std::stri
   p.meta.tensor_meta->device = detail::to_pt2(from_c10(t.device()));
   auto keep = std::make_shared<const c10::Storage>(host.storage());
   p.bytes = shared_bytes({static_cast<const std::byte*>(keep->data()), keep->nbytes()}, keep);
+  if (t.is_cpu())
+    p.pending = detail::pending_of(t);
   return p;
 }
 

@@ -11,9 +11,11 @@
 #include <espalier/program/program_base.hpp>
 #include <espalier/program/program_verify.hpp>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -34,13 +36,31 @@ struct typed_call {
       "at::Tensor(at::Tensor), or es::dynamic");
 };
 
-/// Whether two specs nest alike. Types may differ in name: Python's dataclass is a struct here.
-inline bool same_shape(const tree_spec& a, const tree_spec& b) {
-  if (a.is_leaf() != b.is_leaf() || a.children.size() != b.children.size())
+/// Puts the leaves of `given` in the order of `wanted`; false when the two do not nest alike, or have other
+/// keys. Types may differ in name: Python's dataclass is a struct here. Keys may stand in another order.
+inline bool arrange_leaves(const tree_spec& given, const tree_spec& wanted, std::span<tree_leaf> leaves,
+                           std::vector<c10::IValue>& out) {
+  if (given.is_leaf() != wanted.is_leaf() || given.children.size() != wanted.children.size())
     return false;
-  for (std::size_t i = 0; i != a.children.size(); ++i)
-    if (!same_shape(a.children[i], b.children[i]))
+  if (given.is_leaf()) {
+    out.push_back(std::move(leaves.front().value));
+    return true;
+  }
+  std::vector<std::size_t> first; // leaf of each child
+  std::size_t n = 0;
+  for (const auto& c : given.children) {
+    first.push_back(n);
+    n += c.num_leaves();
+  }
+  const auto have = keys_of(given), want = keys_of(wanted);
+  const bool by_key = have.size() == given.children.size() && want.size() == have.size();
+  for (std::size_t i = 0; i != wanted.children.size(); ++i) {
+    const auto at =
+        by_key ? static_cast<std::size_t>(std::find(have.begin(), have.end(), want[i]) - have.begin()) : i;
+    if (at == given.children.size() ||
+        !arrange_leaves(given.children[at], wanted.children[i], leaves.subspan(first[at]), out))
       return false;
+  }
   return true;
 }
 
@@ -68,26 +88,29 @@ struct typed_call<R(A...)> {
   static std::vector<c10::IValue> flatten(const program_info& info, const std::remove_cvref_t<A>&... a) {
     std::vector<tree_leaf> leaves;
     (pytree<std::remove_cvref_t<A>>::flatten(a, std::string{}, leaves), ...);
+    std::vector<c10::IValue> out;
+    out.reserve(leaves.size());
     if (const auto* root = info.root(); root && root->in_spec.children.size() == 2) {
       std::vector<tree_spec> given{pytree<std::remove_cvref_t<A>>::spec(a)...};
       std::vector<tree_spec> wanted = root->in_spec.children[0].children;
       wanted.insert(wanted.end(), root->in_spec.children[1].children.begin(),
                     root->in_spec.children[1].children.end());
-      if (!same_shape(tree_spec::tuple(given), tree_spec::tuple(wanted)))
+      if (!arrange_leaves(tree_spec::tuple(given), tree_spec::tuple(wanted), leaves, out))
         fail(error_kind::constraint,
              "the arguments nest as " + describe(tree_spec::tuple(given)) + ", but the program takes " +
                  describe(tree_spec::tuple(wanted)),
              "call of the program", "pass arguments of the structure it was exported with");
+      return out;
     }
-    std::vector<c10::IValue> out;
-    out.reserve(leaves.size());
     for (auto& l : leaves)
       out.push_back(std::move(l.value));
     return out;
   }
-  static R unflatten(const std::vector<c10::IValue>& leaves) {
+  static R unflatten(const program_info& info, const std::vector<c10::IValue>& leaves) {
     if constexpr (!std::same_as<R, void>) {
-      leaf_reader in(leaves);
+      const auto* root = info.root();
+      leaf_reader in(leaves,
+                     root && root->out_spec.num_leaves() == leaves.size() ? &root->out_spec : nullptr);
       R r = pytree<R>::unflatten(in);
       if (!in.done())
         fail(error_kind::usage,
@@ -97,14 +120,16 @@ struct typed_call<R(A...)> {
       return r;
     }
   }
-  /// `(*, [*, *])`: a leaf is a star.
+  /// `(*, [*, *], {x: *})`: a leaf is a star.
   static std::string describe(const tree_spec& t) {
     if (t.is_leaf())
       return "*";
     const bool list = t.type == "builtins.list", tuple = t.type == "builtins.tuple";
     std::string s = list ? "[" : tuple ? "(" : "{";
+    const auto keys = keys_of(t);
     for (std::size_t i = 0; i != t.children.size(); ++i)
-      s += (i ? ", " : "") + describe(t.children[i]);
+      s += (i ? ", " : "") + (keys.size() == t.children.size() ? keys[i] + ": " : std::string()) +
+           describe(t.children[i]);
     return s + (list ? "]" : tuple ? ")" : "}");
   }
 };
@@ -154,7 +179,7 @@ public:
                         "(exported_program<Dialect, Signature> in the lines "
                         "below names it); pass arguments of the types that forward() takes");
     if constexpr (fits)
-      return call::unflatten(program_base::operator()(call::flatten(info_, args...)));
+      return call::unflatten(info_, program_base::operator()(call::flatten(info_, args...)));
     else
       return call::refused(); // of the right type, so that the sentence above stays the only error
   }
@@ -193,6 +218,7 @@ private:
     p.constants() = std::move(constants_);
     p.objects() = std::move(objects_);
     p.example_inputs() = std::move(examples_);
+    p.rest() = std::move(rest_);
   }
 };
 

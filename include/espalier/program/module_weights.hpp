@@ -175,7 +175,7 @@ inline name_report load_state_dict(torch::nn::Module& module, const state_dict& 
 /// module has them.
 inline name_report load_state_dict(torch::nn::Module& module, const std::string& path,
                                    const state_options& options = {}) {
-  pt2::archive a = pt2::read_archive(map_file_private(path), path, pt2::verify::structure);
+  pt2::archive a = pt2::read_archive(map_file_private(path), path); // all of it is read
   pt2::model& m = *detail::pick_program(a.models, options.model, path);
   weight_reader read(payload_memory::private_);
   state_dict all;

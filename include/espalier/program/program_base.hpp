@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -48,6 +49,15 @@ struct example_inputs {
   std::string unread; ///< why they could not be read
 };
 
+/// What the file of a program holds beside it, kept for the next file: records of others, and members of its
+/// tables that are unknown here.
+struct archive_rest {
+  /// Records that belong to no program, such as Python's `extra_files` (`extra/NAME`).
+  std::vector<pt2::loose_record> records;
+  std::vector<pt2::raw_member> weights, constants;             ///< of the two tables
+  std::map<std::string, std::vector<pt2::raw_member>> entries; ///< of a weight or a constant, by name
+};
+
 class program_base {
 public:
   program_info& info() noexcept {
@@ -68,6 +78,10 @@ public:
   const pt2::payload_table& objects() const noexcept { return objects_; }
   espalier::example_inputs& example_inputs() noexcept { return examples_; }
   const espalier::example_inputs& example_inputs() const noexcept { return examples_; }
+
+  /// What its file holds beside it.
+  archive_rest& rest() noexcept { return rest_; }
+  const archive_rest& rest() const noexcept { return rest_; }
 
   /// The parameters, for an optimizer: `torch::optim::SGD(program.parameters(), 0.1)`.
   std::vector<at::Tensor> parameters() const {
@@ -199,7 +213,7 @@ protected:
   /// Copies everything but the graph, which the typed shell copies. Tensors are shared, as Python's are.
   program_base(const program_base& o, std::shared_ptr<graph_storage> g)
       : graph_(std::move(g)), info_(o.info_), state_(o.state_), constants_(o.constants_), objects_(),
-        examples_(o.examples_) {
+        examples_(o.examples_), rest_(o.rest_) {
     for (const auto& [name, p] : o.objects_) {
       pt2::payload copy;
       copy.bytes = p.bytes;
@@ -217,6 +231,7 @@ protected:
   espalier::state_dict state_, constants_;
   pt2::payload_table objects_;
   espalier::example_inputs examples_;
+  archive_rest rest_;
 
 private:
   /// Where a placeholder's value comes from.

@@ -14,12 +14,14 @@
 #include <espalier/program/lift_attributes.hpp>
 #include <espalier/program/pickle.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <istream>
 #include <ostream>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -29,8 +31,10 @@ namespace detail {
 
 /// Reads the payloads of a table into a state dict; those that are no plain tensors stay closed in `objects`.
 inline void read_payloads(pt2::payload_table& from, weight_reader& read, state_dict& to,
-                          pt2::payload_table* objects) {
+                          pt2::payload_table* objects, archive_rest* rest = nullptr) {
   for (auto& e : from.entries) {
+    if (rest && !e.value.meta.extra.empty())
+      rest->entries[e.key].assign(e.value.meta.extra.begin(), e.value.meta.extra.end());
     if (e.value.meta.use_pickle && objects) {
       objects->add(e.key, std::move(e.value));
       continue;
@@ -115,8 +119,10 @@ exported_program<D, Signature> make_program(pt2::model m, payload_memory memory,
   check_dialect<D>(g.graph, g.info, place);
   exported_program<D, Signature> p(graph<D>(std::move(g.graph)), std::move(g.info));
   weight_reader read(memory);
-  read_payloads(m.weights, read, p.state_dict(), nullptr);
-  read_payloads(m.constants, read, p.constants(), &p.objects());
+  read_payloads(m.weights, read, p.state_dict(), nullptr, &p.rest());
+  read_payloads(m.constants, read, p.constants(), &p.objects(), &p.rest());
+  p.rest().weights.assign(m.weights.extra.begin(), m.weights.extra.end());
+  p.rest().constants.assign(m.constants.extra.begin(), m.constants.extra.end());
   read_examples(m.sample_inputs, std::as_const(p).info(), p.example_inputs());
   if (verify)
     verify_at(p, place, "load it with {.verify = false} to look at it as it is");
@@ -130,25 +136,31 @@ struct load_options {
   /// Refuse a program that breaks a rule of its dialect, of its operators' schemas or of its signature. It
   /// costs little beside the reading; without it, a broken program can be looked at.
   bool verify = true;
+  /// Compare the bytes of weights and constants with the checksums of the file, which reads them all. Without
+  /// it a file is mapped and its weights are read as they are used, which pays where there are many: damage
+  /// then shows when a weight that was not changed is saved again. Streams and memory are read whole anyway.
+  bool checksums = true;
 };
 
 namespace detail {
 template <dialect D, class Signature>
 exported_program<D, Signature> make_program(pt2::archive a, payload_memory memory, const load_options& o,
                                             const std::string& place) {
-  return make_program<D, Signature>(std::move(*pick_program(a.models, o.model, place)), memory, place,
-                                    o.verify);
+  auto p =
+      make_program<D, Signature>(std::move(*pick_program(a.models, o.model, place)), memory, place, o.verify);
+  p.rest().records = std::move(a.others);
+  return p;
 }
 } // namespace detail
 
-/// Loads a program. Throws `error`: io, archive (a damaged, foreign or too new file), verification (another
-/// dialect than asked, where `torch_ir` takes all; a program that is not sound).
+/// Loads a program. Its weights are the file's bytes, mapped: they are not copied, and what is written to
+/// them stays in this process. Throws `error`: io, archive (a damaged, foreign or too new file), verification
+/// (another dialect than asked, where `torch_ir` takes all; a program that is not sound).
 template <dialect D = training_ir, class Signature = dynamic>
 exported_program<D, Signature> load(const std::string& path, const load_options& options = {}) {
-  // checksums of weights would touch every page: the structure is checked, the bytes when they are used
-  return detail::make_program<D, Signature>(
-      pt2::read_archive(map_file_private(path), path, pt2::verify::structure), payload_memory::private_,
-      options, path);
+  const auto how = options.checksums ? pt2::verify::everything : pt2::verify::structure;
+  return detail::make_program<D, Signature>(pt2::read_archive(map_file_private(path), path, how),
+                                            payload_memory::private_, options, path);
 }
 template <dialect D = training_ir, class Signature = dynamic>
 exported_program<D, Signature> load(std::istream& in, const load_options& options = {}) {
@@ -190,6 +202,52 @@ inline shared_bytes pickle_examples(const example_inputs& x, const program_info&
   return shared_bytes::own(torch_save(nest(root->in_spec, x.leaves, at)));
 }
 
+/// A tensor that was changed in place changed the bytes of all that share its storage: no checksum speaks of
+/// them any more.
+inline void forget_checksums_of_changed(pt2::model& m) {
+  std::unordered_set<const std::byte*> changed;
+  const auto each = [&](auto&& f) {
+    for (auto* table : {&m.weights, &m.constants})
+      for (auto& e : table->entries)
+        f(e.value);
+  };
+  each([&](pt2::payload& p) {
+    if (!p.pending.of)
+      changed.insert(p.bytes.data());
+  });
+  each([&](pt2::payload& p) {
+    if (changed.contains(p.bytes.data()))
+      p.pending = {};
+  });
+}
+
+/// Puts back what a file had in its tables beside what is known here.
+inline void add_rest(pt2::model& m, const archive_rest& rest) {
+  const auto put = [&](pt2::payload_table& t, const std::vector<pt2::raw_member>& table) {
+    for (const auto& x : table)
+      t.extra.add(x.name, x.json);
+    for (auto& e : t.entries)
+      if (const auto known = rest.entries.find(e.key);
+          known != rest.entries.end() && e.value.meta.extra.empty())
+        for (const auto& x : known->second)
+          e.value.meta.extra.add(x.name, x.json);
+  };
+  put(m.weights, rest.weights);
+  put(m.constants, rest.constants);
+}
+/// Adds records of others to an archive: one of a name, whoever brings it.
+inline void add_records(pt2::archive& a, const archive_rest& rest) {
+  for (const auto& r : rest.records) {
+    const auto known =
+        std::find_if(a.others.begin(), a.others.end(), [&](const auto& o) { return o.name == r.name; });
+    if (known == a.others.end())
+      a.others.push_back(r);
+    else if (known->bytes.text() != r.bytes.text())
+      fail(error_kind::usage, "two programs bring other bytes for the record '" + r.name + "'", "archive_of",
+           "rename it in rest().records of one of them, or erase it");
+  }
+}
+
 inline pt2::model to_model(const program_base& p, std::string_view verifier, const save_options& o) {
   pt2::model m;
   m.name = o.name;
@@ -211,6 +269,8 @@ inline pt2::model to_model(const program_base& p, std::string_view verifier, con
   }
   if (o.example_inputs)
     m.sample_inputs = pickle_examples(p.example_inputs(), p.info());
+  forget_checksums_of_changed(m);
+  add_rest(m, p.rest());
   return m;
 }
 
@@ -232,19 +292,22 @@ pt2::model to_model(const exported_program<D, S>& p, const save_options& o) {
 } // namespace detail
 
 /// Saves a program; Python's `torch.export.load` takes the file. Tensors that the graph reads by name become
-/// inputs in the file (`lift_attributes`). Throws `error`: verification (a program that is not sound),
+/// inputs in the file (`lift_attributes`). What the file that it came from held beside it is written too
+/// (`rest()`). Throws `error`: verification (a program that is not sound),
 /// unsupported (what a file cannot say, or Python would refuse), io; the file that was there is left as it
 /// was.
 template <dialect D, class S>
 void save(const exported_program<D, S>& p, const std::string& path, const save_options& options = {}) {
   pt2::archive a;
   a.models.push_back(detail::to_model(p, options));
+  detail::add_records(a, p.rest());
   pt2::write_archive(a, path);
 }
 template <dialect D, class S>
 void save(const exported_program<D, S>& p, std::ostream& to, const save_options& options = {}) {
   pt2::archive a;
   a.models.push_back(detail::to_model(p, options));
+  detail::add_records(a, p.rest());
   pt2::write_archive(a, to);
 }
 
@@ -255,6 +318,7 @@ public:
   archive_of& add(std::string name, const exported_program<D, S>& p, save_options options = {}) {
     options.name = std::move(name);
     a_.models.push_back(detail::to_model(p, options));
+    detail::add_records(a_, p.rest());
     return *this;
   }
   void save(const std::string& path) const { pt2::write_archive(a_, path); }
