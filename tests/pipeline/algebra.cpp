@@ -4,12 +4,14 @@
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
 #include <espalier/pipeline/combinators.hpp>
+#include <espalier/pipeline/on_regions.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/schema/aten.hpp>
 
 #include <doctest/doctest.h>
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,11 @@ struct fused_layout {
   static constexpr std::string_view name = "fused_layout";
 };
 
+struct needs_clean : es::pass {
+  static constexpr std::string_view name = "needs-clean";
+  using needs = es::properties<es::property::no_dead_code>;
+  es::pass_result run(es::graph_storage&) const { return {}; }
+};
 /// Writes its name into a log.
 template <es::fixed_string Name>
 struct logs : es::pass {
@@ -233,12 +240,13 @@ TEST_CASE("stages are switched off by name where the rest is legal without them"
   CHECK(log == "aab");
 }
 
-TEST_CASE("the one part of a pass is switched off where the pass does not promise what it does") {
-  const std::string_view names[]{"dce"};
+TEST_CASE("parts at any depth are switched off where nothing after them needs what they do") {
+  const std::string_view names[]{"dce", "cse"};
   auto g = small();
-  const auto off = [&](const auto& p) {
+  std::string log;
+  const auto off = [&](const auto& p, std::size_t which = 0) {
     es::pass_context c;
-    c.disable(names);
+    c.disable(std::span(names).subspan(which, 1));
     return p.run_dynamic(g, es::info_of_dialect<es::aten_ir>, c);
   };
   const std::string why = "stage 'dce' cannot be switched off: it establishes 'no_dead_code'";
@@ -249,6 +257,21 @@ TEST_CASE("the one part of a pass is switched off where the pass does not promis
   CHECK_FALSE(off(es::pipeline{es::when(always, es::dce{})}).changed()); // promises nothing
   CHECK_THROWS_WITH_AS(off(es::pipeline{es::when(always, es::dce{}, es::dce{})}),
                        doctest::Contains(why.c_str()), es::error);
+
+  // what a later stage needs, however deep the part is; and nothing runs before that is known
+  const logs<"first"> first(&log);
+  const auto deep = first | es::fix(es::renamed<"inner">(es::dce{} | es::cse{}) | es::dce{}) | needs_clean{};
+  off(deep, 1); // no later stage needs what cse establishes, and needs_clean destroys it
+  CHECK(log == "first");
+  const std::string needed =
+      "stage 'dce' cannot be switched off: without it, the pipeline needs 'no_dead_code' of its input";
+  CHECK_THROWS_WITH_AS(off(deep), doctest::Contains(needed.c_str()), es::error);
+  CHECK_THROWS_WITH_AS(off(first | es::when(always, es::dce{}, es::dce{}) | needs_clean{}),
+                       doctest::Contains(needed.c_str()), es::error);
+  CHECK(log == "first");
+  // inside of regions and subgraphs nothing is promised of the whole
+  CHECK_NOTHROW(off(es::on_subgraphs(es::dce{}) | first));
+  CHECK_NOTHROW(off(es::on_regions([](es::node) { return true; }, es::dce{}) | first));
 }
 
 TEST_CASE("run time proves what the compiler could not know") {

@@ -125,6 +125,7 @@ private:
     virtual ~interface() = default;
     virtual const pass_facts& facts() const noexcept = 0;
     virtual std::string text_without(detail::stage_names off) const = 0;
+    virtual void add_live(detail::live_facts& out) const = 0;
     virtual pass_result run(U&, pass_context&, std::size_t position, std::size_t depth,
                             detail::watchers&) const = 0;
   };
@@ -136,6 +137,7 @@ private:
     std::string text_without(detail::stage_names off) const override {
       return detail::text_without(pass, off);
     }
+    void add_live(detail::live_facts& out) const override { out.add(pass); }
     pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
                     detail::watchers& watch) const override {
       return detail::run_stage(pass, unit, c, position, depth, watch);
@@ -198,6 +200,8 @@ public:
   pass_result run(U& unit, const dialect_info& d, pass_context& c,
                   std::span<any_instrument> watch = {}) const {
     prove(d);
+    if (!c.disabled().empty())
+      detail::check_disabled(*this, facts(), c, text());
     detail::watchers all(watch);
     c.set_dialect(&d);
     return detail::run_named(
@@ -205,9 +209,11 @@ public:
   }
 
   /// For passes around this one.
+  void add_live(detail::live_facts& out) const {
+    for (const auto& s : stages_)
+      s.self_->add_live(out);
+  }
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, detail::watchers& watch) const {
-    if (!c.disabled().empty())
-      detail::check_disabled(facts(), c, text());
     pass_result sum;
     for (std::size_t i = 0; i != stages_.size(); ++i)
       sum += stages_[i].self_->run(unit, c, i, depth, watch);
@@ -223,13 +229,7 @@ template <class U>
 void any_pass<U>::sum_facts(pass_facts& all, pipeline_prover::summary& lists, std::string_view name,
                             const pipeline_prover& p) {
   lists = p.summarize();
-  all = {name,
-         p.takes(),
-         p.gives(),
-         {lists.needs.data(), lists.num_needs},
-         {lists.establishes.data(), lists.num_establishes},
-         {lists.destroys.data(), lists.num_destroys},
-         lists.destroys_rest};
+  all = detail::facts_of_summary(name, p, lists);
 }
 
 /// What `fix(a | b)` of a pipeline text is.
@@ -239,6 +239,7 @@ struct any_pass<U>::repeated : pass {
   static constexpr std::string_view name = "fix";
   any_pipeline<U> body;
   std::size_t limit = 0;
+  void add_live(detail::live_facts& out) const { out.push(out.sum(name, body, 2)); }
   std::string text() const { return text_without({}); }
   std::string text_without(detail::stage_names off) const {
     const std::string inside = body.text_without(off);
@@ -270,6 +271,7 @@ struct any_pass<U>::fix_model final : any_pass<U>::interface {
   }
   const pass_facts& facts() const noexcept override { return all; }
   std::string text_without(detail::stage_names off) const override { return pass.text_without(off); }
+  void add_live(detail::live_facts& out) const override { out.add(pass); }
   pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
                   detail::watchers& watch) const override {
     return detail::run_stage(pass, unit, c, position, depth, watch);
@@ -284,6 +286,7 @@ struct any_pass<U>::grouped : pass {
   any_pipeline<U> body;
   std::string given;
   std::string_view given_name() const noexcept { return given; }
+  void add_live(detail::live_facts& out) const { out.push(out.sum(given, body)); }
   std::string text() const { return text_without({}); }
   std::string text_without(detail::stage_names off) const {
     const std::string inside = body.text_without(off);
@@ -312,6 +315,7 @@ struct any_pass<U>::grouped_model final : any_pass<U>::interface {
   grouped_model(const grouped_model&) = delete; // the facts point into it
   const pass_facts& facts() const noexcept override { return all; }
   std::string text_without(detail::stage_names off) const override { return pass.text_without(off); }
+  void add_live(detail::live_facts& out) const override { out.add(pass); }
   pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
                   detail::watchers& watch) const override {
     return detail::run_stage(pass, unit, c, position, depth, watch);
@@ -353,6 +357,7 @@ struct any_pass<U>::stated_model final : any_pass<U>::interface {
   stated_model(const stated_model&) = delete; // the facts point into it
   const pass_facts& facts() const noexcept override { return all; }
   std::string text_without(detail::stage_names) const override { return pass.text(); }
+  void add_live(detail::live_facts& out) const override { out.push(all); }
   pass_result run(U& unit, pass_context& c, std::size_t position, std::size_t depth,
                   detail::watchers& watch) const override {
     return detail::run_stage(pass, unit, c, position, depth, watch);

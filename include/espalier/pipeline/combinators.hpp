@@ -24,13 +24,7 @@ namespace detail {
 template <fixed_string Name, class... Ps>
 struct summed_facts {
   static constexpr pipeline_prover::summary summary = proof_facts<Ps...>::summary;
-  static constexpr pass_facts facts{Name.view(),
-                                    proof_facts<Ps...>::open.takes(),
-                                    proof_facts<Ps...>::open.gives(),
-                                    {summary.needs.data(), summary.num_needs},
-                                    {summary.establishes.data(), summary.num_establishes},
-                                    {summary.destroys.data(), summary.num_destroys},
-                                    summary.destroys_rest};
+  static constexpr pass_facts facts = facts_of_summary(Name.view(), proof_facts<Ps...>::open, summary);
 };
 
 /// Runs rounds until one changes nothing. Throws `error` (usage) after `limit` rounds, or when the graph is
@@ -76,10 +70,14 @@ struct fixpoint : pass {
 
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
-    detail::check_part_disabled(c, body);
     return detail::repeat(
         Limit, detail::storage_of(unit), [&] { return detail::run_stage(body, unit, c, 0, depth, is...); },
         [&] { return text(); });
+  }
+
+  template <class = when_used>
+  void add_live(detail::live_facts& out) const {
+    out.push(out.sum(name, body, 2));
   }
 
   std::string text() const { return text_without({}); }
@@ -123,23 +121,15 @@ struct conditional : pass {
   constexpr conditional(Predicate p, Then t, Else e)
       : predicate(static_cast<Predicate&&>(p)), yes(static_cast<Then&&>(t)), no(static_cast<Else&&>(e)) {}
 
-  static constexpr pass_facts computed_facts() {
-    constexpr auto& s = summary;
-    return {name,
-            one_dialect() ? facts_of<Then>.takes : facts_of<Else>.takes,
-            {},
-            {s.needs.data(), s.num_needs},
-            {s.establishes.data(), s.num_establishes},
-            {s.destroys.data(), s.num_destroys},
-            s.destroys_rest};
+  static constexpr pass_facts computed_facts() { return facts_by(summary); }
+  template <class = when_used>
+  void add_live(detail::live_facts& out) const {
+    const pass_facts then = out.sum(name, yes), otherwise = out.sum(name, no);
+    out.push(facts_by(out.keep(make_summary(then, otherwise))));
   }
 
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
-    if (summary.num_establishes != 0) {
-      detail::check_part_disabled(c, yes);
-      detail::check_part_disabled(c, no);
-    }
     return predicate(std::as_const(detail::storage_of(unit)))
                ? detail::run_stage(yes, unit, c, 0, depth, is...)
                : detail::run_stage(no, unit, c, 1, depth, is...);
@@ -158,6 +148,15 @@ struct conditional : pass {
   }
 
 private:
+  static constexpr pass_facts facts_by(const pipeline_prover::summary& s) {
+    return {name,
+            one_dialect() ? facts_of<Then>.takes : facts_of<Else>.takes,
+            {},
+            {s.needs.data(), s.num_needs},
+            {s.establishes.data(), s.num_establishes},
+            {s.destroys.data(), s.num_destroys},
+            s.destroys_rest};
+  }
   /// Whether every graph that `Then` takes is one that `Else` takes.
   static constexpr bool one_dialect() {
     const dialect_info &a = facts_of<Then>.takes, &b = facts_of<Else>.takes;
@@ -174,9 +173,7 @@ private:
         return true;
     return false;
   }
-  static constexpr pipeline_prover::summary make_summary() {
-    const pass_facts& a = facts_of<Then>;
-    const pass_facts& b = facts_of<Else>;
+  static constexpr pipeline_prover::summary make_summary(const pass_facts& a, const pass_facts& b) {
     pipeline_prover::summary s;
     const auto add = [](auto& list, std::size_t& n, const property_info& p) {
       if (!lists({list.data(), n}, p))
@@ -193,7 +190,7 @@ private:
     s.destroys_rest = a.destroys_rest || b.destroys_rest;
     return s;
   }
-  static constexpr pipeline_prover::summary summary = make_summary();
+  static constexpr pipeline_prover::summary summary = make_summary(facts_of<Then>, facts_of<Else>);
 };
 
 /// Chooses at run time, by what a predicate says of the graph: `when(is_large, cse{})`.
@@ -225,11 +222,10 @@ struct subgraph_pass : pass {
   constexpr explicit subgraph_pass(P p = {}) : body(static_cast<P&&>(p)) {}
   /// What holds of the subgraphs alone establishes nothing of the whole; what is destroyed in one is
   /// destroyed.
-  static constexpr pass_facts computed_facts() {
-    pass_facts f = facts_of<P>;
-    f.name = name;
-    f.establishes = {};
-    return f;
+  static constexpr pass_facts computed_facts() { return facts_around(facts_of<P>); }
+  template <class = when_used>
+  void add_live(detail::live_facts& out) const {
+    out.push(facts_around(out.sum(name, body)));
   }
 
   template <class U, class... Is>
@@ -240,6 +236,11 @@ struct subgraph_pass : pass {
   std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
 
 private:
+  static constexpr pass_facts facts_around(pass_facts f) {
+    f.name = name;
+    f.establishes = {};
+    return f;
+  }
   /// The context is at a graph as long as this lives, and then where it was.
   class visit {
   public:
@@ -282,10 +283,13 @@ struct named_pass : pass {
   static constexpr pass_facts computed_facts() { return detail::summed_facts<Name, P>::facts; }
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
-    detail::check_part_disabled(c, body);
     return detail::run_stage(body, unit, c, 0, depth, is...);
   }
   std::string text() const { return text_without({}); }
+  template <class = when_used>
+  void add_live(detail::live_facts& out) const {
+    out.push(out.sum(name, body));
+  }
   std::string text_without(detail::stage_names off) const {
     return detail::text_around("renamed<" + std::string(name) + ">", body, off);
   }

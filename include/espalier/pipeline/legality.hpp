@@ -213,6 +213,20 @@ private:
   std::size_t num_open_ = 0;
 };
 
+namespace detail {
+/// The contract of a sequence that the prover went through, as one pass; it points into `s`.
+constexpr pass_facts facts_of_summary(std::string_view name, const pipeline_prover& p,
+                                      const pipeline_prover::summary& s) {
+  return {name,
+          p.takes(),
+          p.gives(),
+          {s.needs.data(), s.num_needs},
+          {s.establishes.data(), s.num_establishes},
+          {s.destroys.data(), s.num_destroys},
+          s.destroys_rest};
+}
+} // namespace detail
+
 /// A sentence of bounded length, made in constant evaluation or at run time.
 struct pipeline_sentence {
   char data[480]{};

@@ -41,12 +41,11 @@ struct region_pass : pass {
       : predicate(static_cast<Predicate&&>(q)), body(static_cast<P&&>(p)), options(o) {}
   /// What holds of the regions alone establishes nothing of the whole, and need not hold of the whole any
   /// more; what is destroyed in one is destroyed.
-  static constexpr pass_facts computed_facts() {
-    pass_facts f = facts_of<P>;
-    f.name = name;
-    f.establishes = {};
-    f.destroys = {lost.destroys.data(), lost.num_destroys};
-    return f;
+  static constexpr pass_facts computed_facts() { return facts_around(facts_of<P>, lost); }
+  template <class = when_used>
+  void add_live(detail::live_facts& out) const {
+    const pass_facts f = out.sum(name, body);
+    out.push(facts_around(f, out.keep(lost_by(f))));
   }
 
   template <class U, class... Is>
@@ -80,14 +79,20 @@ struct region_pass : pass {
   std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
 
 private:
-  static constexpr pipeline_prover::summary make_lost() {
+  static constexpr pass_facts facts_around(pass_facts f, const pipeline_prover::summary& lost) {
+    f.name = name;
+    f.establishes = {};
+    f.destroys = {lost.destroys.data(), lost.num_destroys};
+    return f;
+  }
+  static constexpr pipeline_prover::summary lost_by(const pass_facts& f) {
     pipeline_prover::summary s;
-    for (const auto list : {facts_of<P>.destroys, facts_of<P>.establishes})
+    for (const auto list : {f.destroys, f.establishes})
       for (const auto& p : list)
         s.destroys[s.num_destroys++] = p;
     return s;
   }
-  static constexpr pipeline_prover::summary lost = make_lost();
+  static constexpr pipeline_prover::summary lost = lost_by(facts_of<P>);
 
   static void check_interface(const graph_storage& part, const subgraph_border& border) {
     const node_id out = part.output_node();

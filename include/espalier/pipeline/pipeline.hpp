@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -168,42 +169,89 @@ constexpr pass_result run_named(U& unit, pass_context& c, Body&& body, Text&& te
   }
 }
 
+/// What the passes of a pipeline that are switched on promise, at any depth.
+class live_facts {
+public:
+  live_facts(const pass_context& c, std::string_view text) : context_(c), text_(text) {}
+
+  /// A pass, or what is left of it.
+  template <class P>
+  void add(const P& p) {
+    if (const auto name = stage_name(p); context_.is_disabled(name))
+      off_ = name;
+    else if constexpr (requires { p.add_live(*this); })
+      p.add_live(*this);
+    else
+      push(facts_of<P>);
+  }
+  void push(const pass_facts& f) { all_.push_back(f); }
+  /// A pass around another one, whose contract is that of what is left of the other, `rounds` times over.
+  template <class Body>
+  pass_facts sum(std::string_view name, const Body& body, std::size_t rounds = 1) {
+    live_facts inside(context_, text_);
+    if constexpr (pass_type<Body>)
+      inside.add(body);
+    else
+      body.add_live(inside); // a sequence that run time put together
+    if (!inside.off_.empty())
+      off_ = inside.off_;
+    pipeline_prover p;
+    for (std::size_t r = 0; r != rounds; ++r)
+      if (!p.steps(inside.all_))
+        refuse(explain(p.verdict(), inside.all_).view());
+    lists_.push_back(std::make_unique<pipeline_prover::summary>(p.summarize()));
+    for (auto& l : inside.lists_)
+      lists_.push_back(std::move(l));
+    return facts_of_summary(name, p, *lists_[lists_.size() - inside.lists_.size() - 1]);
+  }
+  /// Keeps lists that facts point into.
+  const pipeline_prover::summary& keep(const pipeline_prover::summary& s) {
+    return *lists_.emplace_back(std::make_unique<pipeline_prover::summary>(s));
+  }
+
+  const std::vector<pass_facts>& all() const noexcept { return all_; }
+  /// The last name that was switched off; empty: there was none.
+  std::string_view off() const noexcept { return off_; }
+  [[noreturn]] void refuse(std::string_view why) const {
+    fail(error_kind::usage, "stage '" + std::string(off_) + "' cannot be switched off: " + std::string(why),
+         std::string(text_), "leave it on, or compose a pipeline that does without what it gives");
+  }
+
+private:
+  const pass_context& context_;
+  std::string_view text_, off_;
+  std::vector<pass_facts> all_;
+  std::vector<std::unique_ptr<pipeline_prover::summary>> lists_;
+};
+
 /// Proves that a pipeline is legal without the stages that are switched off, asks no more of its input, and
 /// ends where the whole would.
-template <class = when_used>
-void check_disabled(std::span<const pass_facts> stages, const pass_context& c, const std::string& text) {
-  std::vector<pass_facts> left;
-  std::string_view off;
-  for (const auto& f : stages)
-    if (c.is_disabled(f.name))
-      off = f.name;
-    else
-      left.push_back(f);
-  if (off.empty())
+template <class Pipeline>
+void check_disabled(const Pipeline& pipeline, std::span<const pass_facts> stages, const pass_context& c,
+                    const std::string& text) {
+  live_facts left(c, text);
+  pipeline.add_live(left);
+  if (left.off().empty())
     return;
-  const auto refuse = [&](std::string_view why) {
-    fail(error_kind::usage, "stage '" + std::string(off) + "' cannot be switched off: " + std::string(why),
-         text, "leave it on, or compose a pipeline that does without what it gives");
-  };
   pipeline_prover all, rest;
   all.steps(stages);
-  if (!rest.steps(left))
-    refuse(explain(rest.verdict(), left).view());
+  if (!rest.steps(left.all()))
+    left.refuse(explain(rest.verdict(), left.all()).view());
   if (rest.gives().type != all.gives().type)
-    refuse("the dialect of the result depends on it");
+    left.refuse("the dialect of the result depends on it");
   if (rest.takes().type != 0 && (all.takes().type == 0 || !dialect_refines(all.takes(), rest.takes())))
-    refuse("without it, the pipeline takes another dialect");
+    left.refuse("without it, the pipeline takes another dialect");
   const auto whole = all.summarize(), less = rest.summarize();
   for (std::size_t i = 0; i != less.num_needs; ++i) {
     bool asked = false;
     for (std::size_t j = 0; j != whole.num_needs; ++j)
       asked = asked || whole.needs[j].type == less.needs[i].type;
     if (!asked)
-      refuse("without it, the pipeline needs '" + std::string(less.needs[i].name) + "' of its input");
+      left.refuse("without it, the pipeline needs '" + std::string(less.needs[i].name) + "' of its input");
   }
   for (std::size_t i = 0; i != whole.num_establishes; ++i)
     if (!rest.holds(whole.establishes[i]))
-      refuse("it establishes '" + std::string(whole.establishes[i].name) + "'");
+      left.refuse("it establishes '" + std::string(whole.establishes[i].name) + "'");
 }
 
 /// A pass of a pipeline, by position: the same type may stand at several.
@@ -244,13 +292,6 @@ std::string text_of(const P& p) {
   else
     return std::string(std::string_view(P::name));
 }
-/// `check_disabled` of the one part of a pass that promises what the part does.
-template <class P>
-constexpr void check_part_disabled(const pass_context& c, const P& part) {
-  if (!c.disabled().empty() && c.is_disabled(P::name))
-    check_disabled({&facts_of<P>, 1}, c, text_of(part));
-}
-
 /// The same without the parts that are switched off; empty when nothing is left.
 template <class P>
 std::string text_without(const P& p, stage_names off) {
@@ -346,14 +387,7 @@ public:
   }();
 
   static constexpr pass_facts computed_facts() {
-    constexpr auto& s = proof::summary;
-    return {name,
-            proof::open.takes(),
-            proof::open.gives(),
-            {s.needs.data(), s.num_needs},
-            {s.establishes.data(), s.num_establishes},
-            {s.destroys.data(), s.num_destroys},
-            s.destroys_rest};
+    return detail::facts_of_summary(name, proof::open, proof::summary);
   }
 
   constexpr pipeline() = default;
@@ -412,9 +446,12 @@ public:
   /// For pipelines around this one.
   template <class U, class... Is>
   constexpr pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
-    if (!c.disabled().empty())
-      check_disabled(c);
     return run_all(std::index_sequence_for<Ps...>{}, unit, c, depth, is...);
+  }
+  /// For passes around this one: what is left of it.
+  template <class = when_used>
+  void add_live(detail::live_facts& out) const {
+    add_all(std::index_sequence_for<Ps...>{}, out);
   }
 
   /// The stages as they are written, from position `first` on: `dce | cse`.
@@ -427,7 +464,11 @@ public:
 private:
   template <class = when_used>
   ESPALIER_COLD void check_disabled(const pass_context& c) const {
-    detail::check_disabled(stages, c, text());
+    detail::check_disabled(*this, stages, c, text());
+  }
+  template <std::size_t... I>
+  void add_all(std::index_sequence<I...>, detail::live_facts& out) const {
+    (out.add(this->template stage<I>()), ...);
   }
 
   template <class D>
@@ -438,6 +479,8 @@ private:
 
   template <class U, class... Is>
   constexpr pass_result start(U& unit, pass_context& c, Is&... is) const {
+    if (!c.disabled().empty())
+      check_disabled(c);
     return detail::run_named(
         unit, c, [&] { return run_parts(unit, c, 0, is...); },
         [&] {
