@@ -24,6 +24,7 @@ const std::map<std::string_view, std::vector<std::string>> options_of{
     {"split",
      {"aten.relu.default", "aten.*, *.mm, not:aten.add", "not:prims.*", "aten.mm, min_nodes=3",
       "aten.mm, prefix=npu", "aten.mm, not:aten.add, min_nodes=3, prefix=npu_2"}},
+    {"verified", {"torch_ir", "training_ir", "aten_ir", "core_aten"}},
     {"device_move", {"cpu", "cuda:1", "meta, cpu"}},
     {"convert_dtype", {"f32, f16", "bf16, f64"}},
     {"constant_fold",
@@ -130,6 +131,7 @@ TEST_CASE("options that are malformed are refused with their place") {
         "'grad_mode=off' names no mode (column 7 of pipeline 'dce | inline<grad_mode=off>': pass 'inline')");
   CHECK(refused("inline<irrelevant>").starts_with("'irrelevant' is no option of it"));
   CHECK(refused("device_move<disk>").starts_with("'disk' is no device"));
+  CHECK(refused("verified<fx>").starts_with("'fx' is none of torch_ir, training_ir, aten_ir, core_aten"));
   CHECK(refused("device_move<>").starts_with("it takes one device, or two"));
   CHECK(refused("convert_dtype<f32>").starts_with("it takes two types"));
   CHECK(refused("convert_dtype<f32, f99>").starts_with("'f99' is no type"));

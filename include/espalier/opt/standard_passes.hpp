@@ -20,6 +20,7 @@
 #include <espalier/passes/split.hpp>
 #include <espalier/passes/unlift.hpp>
 #include <espalier/passes/view_copy.hpp>
+#include <espalier/pipeline/instruments/verifying.hpp>
 #include <espalier/pipeline/pass_options.hpp>
 #include <espalier/pipeline/registry.hpp>
 #include <espalier/program/constant_fold.hpp>
@@ -101,6 +102,24 @@ inline constant_fold constant_fold_of(std::string_view text) {
   return constant_fold(o);
 }
 
+template <class U>
+any_pass<U> verified_of(std::string_view text) {
+  const option_reader given("verified", text, "write verified<aten_ir>, or another dialect of the library");
+  const auto& all = given.items();
+  if (all.size() != 1)
+    given.refuse("it takes one dialect");
+  const auto is = [&]<dialect D>(const verified<D>&) { return all[0].text == D::name; };
+  if (is(verified<torch_ir>{}))
+    return verified<torch_ir>{};
+  if (is(verified<training_ir>{}))
+    return verified<training_ir>{};
+  if (is(verified<aten_ir>{}))
+    return verified<aten_ir>{};
+  if (is(verified<core_aten>{}))
+    return verified<core_aten>{};
+  given.refuse(all[0], "is none of torch_ir, training_ir, aten_ir, core_aten");
+}
+
 } // namespace detail
 
 /// A registry of the library's passes for units of type `U`, such as an exported program. Those that need
@@ -123,6 +142,7 @@ pass_registry<U> standard_passes() {
   r.add(rename_placeholders{});
   r.add(inline_subgraphs{}, [](std::string_view a) { return any_pass<U>(detail::inline_of(a)); });
   r.add(split_named{}, [](std::string_view a) { return any_pass<U>(split_named::parse(a)); });
+  r.add(verified<torch_ir>{}, &detail::verified_of<U>);
   r.add(lift{});
   r.add(unlift{});
   r.add(device_move(cpu_device), [](std::string_view a) { return any_pass<U>(detail::device_move_of(a)); });

@@ -21,7 +21,8 @@ namespace espalier {
 
 /// What a failed run tells beside the graph that the failing stage was given.
 struct reproduction {
-  /// The stages from the failing one on, in a form that `pass_registry::parse` reads; `assume<P>` before them
+  /// The stages from the failing one on, in a form that `pass_registry::parse` reads if it knows the passes
+  /// (combinators that take code, such as `when`, it never does); `assume<P>` before them
   /// says what earlier stages had established and these need.
   std::string pipeline;
   std::string pass;         ///< the pass that failed: the stage itself, or a part of it

@@ -34,7 +34,8 @@ private:
 /// rule.
 template <dialect D>
 struct verified : pass {
-  static constexpr std::string_view name = "verified";
+  static constexpr std::string_view name = "verified", options = "DIALECT";
+  static constexpr std::string_view description = "refuses a graph that breaks a rule of the dialect";
   using takes = D;
   using destroys = properties<>;
   using preserves = all_analyses;
