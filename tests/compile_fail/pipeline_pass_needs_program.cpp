@@ -1,4 +1,4 @@
-// expect: espalier: a pass requires more than a graph \(pass_runs<PASS, UNIT> names the two\); run the pipeline on an exported program
+// expect: espalier: a pass has no .run. that takes what the pipeline runs on \(pass_runs<PASS, UNIT> names the two\); give it .es::pass_result run\(es::graph_storage&\) const., or, if it requires more than a graph, run the pipeline on an exported program
 // SPDX-License-Identifier: BSL-1.0
 #include <espalier/pipeline/pipeline.hpp>
 

@@ -72,10 +72,17 @@ constexpr dialect_info dialect_or_none() noexcept {
     return {};
 }
 
+template <class A>
+concept has_name = requires {
+  { A::name } -> std::convertible_to<std::string_view>;
+};
 template <class List>
 struct analysis_names;
 template <class... As>
 struct analysis_names<analyses<As...>> {
+  static_assert((has_name<As> && ...),
+                "espalier: analyses<A...> requires types that have a `static constexpr std::string_view name`; "
+                "write an analysis of the library (es::use_counts) or one of yours");
   static constexpr std::string_view data[sizeof...(As) + 1] = {As::name..., {}};
   static constexpr std::span<const std::string_view> view{data, sizeof...(As)};
 };

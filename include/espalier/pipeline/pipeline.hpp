@@ -85,8 +85,9 @@ struct pass_runs {
   static constexpr bool here = runs_on_unit<P, U> || runs_on_unit_in_context<P, U> ||
                                runs_on_unit<P, graph_storage> || runs_on_unit_in_context<P, graph_storage>;
   static_assert(
-      here, "espalier: a pass requires more than a graph (pass_runs<PASS, UNIT> names the two); run "
-            "the pipeline on an exported program or an export job, or give the pass `run(graph_storage&)`");
+      here, "espalier: a pass has no `run` that takes what the pipeline runs on (pass_runs<PASS, UNIT> names "
+            "the two); give it `es::pass_result run(es::graph_storage&) const`, or, if it requires more than a "
+            "graph, run the pipeline on an exported program or an export job");
 };
 
 /// Calls a pass with what it takes: the whole unit, or the graph of it.
@@ -542,6 +543,14 @@ constexpr auto join(const pipeline<As...>& a, const pipeline<Bs...>& b) {
 template <pass_type A, pass_type B>
 constexpr auto operator|(A a, B b) {
   return detail::join(detail::as_pipeline(static_cast<A&&>(a)), detail::as_pipeline(static_cast<B&&>(b)));
+}
+/// Says why a pass and something else do not compose.
+template <class A, class B>
+requires(pass_type<A> != pass_type<B>) constexpr pipeline<> operator|(const A&, const B&) {
+  static_assert(pass_type<A> && pass_type<B>,
+                "espalier: a | b requires two passes, and one of these is none (its operands name it); derive it "
+                "from es::pass and give it a `static constexpr std::string_view name`");
+  return {};
 }
 
 } // namespace espalier

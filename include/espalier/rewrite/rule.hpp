@@ -108,6 +108,14 @@ constexpr rewrite_rule<Name, P, F> rewrite(P p, F f) {
   return {static_cast<P&&>(p), static_cast<F&&>(f)};
 }
 
+/// Says why something is the pattern of no rule.
+template <fixed_string Name, class P, class F>
+requires(!root_pattern<P>) constexpr void rewrite(P, F) {
+  static_assert(root_pattern<P>,
+                "espalier: rewrite<NAME>(pattern, function) requires the pattern of a call, such as "
+                "es::pattern<aten::relu>(x): a rule is found by the operator at its root; write one around it");
+}
+
 namespace detail {
 
 template <class R>
