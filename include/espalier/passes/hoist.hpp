@@ -3,6 +3,8 @@
 // first, where it can be folded or computed once; chains that are independent of each other interleave.
 #pragma once
 
+#include <espalier/pipeline/analyses/purity.hpp>
+#include <espalier/pipeline/analyses/use_counts.hpp>
 #include <espalier/pipeline/order.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
@@ -23,6 +25,7 @@ struct hoist : pass {
   static constexpr std::string_view name = "hoist";
   static constexpr std::string_view description = "moves calls up to what they use";
   using destroys = properties<>;
+  using preserves = analyses<use_counts, purity>; // others follow the order
 
   template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {

@@ -3,6 +3,8 @@
 // must, and so that patterns on neighbours (fusion, delegation) find it there.
 #pragma once
 
+#include <espalier/pipeline/analyses/purity.hpp>
+#include <espalier/pipeline/analyses/use_counts.hpp>
 #include <espalier/pipeline/order.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
@@ -23,6 +25,7 @@ struct sink : pass {
   static constexpr std::string_view name = "sink";
   static constexpr std::string_view description = "moves a call with one user down to it";
   using destroys = properties<>;
+  using preserves = analyses<use_counts, purity>; // others follow the order
 
   template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {

@@ -5,6 +5,8 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
+#include <espalier/pipeline/analyses/purity.hpp>
+#include <espalier/pipeline/analyses/use_counts.hpp>
 #include <espalier/pipeline/order.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
@@ -25,6 +27,7 @@ struct sort : pass {
   static constexpr std::string_view description = "sorts topologically, keeping the order where it can";
   using establishes = properties<property::topologically_sorted>;
   using destroys = properties<>;
+  using preserves = analyses<use_counts, purity>; // others follow the order
 
   template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
