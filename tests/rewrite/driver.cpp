@@ -106,6 +106,26 @@ TEST_CASE("new nodes say what they are and where they come from") {
   CHECK(operators(f.g) == names{"aten::addmm"});
 }
 
+TEST_CASE("what the root does not say of where it comes from, the other calls of the match do") {
+  for (const bool root_says : {false, true}) {
+    inputs<es::aten_ir> f;
+    const auto product = f.g.call<aten::mm>(f.a, f.c);
+    const auto s = f.g.call<aten::add_Tensor>(product, f.d);
+    f.g.set_origin(product.def(), "stack_trace", "inner.cpp:7");
+    f.g.set_origin(product.def(), "nn_module_stack", "layer");
+    if (root_says)
+      f.g.set_origin(s.def(), "stack_trace", "model.cpp:42");
+    f.g.output(s);
+    greedily(f.g, addmm);
+    REQUIRE(operators(f.g) == names{"aten::addmm"});
+    for (es::node n : es::nodes(f.g))
+      if (n.is_call()) {
+        CHECK(f.g.origin_text(n, "stack_trace") == (root_says ? "model.cpp:42" : "inner.cpp:7"));
+        CHECK(f.g.origin_text(n, "nn_module_stack") == "layer");
+      }
+  }
+}
+
 TEST_CASE("a rule that declines leaves nothing behind") {
   inputs<es::aten_ir> f;
   f.g.output(f.g.call<aten::neg>(f.a));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A rewrite rule: a name, a pattern, and a function that builds what stands in its place. New nodes go before
-// the root of the match; their metas come from the shape rules, their origin from the root, so that nothing
-// is lost by not thinking of it.
+// the root of the match; their metas come from the shape rules, their origin from the matched calls, so that
+// nothing is lost by not thinking of it.
 #pragma once
 
 #include <espalier/ir/build_check.hpp>
@@ -24,8 +24,10 @@ namespace espalier {
 template <dialect D>
 class rewriter {
 public:
-  constexpr rewriter(graph_storage& g, node_id root, std::vector<node_id>& made)
-      : g_(&g), root_(root), made_(&made) {}
+  /// `calls`: those that the rule matched, the root among them.
+  constexpr rewriter(graph_storage& g, node_id root, std::span<const node_id> calls,
+                     std::vector<node_id>& made)
+      : g_(&g), root_(root), calls_(calls), made_(&made) {}
 
   constexpr graph_storage& graph() const noexcept { return *g_; }
 
@@ -79,12 +81,35 @@ private:
         a...);
     g_->set_insertion_point(at);
     made_->push_back(n);
-    g_->set_origin(n, g_->origin_of(root_));
+    g_->set_origin(n, joined_origin());
     infer_metas(*g_, n);
     return n;
   }
+  /// Where the root comes from; what it does not say, the other calls of the match do.
+  constexpr origin_id joined_origin() {
+    origin_id mine = g_->origin_of(root_);
+    for (const node_id n : calls_) {
+      const origin_id other = g_->origin_of(n);
+      if (!other.valid() || other == mine)
+        continue;
+      if (!mine.valid()) {
+        mine = other;
+        continue;
+      }
+      origin both = g_->get_origin(mine);
+      const auto known = both.entries.size();
+      for (const auto& e : g_->get_origin(other).entries)
+        if (!both.find(e.key).valid())
+          both.entries.push_back(e);
+      if (both.entries.size() != known)
+        mine = g_->intern_origin(both);
+    }
+    return mine;
+  }
+
   graph_storage* g_;
   node_id root_;
+  std::span<const node_id> calls_;
   std::vector<node_id>* made_;
   std::vector<graph_storage::copied_args> copies_; // what they own stays where it is when they move
 };
@@ -111,9 +136,10 @@ constexpr rewrite_rule<Name, P, F> rewrite(P p, F f) {
 /// Says why something is the pattern of no rule.
 template <fixed_string Name, class P, class F>
 requires(!root_pattern<P>) constexpr void rewrite(P, F) {
-  static_assert(root_pattern<P>,
-                "espalier: rewrite<NAME>(pattern, function) requires the pattern of a call, such as "
-                "es::pattern<aten::relu>(x): a rule is found by the operator at its root; write one around it");
+  static_assert(
+      root_pattern<P>,
+      "espalier: rewrite<NAME>(pattern, function) requires the pattern of a call, such as "
+      "es::pattern<aten::relu>(x): a rule is found by the operator at its root; write one around it");
 }
 
 namespace detail {
