@@ -6,6 +6,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
+#include <espalier/passes/infer_shapes.hpp>
 #include <espalier/pipeline/analyses/alias_sets.hpp>
 #include <espalier/pipeline/analyses/cost.hpp>
 #include <espalier/pipeline/analyses/critical_path.hpp>
@@ -880,6 +881,18 @@ TEST_CASE("the diff of each pass that changed something is printed") {
                      "// ----- diff of stage 3 'dce'\n"
                      "0 added, 1 removed, 0 modified\n"
                      "  - tanh = torch.ops.aten.tanh.default(relu)\n");
+}
+
+TEST_CASE("statistics that a pass declares are there when it counts nothing") {
+  es::graph<es::aten_ir> g;
+  g.output(g.placeholder("x", es::make_meta(es::scalar_type::f32, {2})));
+  es::pass_context c;
+  es::pipeline{es::infer_shapes{}}.run(g, c);
+  CHECK(es::statistics_table(c) == "count  pass          what\n"
+                                   "    0  infer_shapes  no rule\n"
+                                   "    0  infer_shapes  unknown argument\n"
+                                   "    0  infer_shapes  undecided\n");
+  CHECK(es::facts_of<es::infer_shapes>.statistics.size() == 3);
 }
 
 TEST_CASE("a table of statistics lines up, and is empty when nothing was counted") {

@@ -33,6 +33,7 @@ struct drop_prints : es::pass {
   using takes = es::any_dialect;
   using gives = es::same_dialect;
   using destroys = es::properties<es::property::no_dead_code>;
+  static constexpr std::string_view statistics[] = {"prints"};
 
   es::pass_result run(es::graph_storage& g, es::pass_context& c) const {
     es::pass_result done;

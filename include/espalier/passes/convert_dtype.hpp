@@ -40,6 +40,7 @@ namespace espalier {
 /// Subgraphs included. Linear.
 struct convert_dtype : pass {
   static constexpr std::string_view name = "convert_dtype";
+  static constexpr std::string_view statistics[] = {"kept"};
   static constexpr std::string_view description =
       "converts floating-point values, but for operators that need the range";
   static constexpr std::string_view options = "FROM, TO";

@@ -22,6 +22,7 @@ namespace espalier {
 /// (unsupported) at the end, because it could not establish what it promises. Linear.
 struct infer_shapes : pass {
   static constexpr std::string_view name = "infer_shapes";
+  static constexpr std::string_view statistics[] = {"no rule", "unknown argument", "undecided"};
   static constexpr std::string_view description = "tells the values' types anew by the shape rules";
   using establishes = properties<property::shapes_known>;
   using destroys = properties<property::canonical>; // rules of metas may hold now

@@ -228,6 +228,7 @@ struct split : pass {
       "espalier: split(predicate) requires a predicate that is asked of a node and gives bool; write "
       "split([](es::node n) { return ...; }), or split(es::calls_to<es::aten::relu>{})");
   static constexpr std::string_view name = "split";
+  static constexpr std::string_view statistics[] = {"regions"};
   using destroys = properties<property::canonical>;
 
   [[no_unique_address]] Predicate predicate;
@@ -280,6 +281,7 @@ private:
 /// `split` as a pipeline's text gives it: operators by name (`calls_named`), and the options.
 struct split_named : pass {
   static constexpr std::string_view name = "split";
+  static constexpr std::string_view statistics[] = {"regions"};
   static constexpr std::string_view description = "makes regions of the named operators' calls subgraphs";
   static constexpr std::string_view options = "OPERATOR, not:OPERATOR, ..., min_nodes=N, prefix=NAME";
   using destroys = split<calls_named>::destroys;

@@ -84,6 +84,7 @@ private:
 struct views_to_copies : pass {
   static constexpr std::string_view name = "views_to_copies";
   static constexpr std::string_view description = "views become copies";
+  static constexpr std::string_view statistics[] = {"as_strided", "left"};
   using needs = properties<property::functional>;
   using destroys = properties<property::canonical>;
 

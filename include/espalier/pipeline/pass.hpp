@@ -29,6 +29,7 @@ struct same_dialect {};
 ///       using needs = es::properties<es::property::functional>;
 ///       using destroys = es::properties<es::property::no_dead_code>;
 ///       using preserves = es::analyses<>;
+///       static constexpr std::string_view statistics[] = {"erased"}; // c.count("erased")
 ///       es::pass_result run(es::graph_storage& g) const;
 ///     };
 ///
@@ -54,6 +55,7 @@ struct pass_facts {
   std::string_view description{};                ///< one line for lists; empty when the pass says none
   std::string_view options{}; ///< what stands between `<` and `>` in its text; empty: it has none
   bool needs_graph = true;    ///< false: it does not look, and may run before there is a graph
+  std::span<const std::string_view> statistics{}; ///< what it counts, in the order of its declaration
 };
 
 /// A pass: derived from `pass`, with a name. Where it can run is asked where it is run.
@@ -80,9 +82,10 @@ template <class List>
 struct analysis_names;
 template <class... As>
 struct analysis_names<analyses<As...>> {
-  static_assert((has_name<As> && ...),
-                "espalier: analyses<A...> requires types that have a `static constexpr std::string_view name`; "
-                "write an analysis of the library (es::use_counts) or one of yours");
+  static_assert(
+      (has_name<As> && ...),
+      "espalier: analyses<A...> requires types that have a `static constexpr std::string_view name`; "
+      "write an analysis of the library (es::use_counts) or one of yours");
   static constexpr std::string_view data[sizeof...(As) + 1] = {As::name..., {}};
   static constexpr std::span<const std::string_view> view{data, sizeof...(As)};
 };
@@ -100,6 +103,15 @@ template <class P>
 constexpr std::string_view options_of() noexcept {
   if constexpr (requires { std::string_view(P::options); })
     return P::options;
+  else
+    return {};
+}
+
+/// The statistics that a pass declares: `static constexpr std::string_view statistics[] = {"folded"};`.
+template <class P>
+constexpr std::span<const std::string_view> statistics_of() noexcept {
+  if constexpr (requires { std::span<const std::string_view>(P::statistics); })
+    return P::statistics;
   else
     return {};
 }
@@ -137,7 +149,8 @@ struct facts_table {
                                     std::same_as<typename P::preserves, all_analyses>,
                                     description_of<P>(),
                                     options_of<P>(),
-                                    needs_graph_of<P>()};
+                                    needs_graph_of<P>(),
+                                    statistics_of<P>()};
 };
 template <computes_facts P>
 struct facts_table<P> {

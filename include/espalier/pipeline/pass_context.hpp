@@ -72,6 +72,12 @@ public:
       }
     statistics_.push_back({stage_.name, name, n});
   }
+  /// What the pass that runs is going to count: rows of zero until it does.
+  template <class = when_used>
+  constexpr void declare(std::span<const std::string_view> names) {
+    for (const auto name : names)
+      count(name, 0);
+  }
   constexpr std::span<const pass_statistic> statistics() const noexcept { return statistics_; }
 
   /// Whether somebody collects remarks: a pass writes them only then.

@@ -85,9 +85,10 @@ struct pass_runs {
   static constexpr bool here = runs_on_unit<P, U> || runs_on_unit_in_context<P, U> ||
                                runs_on_unit<P, graph_storage> || runs_on_unit_in_context<P, graph_storage>;
   static_assert(
-      here, "espalier: a pass has no `run` that takes what the pipeline runs on (pass_runs<PASS, UNIT> names "
-            "the two); give it `es::pass_result run(es::graph_storage&) const`, or, if it requires more than a "
-            "graph, run the pipeline on an exported program or an export job");
+      here,
+      "espalier: a pass has no `run` that takes what the pipeline runs on (pass_runs<PASS, UNIT> names "
+      "the two); give it `es::pass_result run(es::graph_storage&) const`, or, if it requires more than a "
+      "graph, run the pipeline on an exported program or an export job");
 };
 
 /// Calls a pass with what it takes: the whole unit, or the graph of it.
@@ -129,6 +130,8 @@ constexpr pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_
   if constexpr (composite_pass<P>) {
     r = p.run_parts(unit, c, depth + 1, is...);
   } else {
+    if constexpr (!statistics_of<P>().empty())
+      c.declare(statistics_of<P>());
     r = call_pass(p, unit, c);
     if (r.changed())
       c.analyses().keep_only(typename P::preserves{});
@@ -547,9 +550,10 @@ constexpr auto operator|(A a, B b) {
 /// Says why a pass and something else do not compose.
 template <class A, class B>
 requires(pass_type<A> != pass_type<B>) constexpr pipeline<> operator|(const A&, const B&) {
-  static_assert(pass_type<A> && pass_type<B>,
-                "espalier: a | b requires two passes, and one of these is none (its operands name it); derive it "
-                "from es::pass and give it a `static constexpr std::string_view name`");
+  static_assert(
+      pass_type<A> && pass_type<B>,
+      "espalier: a | b requires two passes, and one of these is none (its operands name it); derive it "
+      "from es::pass and give it a `static constexpr std::string_view name`");
   return {};
 }
 

@@ -74,9 +74,10 @@ template <class List>
 struct property_list;
 template <class... Ps>
 struct property_list<properties<Ps...>> {
-  static_assert((graph_property<Ps> && ...),
-                "espalier: properties<P...> requires types that have a `static constexpr std::string_view name`; "
-                "write a property of the library (es::property::functional) or such a type of yours");
+  static_assert(
+      (graph_property<Ps> && ...),
+      "espalier: properties<P...> requires types that have a `static constexpr std::string_view name`; "
+      "write a property of the library (es::property::functional) or such a type of yours");
   static constexpr property_info data[sizeof...(Ps) + 1] = {make_property_info<Ps>()..., {}};
   static constexpr std::span<const property_info> view{data, sizeof...(Ps)};
 };

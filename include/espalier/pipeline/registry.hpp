@@ -93,6 +93,8 @@ public:
               : f.destroys.empty() ? std::string("nothing")
                                    : detail::listed(f.destroys)) +
              "\n";
+      if (!f.statistics.empty())
+        out += "    counts " + detail::listed(f.statistics) + "\n";
       if (f.preserves_all || !f.preserves.empty())
         out += "    preserves " +
                (f.preserves_all ? std::string("all analyses") : detail::listed(f.preserves)) + "\n";

@@ -60,6 +60,7 @@ struct fold_options {
 /// `folded` calls and the `removed` inputs. Linear in the graph, apart from the calls themselves.
 struct constant_fold : pass {
   static constexpr std::string_view name = "constant_fold";
+  static constexpr std::string_view statistics[] = {"folded", "removed"};
   static constexpr std::string_view description =
       "computes what depends on constants alone, or on frozen parameters too";
   static constexpr std::string_view options =

@@ -44,6 +44,7 @@ namespace espalier {
 /// removed.
 struct fold_conv_batch_norm : pass {
   static constexpr std::string_view name = "fold_conv_batch_norm";
+  static constexpr std::string_view statistics[] = {"folded", "removed"};
   static constexpr std::string_view description = "makes a convolution and its batch norm one convolution";
   using destroys = properties<property::canonical, property::no_duplicates>;
 
