@@ -29,7 +29,6 @@ class Checks:
     def __init__(self, es_opt, corpus, folder):
         self.es_opt, self.corpus, self.folder = es_opt, corpus, folder
         self.passed = self.failed = 0
-        self.not_run = []  # what this machine cannot check, and why: told in the result
 
     def run(self, *arguments):
         return subprocess.run([str(self.es_opt), *map(str, arguments)], capture_output=True, text=True, cwd=self.folder)
@@ -282,8 +281,6 @@ def edit(path, record, change):
             archive.writestr(name, data)
 
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "headless_shell")
-
 WRAPPER = """
 #include <torch/library.h>
 static std::vector<at::Tensor> call_NAME(std::vector<at::Tensor> inputs) {
@@ -298,7 +295,7 @@ TORCH_LIBRARY(printed_NAME, m) { m.def("call(Tensor[] inputs) -> Tensor[]", &cal
 
 
 def check_viewers(c):
-    """The graph as a page, and as Model Explorer's JSON."""
+    """The graph as a page (which check_html.py opens in a browser), and as Model Explorer's JSON."""
     gpt = c.model("gpt_block/model.pt2")
     nodes = sum("getitem" not in str(n.target) for n in programs.load(gpt).graph.nodes)  # ours have results instead
     c.works(gpt, "--html", "gpt.html", "--model-explorer", "gpt.json")
@@ -308,13 +305,6 @@ def check_viewers(c):
     c.expect("--html refers to nothing outside", "http" not in page.replace("http-equiv", ""))
     graph = json.loads((c.folder / "gpt.json").read_text())["graphs"][0]
     c.expect("--model-explorer holds every node", len(graph["nodes"]) == nodes)
-    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if browser:
-        run = subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", (c.folder / "gpt.html").as_uri()],
-                             capture_output=True, text=True, timeout=120)
-        c.expect("a browser draws a row a node", run.stdout.count('id="0:0:') == nodes, str(run.stdout.count('id="0:0:')))
-    else:
-        c.not_run.append(f"the page in a browser: none of {', '.join(BROWSERS)} is installed")
 
 
 # Programs whose printed C++ is compiled and run, on all inputs that the corpus has for them: both branches, no step and many.
@@ -454,8 +444,7 @@ def main():
         for check in (check_printing, check_passes, check_running, check_watching, check_models, check_reproducers, check_viewers,
                       check_cpp, check_refusals):
             check(c)
-    print(f"{'FAIL' if c.failed else 'ok  '} es-opt: {c.passed} checks passed, {c.failed} failed, {len(c.not_run)} not run"
-          + "".join(f"\n     not run: {why}" for why in c.not_run))
+    print(f"{'FAIL' if c.failed else 'ok  '} es-opt: {c.passed} checks passed, {c.failed} failed")
     return 1 if c.failed or not c.passed else 0
 
 
