@@ -86,9 +86,14 @@ PYPI = [
     ("torch", TORCH, "torch/lib/libtorch_cpu.so"),
 ]
 
-# Peers of the benchmarks. Nothing needs them: without one, its columns stay empty.
-DEBIAN_PEERS = [("MLIR 19's mlir-opt", "mlir-19-tools", program("mlir-opt-19", "mlir-opt"))]
-PYPI_PEERS = [("onnx", "", "onnx/__init__.py"), ("onnxoptimizer", "", "onnxoptimizer/__init__.py")]
+# What a command makes use of and does without: peers of the benchmarks, whose columns stay empty; a browser, in which the
+# tests open pages, and say that they skip it.
+DEBIAN_OPTIONAL = {
+    "bench": [("MLIR 19's mlir-opt", "mlir-19-tools", program("mlir-opt-19", "mlir-opt"))],
+    "test": [("Chromium", "chromium", program("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome",
+                                               "headless_shell"))],
+}
+PYPI_OPTIONAL = {"bench": [("onnx", "", "onnx/__init__.py"), ("onnxoptimizer", "", "onnxoptimizer/__init__.py")]}
 
 
 def site_packages():
@@ -167,14 +172,14 @@ def explain(debian, pypi):
         print(line, file=sys.stderr)
 
 
-def install_peers():
-    """Tries to, and goes on without those that it cannot install."""
-    debian = [(what, package) for what, package, probe in DEBIAN_PEERS if not probe()]
-    pypi = [(name, version) for name, version, proof in PYPI_PEERS if not pip_has(name, version, proof)]
+def install_optional(command):
+    """Tries to, and goes on without what it cannot install."""
+    debian = [(what, package) for what, package, probe in DEBIAN_OPTIONAL.get(command, []) if not probe()]
+    pypi = [(name, version) for name, version, proof in PYPI_OPTIONAL.get(command, []) if not pip_has(name, version, proof)]
     if debian and not install_debian(debian):
-        say("the benchmarks go without " + ", ".join(what for what, _ in debian))
+        say(f"./dev {command} goes without " + ", ".join(what for what, _ in debian))
     if pypi and not install_pypi(pypi, "--retries", "1"):
-        say("the benchmarks go without " + ", ".join(name for name, _ in pypi))
+        say(f"./dev {command} goes without " + ", ".join(name for name, _ in pypi))
 
 
 def ensure(command=None):
@@ -184,8 +189,8 @@ def ensure(command=None):
         print(f"ESPALIER_TORCH={given}: no LibTorch there; it must hold include/ and lib/libtorch_cpu.so.", file=sys.stderr)
         return 1
     status = ensure_needed(command)
-    if status == 0 and command == "bench":
-        install_peers()
+    if status == 0:
+        install_optional(command)
     return status
 
 

@@ -17,6 +17,7 @@
 #include <espalier/schema/aten_table.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/default_value.hpp>
+#include <espalier/schema/nearest.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/schema/parse.hpp>

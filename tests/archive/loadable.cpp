@@ -65,6 +65,25 @@ TEST_CASE("a call without results is not saved") {
                     "%call: [] = higher_order.invoke_subgraph(@block, \"block\", %b_n, %x)", ""),
             "no result"));
 }
+TEST_CASE("a call of an `aten` operator that ATen does not have is not saved, in a subgraph neither") {
+  for (const std::string_view text :
+       {"graph { %x = placeholder : f32[4] %y = aten.rely(%x) : f32[4] return %y }",
+        "graph { graph @block { %x = placeholder : f32[4] %y = aten.rely(%x) : f32[4] return %y } "
+        "%x = placeholder : f32[4] [%r] = higher_order.invoke_subgraph(@block, \"block\", %x) : f32[4] "
+        "return %r }"}) {
+    es::loaded_program p;
+    p.graph = es::parse_text(text).graph;
+    std::stringstream file;
+    try {
+      es::save_program(p, file);
+      FAIL("it was saved");
+    } catch (const es::error& e) {
+      CHECK(e.kind() == es::error_kind::unsupported);
+      CHECK(e.place().find("aten::rely") != std::string::npos);
+      CHECK(e.cure().starts_with("write aten::relu, or "));
+    }
+  }
+}
 TEST_CASE("calls of other graphs are saved") {
   CHECK(refusal("%y = aten.add.Tensor(%x, %n) : f32[4] return %y", call).empty());
   // memory of its own

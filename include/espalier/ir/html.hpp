@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // A graph as one HTML file without references: rows in program order under their modules, which fold; a
-// search over names, operators and types; the operands of a row with their types, as links; and two graphs
-// side by side with what differs. The data stands in the page once, as JSON; the page draws only what is
-// unfolded.
+// search over names, operators and types, which opens the modules that hold a hit and folds them again
+// afterwards; the operands of a row with their types, as links; and two graphs side by side with what
+// differs. The data stands in the page once, as JSON, of which the page makes its rows when it opens.
 #pragma once
 
 #include <espalier/ir/diff.hpp>
@@ -46,7 +46,7 @@ summary{cursor:pointer;color:GrayText}
 .name{font-weight:bold}.op{color:var(--link)}.type,.const{color:GrayText}
 a{color:inherit;text-decoration:underline dotted;cursor:pointer}
 .more{display:none;white-space:pre-wrap;color:GrayText;padding-left:2em}
-.row.open+.more{display:block}
+.row.open+.more{display:block}.row[hidden]+.more{display:none}
 </style></head><body>
 <header><h1></h1><input type="search" placeholder="search names, operators, types, modules" aria-label="search">
 <button id="unfold">unfold all</button><button id="fold">fold all</button><span id="count"></span></header><main></main>
@@ -96,10 +96,15 @@ function draw(side,g,gi){
   return box;
 }
 data.sides.forEach((s,i)=>{const sec=el("section");if(s.label)sec.append(el("h2","",s.label));s.graphs.forEach((g,j)=>sec.append(draw(i,g,j)));main.append(sec)});
+const opened=new Set(); // modules that the search unfolded
 function filter(){
   const want=search.value.toLowerCase().split(/\s+/).filter(x=>x);let n=0,all=0;
   document.querySelectorAll(".row").forEach(r=>{const ok=want.every(w=>r.dataset.text.includes(w));r.hidden=!ok;r.style.display=ok?"":"none";all++;n+=ok});
-  document.querySelectorAll("details").forEach(d=>{d.style.display=!want.length||[...d.querySelectorAll(".row")].some(r=>!r.hidden)?"":"none"});
+  document.querySelectorAll("details").forEach(d=>{
+    const hit=!want.length||[...d.querySelectorAll(".row")].some(r=>!r.hidden);d.style.display=hit?"":"none";
+    if(want.length&&hit&&!d.open){d.open=true;opened.add(d)}
+  });
+  if(!want.length){opened.forEach(d=>d.open=false);opened.clear()}
   count.textContent=want.length?`${n} of ${all}`:`${all} nodes`;
 }
 search.oninput=filter;filter();

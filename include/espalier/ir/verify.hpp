@@ -8,6 +8,7 @@
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/verify_arguments.hpp>
+#include <espalier/schema/nearest.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
 
@@ -145,6 +146,8 @@ private:
                "an argument is graph " + std::to_string(x.w2) + ", but there are " +
                    std::to_string(g.num_subgraphs()) + " graphs",
                "add the graph first (add_subgraph)");
+    if (aten_lacks(g.op(n)))
+      report(n, "ATen has no such operator", spell_as_aten(g.op(n)));
     if (!known.schema)
       return;
     const op_schema& s = *known.schema;

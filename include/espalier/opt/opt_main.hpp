@@ -56,32 +56,53 @@ public:
   explicit opt_tool(pass_registry<opt_program> passes) : passes_(std::move(passes)) {}
 
   int main(int argc, char** argv) try {
-    for (int i = 1; i < argc; ++i) {
-      if (std::string_view(argv[i]) == "--help" || std::string_view(argv[i]) == "-h") {
-        std::cout << usage_text << passes_lines()
-                  << "\nThe exit status is 0 only when all that was asked for was done.\n";
-        return 0;
-      }
-      if (std::string_view(argv[i]) == "--list") {
-        const bool table = i + 1 < argc && std::string_view(argv[i + 1]) == "--markdown";
-        std::cout << (table ? pass_table(passes_.facts()) : passes_.list());
-        return 0;
-      }
-    }
-    return run(parse(argc, argv));
+    if (argc > 0)
+      name_tool(argv[0]);
+    if (!tells_of_itself(argc, argv))
+      run(parse(argc, argv));
+    if (!std::cout.flush())
+      fail(error_kind::io, "cannot write to standard output", {},
+           "look at where it goes: a full disk or a closed pipe takes nothing");
+    return 0;
   } catch (const error& e) {
-    std::cerr << "es-opt: " << one_line(e.what()) << '\n';
+    std::cerr << tool_ << ": " << one_line(e.what()) << '\n';
     return 1;
   } catch (const std::exception& e) {
-    std::cerr << "es-opt: " << one_line(e.what())
-              << "; run es-opt --verify on the file to see whether it is sound\n";
+    std::cerr << tool_ << ": " << one_line(e.what()) << "; run " << tool_
+              << " --verify on the file to see whether it is sound\n";
     return 1;
   }
 
 private:
-  static constexpr const char* usage_text =
-      "usage: es-opt IN.pt2 [options]\n"
-      "\n"
+  /// Usage and errors speak of the program by the name that it was called by.
+  void name_tool(std::string_view path) {
+    path = path.substr(path.rfind('/') + 1);
+    if (!path.empty())
+      tool_ = path;
+  }
+
+  /// `--help` and `--list`: whether one of them was asked for, and answered.
+  bool tells_of_itself(int argc, char** argv) const {
+    for (int i = 1; i < argc; ++i) {
+      if (std::string_view(argv[i]) == "--help" || std::string_view(argv[i]) == "-h") {
+        std::cout << "usage: " << tool_ << " IN.pt2 [options]\n\n"
+                  << options_text << passes_lines()
+                  << "\nThe exit status is 0 only when all that was asked for was done.\n";
+        return true;
+      }
+      if (std::string_view(argv[i]) == "--list") {
+        const bool table = i + 1 < argc && std::string_view(argv[i + 1]) == "--markdown";
+        std::cout << (table ? pass_table(passes_.facts()) : passes_.list());
+        return true;
+      }
+    }
+    return false;
+  }
+
+  static constexpr const char* options_text =
+      "  --model NAME         the model to work on, where the file holds several; --diff takes that of "
+      "OTHER,\n"
+      "                       unless it holds one alone, and -o leaves the others as they are\n"
       "  --passes PIPELINE    run passes: names separated by ',' or '|', arguments as NAME<A, B>, fix(...)\n"
       "                       around what is to be repeated\n"
       "  --list [--markdown]  list the passes with their contracts\n"
@@ -111,33 +132,46 @@ private:
       "counted\n"
       "  --remarks            print what passes tell of their work: split, which calls went where and why\n"
       "  --timing             tell how long each step took (stderr)\n"
-      "  -o OUT.pt2           save the program\n"
+      "  -o OUT.pt2           save the program, under its name and with all else that IN.pt2 holds\n"
       "  --help               this text\n"
+      "\n"
+      "A value is never empty and never begins with '-': write ./-NAME for such a file. A '-' alone stands\n"
+      "for nothing: name a file.\n"
       "\n"
       "Passes:\n";
 
   struct options {
-    std::string in, out, inputs, outputs, passes, print_after, diff, html, model_explorer, cpp, reproducer,
-        dialect;
+    std::string in, out, model, inputs, outputs, passes, print_after, diff, html, model_explorer, cpp,
+        reproducer, dialect;
     bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
          run = false, timing = false, stats = false, remarks = false, run_reproducer = false;
     bool only_inspects() const {
       return inspect && !has_passes && !run_reproducer && !stats && !print && !text && !dot && !verify &&
-             !run && out.empty() && diff.empty() && html.empty() && model_explorer.empty() && cpp.empty();
+             !run && model.empty() && out.empty() && diff.empty() && html.empty() && model_explorer.empty() &&
+             cpp.empty();
     }
   };
 
-  [[noreturn]] static void refuse(std::string cause, std::string cure = "es-opt --help lists the options") {
+  [[noreturn]] static void refuse(std::string cause, std::string cure) {
     fail(error_kind::usage, std::move(cause), "command line", std::move(cure));
   }
 
   options parse(int argc, char** argv) {
     options o;
+    const std::string see_help = tool_ + " --help lists the options";
     const auto value = [&](int& i, std::string_view flag) -> std::string {
+      const std::string cause = "option " + std::string(flag) + " needs a value";
       if (i + 1 >= argc)
-        refuse("option " + std::string(flag) + " needs a value");
-      return argv[++i];
+        refuse(cause, see_help);
+      const std::string_view given = argv[++i];
+      if (given.empty())
+        refuse(cause + ", and the one given is empty",
+               "look at the variable or the quotes that it comes from");
+      if (given.starts_with('-'))
+        refuse(cause + ", and '" + std::string(given) + "' is none",
+               "give the value, or write ./" + std::string(given) + " for a file of that name");
+      return std::string(given);
     };
     const std::pair<std::string_view, bool options::*> switches[] = {
         {"--print", &options::print},
@@ -155,6 +189,7 @@ private:
         {"--print-after-all", &options::print_all},
         {"--print-after-change", &options::print_change}};
     const std::pair<std::string_view, std::string options::*> values[] = {
+        {"--model", &options::model},
         {"--save-outputs", &options::outputs},
         {"-o", &options::out},
         {"--reproducer", &options::reproducer},
@@ -181,17 +216,20 @@ private:
         o.has_passes = true;
       } else if (a == "--run") {
         o.run = true;
-        if (i + 1 < argc && argv[i + 1][0] != '-' && !std::string_view(argv[i + 1]).ends_with(".pt2"))
-          o.inputs = argv[++i];
-      } else if (a.starts_with("-"))
-        refuse("unknown option " + std::string(a));
+        if (i + 1 < argc && !std::string_view(argv[i + 1]).starts_with('-') &&
+            !std::string_view(argv[i + 1]).ends_with(".pt2"))
+          o.inputs = value(i, a);
+      } else if (a.empty())
+        refuse("an argument is empty", "look at the variable or the quotes that it comes from");
+      else if (a.starts_with("-"))
+        refuse("unknown option " + std::string(a), see_help);
       else if (o.in.empty())
         o.in = a;
       else
         refuse("a second input file: " + std::string(a), "give one file; its name comes first");
     }
     if (o.in.empty())
-      refuse("no input file", "write es-opt IN.pt2; es-opt --help lists the options");
+      refuse("no input file", "write " + tool_ + " IN.pt2; " + see_help);
     if (!o.outputs.empty() && !o.run)
       refuse("--save-outputs without --run", "add --run");
     if (o.has_passes && o.run_reproducer)
@@ -334,7 +372,7 @@ private:
           any_instrument(print_after(std::cout, o.print_all ? print_when::all : print_when::changed)));
     if (!o.print_after.empty()) {
       if (!passes_.find(o.print_after))
-        refuse("no pass is called '" + o.print_after + "'", "es-opt --list lists the passes");
+        refuse("no pass is called '" + o.print_after + "'", tool_ + " --list lists the passes");
       watch.push_back(any_instrument(print_after(std::cout, print_when::selected, o.print_after)));
     }
     std::unique_ptr<numeric_validation> numbers;
@@ -373,8 +411,9 @@ private:
         throw;
       const std::string cure = e.cure().empty() ? "" : e.cure() + "; ";
       throw error(e.kind(), e.cause(), e.place(),
-                  cure + (keep.written() ? "to have it again: es-opt " + o.reproducer + " --run-reproducer"
-                                         : "no reproducer could be written: " + keep.problem()));
+                  cure + (keep.written()
+                              ? "to have it again: " + tool_ + " " + o.reproducer + " --run-reproducer"
+                              : "no reproducer could be written: " + keep.problem()));
     }
     if (o.stats)
       std::cout << statistics_table(context);
@@ -392,14 +431,47 @@ private:
         std::cout << "pass " << r.pass << ": the outputs are " << r.gap << " times the tolerance apart\n";
   }
 
-  int run(options o) {
+  /// A file, and the program that one of its models has become; the model's place is kept for what is saved.
+  struct opened {
+    pt2::archive archive;
+    std::size_t at;
+    std::string name;
+    opt_program program;
+
+    void save(const std::string& path) {
+      archive.models[at] = to_model(std::as_const(program), save_options{.name = name});
+      pt2::write_archive(archive, path);
+    }
+  };
+
+  /// Nothing is verified: what is broken is looked at here.
+  static opened open(const std::string& path, std::string_view name) {
+    auto a = pt2::read_archive(map_file_private(path), path, pt2::verify::structure);
+    pt2::model* m = nullptr;
+    try {
+      m = pick_program(a.models, name, path);
+    } catch (const error& e) {
+      throw error(e.kind(), e.cause(), e.place(), "name one of them: --model NAME");
+    }
+    const auto at = static_cast<std::size_t>(m - a.models.data());
+    std::string own = m->name;
+    auto program = make_program<torch_ir, dynamic>(std::move(*m), payload_memory::private_, path, false);
+    return {std::move(a), at, std::move(own), std::move(program)};
+  }
+  /// What `--diff` compares with: the model of that name, or the only one.
+  static opt_program open_other(const std::string& path, std::string_view name) {
+    return open(path, pt2::inspect(path).models.size() == 1 ? std::string_view() : name).program;
+  }
+
+  void run(options o) {
     if (o.inspect) {
       std::cout << pt2::to_string(pt2::inspect(o.in));
       if (o.only_inspects())
-        return 0;
+        return;
     }
     stopwatch watch(o.timing);
-    auto program = load<torch_ir>(o.in, {.verify = false}); // what is broken is looked at here
+    opened file = open(o.in, o.model);
+    opt_program& program = file.program;
     if (o.run_reproducer) {
       const auto how = read_reproducer(o.in);
       o.passes = how.pipeline;
@@ -407,6 +479,7 @@ private:
       o.has_passes = true;
       o.verify_each = o.verify_each || how.verify_each;
       o.validate = o.validate || how.validate;
+      std::erase_if(file.archive.others, [](auto& r) { return r.name.ends_with(reproducer_name); });
     }
     watch.lap("load");
     const auto verify = [&] {
@@ -436,7 +509,7 @@ private:
     if (o.dot)
       std::cout << to_dot(program.graph());
     if (!o.diff.empty()) {
-      const auto other = load<torch_ir>(o.diff, {.verify = false});
+      const auto other = open_other(o.diff, file.name);
       std::cout << diff(program.storage(), other.storage()).text();
       if (!o.html.empty())
         write_file(o.html, to_html(program.storage(), other.storage(), {.title = o.in + " and " + o.diff}));
@@ -458,14 +531,13 @@ private:
         write_outputs(o.outputs, std::as_const(program).signature(), outputs);
     }
     if (!o.out.empty()) {
-      save(program, o.out);
+      file.save(o.out);
       watch.lap("save");
     }
-    std::cout.flush();
-    return std::cout ? 0 : 1;
   }
 
   pass_registry<opt_program> passes_;
+  std::string tool_ = "es-opt";
 };
 
 } // namespace detail

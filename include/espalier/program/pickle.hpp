@@ -264,11 +264,20 @@ inline void flatten_like(const c10::IValue& v, const tree_spec& t, std::vector<c
 inline std::vector<std::byte> torch_save(const c10::IValue& v) { return detail::torch_pickler().save(v); }
 
 /// What Python's `torch.save` wrote. Throws `error` (unsupported) when it holds classes that C++ does not
-/// know.
+/// know, or is in the format from before PyTorch 1.6, which is no zip archive (`torch/serialization.py`:
+/// _legacy_save); `error` (archive) when it is neither.
 inline c10::IValue torch_load(std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.starts_with("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19."))
+    fail(error_kind::unsupported, "this is the format of torch.save from before PyTorch 1.6",
+         "torch.save file",
+         "save it again in Python: torch.save(torch.load(path), path), without "
+         "_use_new_zipfile_serialization=False");
+  if (!text.starts_with("PK"))
+    fail(error_kind::archive, "this is no file of torch.save: it is no zip archive", "torch.save file",
+         "write it with torch.save(values, path)");
   try {
-    const auto* p = reinterpret_cast<const char*>(bytes.data());
-    return torch::jit::pickle_load(std::vector<char>(p, p + bytes.size()));
+    return torch::jit::pickle_load(std::vector<char>(text.begin(), text.end()));
   } catch (const std::exception& e) {
     std::string what = e.what();
     fail(error_kind::unsupported, "the pickle cannot be read: " + what.substr(0, what.find('\n')),

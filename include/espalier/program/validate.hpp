@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Numeric validation: a pipeline's graph is run before the first pass and after every one that changed it, on
 // the same inputs and the same random numbers, and the first pass whose graph gives other numbers is named.
-// Nodes that both graphs have by name are compared as well, so that the place is known too. Of a program,
-// what it leaves in its state and its inputs is a result as well, whether the graph gives it back or writes
-// it in place.
+// Nodes that both graphs have by name are compared as well, so that the place is known too. Passes on parts
+// of a graph (`on_subgraphs`, `on_regions`) are judged when the graph has its parts again. Of a program, what
+// it leaves in its state and its inputs is a result as well, whether the graph gives it back or writes it in
+// place.
 #pragma once
 
 #include <espalier/ir/naming.hpp>
@@ -24,9 +25,11 @@
 #include <limits>
 #include <map>
 #include <mutex>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -96,13 +99,42 @@ inline double gap_in_type(const at::Tensor& a, const at::Tensor& b, tolerance t,
 /// what it left.
 class numeric_validation : public instrument {
 public:
+  /// How far the results of one node are apart, as a multiple of the tolerance.
+  struct node_gap {
+    std::string name; ///< in a subgraph after the subgraph's name: `true_graph_0.relu`
+    double gap = 0;
+  };
   /// What one pass did to the results: multiples of the tolerance, 0 for bit-equal results.
   struct row {
-    std::string pass;
-    double gap = 0;         ///< the worst result
-    std::string result;     ///< which that is: `output 0`, `state 'running_mean'`
-    std::string first_node; ///< the first node beyond the tolerance that both graphs have; empty: none
-    double first_node_gap = 0;
+    std::string
+        pass; ///< of a pass on parts of the graph: `on_subgraphs(dce)`, with the passes that changed one
+    double gap = 0;     ///< the worst result
+    std::string result; ///< which that is: `output 0`, `state 'running_mean'`
+    /// The nodes that ran both before the pass and after it, in the order in which they ran. They are found
+    /// by name: a node without one, or with a name that is new, is counted in `uncompared` instead. A node
+    /// of a loop counts by its first round.
+    std::vector<node_gap> nodes;
+    std::size_t uncompared = 0;
+
+    /// The first node beyond the tolerance; null: none.
+    const node_gap* first_beyond() const noexcept {
+      const auto at = std::find_if(nodes.begin(), nodes.end(), [](const node_gap& n) { return n.gap > 1; });
+      return at == nodes.end() ? nullptr : &*at;
+    }
+    /// The nodes that differ at all, the worst first, at most `limit` of them.
+    std::vector<node_gap> worst(std::size_t limit) const {
+      std::vector<const node_gap*> apart;
+      for (const node_gap& n : nodes)
+        if (n.gap > 0)
+          apart.push_back(&n);
+      std::sort(apart.begin(), apart.end(), [](const node_gap* a, const node_gap* b) {
+        return a->gap != b->gap ? a->gap > b->gap : a < b; // equal ones as they ran
+      });
+      std::vector<node_gap> out;
+      for (const node_gap* n : std::span(apart).first(std::min(limit, apart.size())))
+        out.push_back(*n);
+      return out;
+    }
   };
 
   /// For a graph: one value a placeholder. They are copied for every run, so that graphs that write to them
@@ -119,20 +151,26 @@ public:
   /// Looks at another program from now on, a copy perhaps; the reference stays.
   void watch(const program_base& p) noexcept { program_ = &p; }
 
-  void before(const stage_info&, const graph_storage& g) {
+  void before(const stage_info& s, const graph_storage& g) {
+    if (s.depth == 0)
+      whole_ = &g;
+    if (&g == whole_)
+      parts_.clear();
     if (!started_)
       set_reference(g);
   }
   /// Throws `error` (verification) when the results are beyond the tolerance.
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
-    if (program_ && &g != &program_->storage()) { // a part of the graph: compared when the whole has it again
-      parts_changed_ = parts_changed_ || r.changed();
+    if (&g != whole_) { // a part, with other inputs: judged when the whole has it again
+      if (!s.composite && r.changed() && std::find(parts_.begin(), parts_.end(), s.name) == parts_.end())
+        parts_.push_back(s.name);
       return;
     }
-    if (s.composite ? !std::exchange(parts_changed_, false) : !r.changed())
+    if (s.composite ? parts_.empty() : !r.changed())
       return;
+    row out{with_parts(s), 0, {}, {}, 0};
+    parts_.clear();
     auto now = run(g);
-    row out{std::string(s.name), 0, {}, {}, 0};
     const double epsilon = epsilon_between(now, reference_);
     each_gap(now, reference_, [&](const std::string& what, double gap) {
       if (gap > out.gap) {
@@ -140,21 +178,19 @@ public:
         out.result = what;
       }
     });
-    for (const auto& [name, value] : now.nodes)
+    for (const auto& [name, values] : now.nodes)
       if (const auto was = last_.by_name.find(name); was != last_.by_name.end())
-        if (const double gap = gap_of(value, last_.nodes[was->second].second, epsilon); gap > 1) {
-          out.first_node = name;
-          out.first_node_gap = gap;
-          break;
-        }
-    rows_.push_back(out);
-    if (out.gap > 1)
+        out.nodes.push_back({name, gap_of(values, last_.nodes[was->second].second, epsilon)});
+    out.uncompared = now.nodes.size() + now.unnamed.size() - out.nodes.size();
+    rows_.push_back(std::move(out));
+    const row& told = rows_.back();
+    if (told.gap > 1)
       fail(error_kind::verification,
-           "the pass changes the results: " + out.result + " is " + std::to_string(out.gap) +
-               " times beyond the tolerance",
-           out.first_node.empty() ? std::string()
-                                  : "first at node '" + out.first_node + "', " +
-                                        std::to_string(out.first_node_gap) + " times the tolerance",
+           (s.composite ? told.pass : std::string("the pass")) + " changes the results: " + told.result +
+               " is " + std::to_string(told.gap) + " times beyond the tolerance",
+           told.first_beyond() ? "first at node '" + told.first_beyond()->name + "', " +
+                                     std::to_string(told.first_beyond()->gap) + " times the tolerance"
+                               : std::string(),
            "bisect the pipeline to find the rewrite");
     if (epsilon != 0)
       reference_ = now;
@@ -187,8 +223,9 @@ private:
   };
   struct results {
     std::vector<result> all;
-    std::vector<std::pair<std::string, c10::IValue>> nodes; // in program order
+    std::vector<std::pair<std::string, std::vector<at::Tensor>>> nodes; // in the order in which they ran
     std::unordered_map<std::string, std::size_t> by_name;
+    std::unordered_set<std::string> unnamed; // nodes without a name, or whose results are no numbers
     std::uint64_t types = 0; // a bit for each floating-point type of inputs, state and results
 
     const result* find(const std::string& what) const {
@@ -219,19 +256,45 @@ private:
           out = std::max(out, detail::epsilon_of(static_cast<at::ScalarType>(i)));
     return out;
   }
-  double gap_of(const c10::IValue& a, const c10::IValue& b, double epsilon) const {
-    if (a.isTensor() && b.isTensor()) {
-      const at::Tensor &x = a.toTensor(), &y = b.toTensor();
+  /// The name of a stage, of a composite with the passes that changed a part.
+  std::string with_parts(const stage_info& s) const {
+    std::string out(s.name);
+    for (std::size_t i = 0; i != parts_.size(); ++i)
+      (out += i ? ", " : "(") += parts_[i];
+    return out + (parts_.empty() ? "" : ")");
+  }
+
+  /// The tensors of a value, numbers as tensors; false when it holds something else.
+  static bool flatten(const c10::IValue& v, std::vector<at::Tensor>& out) {
+    if (v.isTensor() || v.isNone()) {
+      out.push_back(v.isTensor() ? v.toTensor() : at::Tensor());
+    } else if (v.isScalar()) {
+      out.push_back(at::scalar_tensor(v.toScalar(), v.isComplexDouble() ? at::kComplexDouble : at::kDouble));
+    } else if (v.isList()) {
+      for (const c10::IValue& x : v.toListRef())
+        if (!flatten(x, out))
+          return false;
+    } else {
+      return false;
+    }
+    return true;
+  }
+  double gap_of(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b, double epsilon) const {
+    if (a.size() != b.size())
+      return far;
+    double worst = 0;
+    for (std::size_t i = 0; i != a.size(); ++i) {
+      const at::Tensor &x = a[i], &y = b[i];
       const bool converted =
           epsilon != 0 && x.defined() && y.defined() && x.is_floating_point() && y.is_floating_point();
-      if (converted)
-        return detail::gap_in_type(x, y, tolerance_, epsilon);
-      return gap_between(x, y, tolerance_);
+      worst = std::max(worst, converted ? detail::gap_in_type(x, y, tolerance_, epsilon)
+                                        : gap_between(x, y, tolerance_));
     }
-    if (a.isScalar() && b.isScalar())
-      return gap_between(at::scalar_tensor(a.toScalar(), at::kDouble),
-                         at::scalar_tensor(b.toScalar(), at::kDouble), tolerance_);
-    return a.isNone() && b.isNone() ? 0 : far;
+    return worst;
+  }
+  double gap_of(const c10::IValue& a, const c10::IValue& b, double epsilon) const {
+    std::vector<at::Tensor> x, y;
+    return flatten(a, x) && flatten(b, y) ? gap_of(x, y, epsilon) : far;
   }
   template <class F>
   void each_gap(const results& a, const results& b, F&& f) const {
@@ -290,10 +353,24 @@ private:
         fail(error_kind::verification, "the program has no tensor '" + std::string(name) + "'",
              "numeric validation", "run verify on the program");
       };
+    std::unordered_map<const graph_storage*, std::string> prefixes;
+    name_subgraphs(g, "", prefixes);
     o.on_node = [&](node n, std::span<const c10::IValue> made) {
-      if (made.size() == 1 && !n.name().empty() && out.by_name.emplace(n.name(), out.nodes.size()).second)
-        out.nodes.emplace_back(n.name(),
-                               holds_tensor(made[0]) ? c10::IValue(made[0].toTensor().clone()) : made[0]);
+      std::vector<at::Tensor> numbers;
+      const bool known =
+          std::all_of(made.begin(), made.end(), [&](const c10::IValue& v) { return flatten(v, numbers); });
+      const std::string& prefix = prefixes[&n.graph()];
+      if (!known || n.name().empty()) {
+        out.unnamed.insert(prefix + std::to_string(n.id().index));
+        return;
+      }
+      std::string name = prefix + std::string(n.name());
+      if (!out.by_name.emplace(name, out.nodes.size()).second)
+        return; // a further round of a loop
+      for (at::Tensor& t : numbers)
+        if (t.defined())
+          t = t.clone(); // a later node may write to it
+      out.nodes.emplace_back(std::move(name), std::move(numbers));
     };
     const std::vector<c10::IValue> given =
         with_seed([&] { return interpreter(g).run(std::move(values), o); });
@@ -330,6 +407,12 @@ private:
         out.all.push_back({what, t.now, t.before});
     return out;
   }
+  static void name_subgraphs(const graph_storage& g, const std::string& prefix,
+                             std::unordered_map<const graph_storage*, std::string>& out) {
+    out.emplace(&g, prefix);
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      name_subgraphs(g.subgraph(i), prefix + std::string(g.text(g.subgraph_name(i))) + ".", out);
+  }
   static std::string state(const std::string& target) { return "state '" + target + "'"; }
 
   /// Runs something with the seed; the process's random numbers go on afterwards as if it had not run.
@@ -352,7 +435,9 @@ private:
   std::vector<c10::IValue> inputs_;
   tolerance tolerance_;
   std::uint64_t seed_;
-  bool started_ = false, parts_changed_ = false;
+  bool started_ = false;
+  const graph_storage* whole_ = nullptr; // what the pipeline runs on
+  std::vector<std::string_view> parts_;  // passes that changed a part since the whole was last seen
   results reference_, last_;
   std::vector<row> rows_;
 };

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
-// What an archive could say and Python would not take: calls of subgraphs that torch.export.load, or the
-// first step of training, refuses. Saving such a program says so first.
+// What an archive could say and Python would not take: calls of operators and subgraphs that
+// torch.export.load, or the first step of training, refuses. Saving such a program says so first.
 #pragma once
 
 #include <espalier/ir/subgraph.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
+#include <espalier/schema/nearest.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -37,7 +38,8 @@ node_id write_to_input(const graph_storage& g, call_classes& classes) {
   return {};
 }
 
-/// Throws `error` (unsupported) for a call of `invoke_subgraph` that Python refuses: one without a result
+/// Throws `error` (unsupported) for a call of an `aten` operator that ATen does not have, and for a call of
+/// `invoke_subgraph` that Python refuses: one without a result
 /// (torch.export.load: SpecViolationError, the call has no value), and one that trains a graph which writes
 /// to what it is given (torch/_higher_order_ops/invoke_subgraph.py: no in-place input or buffer mutations).
 template <class = when_used>
@@ -47,12 +49,17 @@ void require_loadable_calls(const graph_storage& g) {
       "back with the pass inline_subgraphs";
   call_classes classes;
   for (node n : nodes(g)) {
+    const auto place = [n] {
+      return "node '" + std::string(n.name()) + "' (" + std::string(name_of(n.op())) + ")";
+    };
+    if (n.is_call() && aten_lacks(n.op()))
+      fail(error_kind::unsupported, "ATen has no such operator, and Python loads none", place(),
+           spell_as_aten(n.op()));
     if (n.kind() != node_kind::call_higher_order || n.op() != extracted_op())
       continue;
-    const std::string place = "node '" + std::string(n.name()) + "'";
     if (n.num_results() == 0)
       fail(error_kind::unsupported, "a call of invoke_subgraph has no result, and Python loads none without",
-           place, cure);
+           place(), cure);
     bool trains = false;
     node_id writer;
     std::string_view body;
@@ -70,7 +77,7 @@ void require_loadable_calls(const graph_storage& g) {
       fail(error_kind::unsupported,
            "the graph of a call of invoke_subgraph writes to its inputs ('" + std::string(body) +
                "'), which Python does not train",
-           place, cure);
+           place(), cure);
   }
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     require_loadable_calls(g.subgraph(i));
