@@ -4,6 +4,7 @@
 // compile.
 #pragma once
 
+#include <espalier/archive/tree_spec_json.hpp>
 #include <espalier/bridge/pytree.hpp>
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/graph.hpp>
@@ -34,9 +35,14 @@ struct typed_call {
       "at::Tensor(at::Tensor), or es::dynamic");
 };
 
-/// Whether two specs nest alike. Types may differ in name: Python's dataclass is a struct here.
+inline bool is_dict(const tree_spec& t) noexcept { return t.type == "builtins.dict"; }
+
+/// Whether two specs nest alike. Types may differ in name: Python's dataclass is a struct here. Two dicts
+/// have the same keys in the same order, for their leaves are told apart by nothing else.
 inline bool same_shape(const tree_spec& a, const tree_spec& b) {
   if (a.is_leaf() != b.is_leaf() || a.children.size() != b.children.size())
+    return false;
+  if (is_dict(a) && is_dict(b) && a.context != b.context && keys_of(a) != keys_of(b))
     return false;
   for (std::size_t i = 0; i != a.children.size(); ++i)
     if (!same_shape(a.children[i], b.children[i]))
@@ -97,14 +103,15 @@ struct typed_call<R(A...)> {
       return r;
     }
   }
-  /// `(*, [*, *])`: a leaf is a star.
+  /// `(*, [*, *], {'a': *})`: a leaf is a star.
   static std::string describe(const tree_spec& t) {
     if (t.is_leaf())
       return "*";
     const bool list = t.type == "builtins.list", tuple = t.type == "builtins.tuple";
+    const auto keys = is_dict(t) ? keys_of(t) : std::vector<std::string>{};
     std::string s = list ? "[" : tuple ? "(" : "{";
     for (std::size_t i = 0; i != t.children.size(); ++i)
-      s += (i ? ", " : "") + describe(t.children[i]);
+      s += (i ? ", " : "") + (i < keys.size() ? "'" + keys[i] + "': " : "") + describe(t.children[i]);
     return s + (list ? "]" : tuple ? ")" : "}");
   }
 };
