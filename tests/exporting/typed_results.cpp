@@ -94,6 +94,6 @@ TEST_CASE("the keys of a map must be those of the example, and are found in any 
   CHECK(torch::equal(p(x), -f(x)));
   CHECK_THROWS_WITH_AS(
       p(named_tensors{{"a", x.at("a")}, {"c", x.at("b")}}),
-      doctest::Contains("the arguments nest as ({a: *, c: *}), but the program takes ({b: *, a: *})"),
+      doctest::Contains("the arguments nest as ({'a': *, 'c': *}), but the program takes ({'b': *, 'a': *})"),
       es::error);
 }

@@ -45,6 +45,10 @@ def main():
         print("ok   README's first screen runs", flush=True)
     step("the documentation's code is code that was compiled", sys.executable, ROOT / "tools/docs.py")
 
+    if step("", "env", f"ESPALIER_BUILD_ROOT={build}", build / "tests/test_exporting", "--source-file=*inputs.cpp",
+            quiet=True):
+        step("Python calls programs by keyword", sys.executable, HERE / "check_inputs.py", build / "inputs")
+
     step("", sys.executable, ROOT / "tests/corpus/make_corpus.py", build / "corpus")
     for number, corpus in enumerate(p for p in find_corpus.folders(build) if p.is_dir()):
         out = build / "roundtrip" / str(number)

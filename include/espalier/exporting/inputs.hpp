@@ -7,6 +7,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <set>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -68,7 +69,8 @@ inline constexpr bool is_module_like = requires(T& m) {
 };
 } // namespace detail
 
-/// Gathers the example arguments of `forward`, in order.
+/// Gathers the example arguments of `forward`, in order. Throws `error` (usage) when two have one name, or a
+/// positional one comes behind a keyword.
 template <class... A>
 auto inputs(A&&... a) {
   static_assert(
@@ -80,6 +82,7 @@ auto inputs(A&&... a) {
   example_args<typename detail::example_type<std::decay_t<A>>::type...> out{
       {detail::to_example(static_cast<A&&>(a), i)...}};
   bool keywords = false;
+  std::set<std::string_view> names;
   std::apply(
       [&](auto&... in) {
         const auto one = [&](auto& x) {
@@ -89,6 +92,9 @@ auto inputs(A&&... a) {
           keywords = x.keyword;
           if (x.name.empty())
             x.name = "args_" + std::to_string(i);
+          if (!names.insert(x.name).second)
+            fail(error_kind::usage, "two example inputs are called '" + x.name + "'", "inputs(...)",
+                 "give each argument a name of its own");
           ++i;
         };
         (one(in), ...);

@@ -4,6 +4,7 @@
 // compile.
 #pragma once
 
+#include <espalier/archive/tree_spec_json.hpp>
 #include <espalier/bridge/pytree.hpp>
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/graph.hpp>
@@ -120,7 +121,7 @@ struct typed_call<R(A...)> {
       return r;
     }
   }
-  /// `(*, [*, *], {x: *})`: a leaf is a star.
+  /// `(*, [*, *], {'x': *})`: a leaf is a star.
   static std::string describe(const tree_spec& t) {
     if (t.is_leaf())
       return "*";
@@ -128,7 +129,7 @@ struct typed_call<R(A...)> {
     std::string s = list ? "[" : tuple ? "(" : "{";
     const auto keys = keys_of(t);
     for (std::size_t i = 0; i != t.children.size(); ++i)
-      s += (i ? ", " : "") + (keys.size() == t.children.size() ? keys[i] + ": " : std::string()) +
+      s += (i ? ", " : "") + (keys.size() == t.children.size() ? "'" + keys[i] + "': " : std::string()) +
            describe(t.children[i]);
     return s + (list ? "]" : tuple ? ")" : "}");
   }

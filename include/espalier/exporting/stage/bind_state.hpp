@@ -64,12 +64,11 @@ struct bind_state : pass {
 
 private:
   static void run_on(export_job_data& job, const torch::nn::Module* root) {
-    if (!root) {
-      job.modules.push_back({"", "callable"});
-      return;
-    }
     std::vector<model_state> buffers;
-    detail::list_state(*root, "", job, buffers);
+    if (root)
+      detail::list_state(*root, "", job, buffers);
+    else
+      job.modules.push_back({"", "callable"});
     for (auto& name : job.options.non_persistent_buffers) {
       bool found = false;
       for (auto& b : buffers)

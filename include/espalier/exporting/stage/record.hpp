@@ -6,10 +6,15 @@
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/naming.hpp>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <tuple>
 #include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -39,18 +44,35 @@ struct model_result<Model, example_args<Ts...>> {
   using signature = type(Ts...);
 };
 
-/// A name that no placeholder has yet: itself, or with the next suffix (the whole name is the prefix).
+/// A name that no placeholder has yet: itself, or with a suffix above those that its base has by now.
+/// `_rename_without_collisions` of `torch/_export/utils.py`: the base of a wished name is the whole name,
+/// that of a given one ends before its last `_DIGITS`, wherever they stand (`x` in `x_0_mask`).
 class placeholder_namer {
 public:
   std::string operator()(const std::string& wished) {
     std::string name = wished;
-    for (int n = 1; !names_.reserve(name); ++n)
-      name = wished + "_" + std::to_string(n);
+    while (!used_.insert(name).second)
+      name = wished + "_" + std::to_string(++last_[wished]);
+    see_suffix(name);
     return name;
   }
 
 private:
-  name_space names_;
+  void see_suffix(const std::string& name) {
+    for (std::size_t at = name.rfind('_'); at != name.npos; at = at ? name.rfind('_', at - 1) : name.npos) {
+      std::size_t end = at + 1;
+      std::int64_t number = 0;
+      for (; end != name.size() && is_digit(name[end]) && end - at <= 18; ++end)
+        number = number * 10 + (name[end] - '0');
+      if (end == at + 1)
+        continue;
+      auto& last = last_[name.substr(0, at)];
+      last = std::max(last, number);
+      return;
+    }
+  }
+  std::unordered_set<std::string> used_;
+  std::unordered_map<std::string, std::int64_t> last_; // the largest suffix, by base
 };
 
 /// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their
