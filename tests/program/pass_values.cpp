@@ -4,6 +4,7 @@
 // inputs, and which of inputs and outputs share memory.
 #include "../passes/random_programs.hpp"
 #include "../passes/regions.hpp"
+#include "program/same_bits.hpp"
 
 #include <espalier/ir/text_parser.hpp>
 #include <espalier/passes/canonicalize.hpp>
@@ -71,16 +72,6 @@ std::vector<at::Tensor> hard_inputs(std::uint64_t seed) {
   return out;
 }
 
-/// The same dtype, sizes and bits; one NaN is as good as another.
-bool same_bits(const at::Tensor& a, const at::Tensor& b) {
-  if (a.scalar_type() != b.scalar_type() || a.sizes() != b.sizes())
-    return false;
-  if (!a.is_floating_point())
-    return at::equal(a, b);
-  const auto nan = a.isnan() & b.isnan();
-  return (nan | (a.eq(b) & (at::signbit(a).eq(at::signbit(b))))).all().item<bool>();
-}
-
 struct run_result {
   std::vector<at::Tensor> inputs, outputs;
   std::vector<bool> shared; ///< of each pair, whether they share memory
@@ -105,10 +96,10 @@ run_result run(const es::graph_storage& g, std::uint64_t seed, bool converted = 
 /// What differs; empty when nothing does.
 std::string difference(const run_result& a, const run_result& b) {
   for (std::size_t i = 0; i != a.outputs.size(); ++i)
-    if (!same_bits(a.outputs[i], b.outputs[i]) || a.outputs[i].strides() != b.outputs[i].strides())
+    if (!corpus::same_bits(a.outputs[i], b.outputs[i]) || a.outputs[i].strides() != b.outputs[i].strides())
       return "output " + std::to_string(i);
   for (std::size_t i = 0; i != a.inputs.size(); ++i)
-    if (!same_bits(a.inputs[i], b.inputs[i]))
+    if (!corpus::same_bits(a.inputs[i], b.inputs[i]))
       return "input " + std::to_string(i) + " after the run";
   return a.shared == b.shared ? "" : "which tensors share memory";
 }
@@ -199,7 +190,7 @@ TEST_CASE(
       const es::node out(g, g.output_node());
       for (std::size_t i = 0; i != after.outputs.size(); ++i) {
         const auto& m = out.arg(i).as_value().tensor();
-        CHECK(same_bits(after.outputs[i], before.outputs[i]));
+        CHECK(corpus::same_bits(after.outputs[i], before.outputs[i]));
         for (std::size_t d = 0; d != m.dim(); ++d)
           if (after.outputs[i].numel() != 0 && m.sizes[d].as_int() != 1)
             CHECK(m.strides[d].as_int() == after.outputs[i].stride(static_cast<std::int64_t>(d)));
