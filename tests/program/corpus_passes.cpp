@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Every pass of the library, and three of them in a row, change no result on any program of the corpus: not
 // what it gives, not what it writes into its state and its inputs. What a pass's contract refuses is counted.
-#include "program/same_bits.hpp"
+#include "program/effects_of_run.hpp"
 #include "program/torch_files.hpp"
 
 #include <espalier/opt/standard_passes.hpp>
@@ -14,7 +14,6 @@
 
 #include <doctest/doctest.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <map>
 #include <random>
@@ -73,54 +72,12 @@ struct edits_of_last : es::instrument {
 /// A program of the corpus, what it is called with, and what that does.
 class specimen {
 public:
-  struct results {
-    std::vector<at::Tensor> given, inputs; ///< what it gives, and its inputs afterwards
-    std::map<std::string, at::Tensor> state, written;
-  };
-
   specimen(const corpus::fs::path& model, const corpus::fs::path& archive)
       : of(es::load<es::torch_ir>(archive.string())), inputs_(corpus::load_list(model / "inputs.pt")),
-        functional(es::property::functional::holds(of.storage())), before_(run(of)) {}
+        before_(corpus::run_and_restore(of, inputs_)) {}
 
   program of;
 
-private:
-  std::vector<c10::IValue> inputs_;
-
-public:
-  bool functional;
-  /// Runs a program of the same state, which is left as it was.
-  results run(const program& p) const {
-    results r;
-    std::map<std::string, at::Tensor> was;
-    const auto each = [&](auto&& f) {
-      for (const auto* dict : {&p.state_dict(), &p.constants()})
-        for (const auto& e : *dict)
-          f(e.name, e.tensor);
-    };
-    each([&](const std::string& name, const at::Tensor& t) { was[name] = t.clone(); });
-    auto in = inputs_;
-    for (auto& v : in)
-      if (v.isTensor())
-        v = v.toTensor().clone();
-    at::manual_seed(7);
-    for (const c10::IValue& v : p(in))
-      if (v.isTensor())
-        r.given.push_back(v.toTensor().clone());
-      else if (v.isScalar())
-        r.given.push_back(at::scalar_tensor(v.toScalar(), v.isDouble() ? at::kDouble : at::kLong));
-    r.inputs = corpus::tensors(in);
-    each([&](const std::string& name, const at::Tensor& t) {
-      if (!corpus::same_bits(t, was[name]))
-        r.written[name] = t.clone();
-      r.state[name] = was[name];
-    });
-    each([&](const std::string& name, const at::Tensor& t) {
-      if (r.written.count(name))
-        t.copy_(was[name]);
-    });
-    return r;
-  }
   /// What a pipeline changes, as a sentence; empty when it is nothing. Counts its last pass's edits.
   std::string changed_by(const es::any_pipeline<program>& pipeline, std::size_t& edits) const try {
     program p = of;
@@ -129,28 +86,18 @@ public:
     pipeline.run(p, dialect_of(p), c, watch);
     es::refresh_signature(p.storage(), p.info());
     p.verify();
-    const auto now = run(p);
     const bool rounds = may_round(pipeline.text());
-    const auto same = [&](const at::Tensor& a, const at::Tensor& b) {
-      return corpus::same_bits(a, b) || (rounds && es::gap_between(a, b) <= 1);
-    };
-    if (!std::equal(now.given.begin(), now.given.end(), before_.given.begin(), before_.given.end(), same))
-      return "what it gives";
-    if (!std::equal(now.inputs.begin(), now.inputs.end(), before_.inputs.begin(), before_.inputs.end(), same))
-      return "what it writes into its inputs";
-    for (const auto& [name, t] : before_.written)
-      if (const auto at = now.written.find(name); at == now.written.end() || !same(at->second, t))
-        return "what it writes into '" + name + "'";
-    for (const auto& [name, t] : now.written)
-      if (!before_.written.count(name))
-        return "it writes into '" + name + "'";
-    return {};
+    return corpus::difference(corpus::run_and_restore(p, inputs_), before_,
+                              [&](const at::Tensor& a, const at::Tensor& b) {
+                                return corpus::same_bits(a, b) || (rounds && es::gap_between(a, b) <= 1);
+                              });
   } catch (const es::error& e) {
     return e.what();
   }
 
 private:
-  results before_;
+  std::vector<c10::IValue> inputs_;
+  corpus::effects_of_run before_;
 };
 
 /// Passes that may find nothing to do in programs as Python wrote them, and what gives them something.
@@ -181,10 +128,11 @@ TEST_CASE("no pass changes what a program of the corpus gives or writes, and no 
     for (const auto& archive : corpus::archives(model)) {
       const specimen s(model, archive);
       ++archives;
-      not_functional += !s.functional;
+      const bool functional = es::property::functional::holds(s.of.storage());
+      not_functional += !functional;
       const auto look = [&](std::string_view text, row& r) {
         const auto pipeline =
-            registry().parse((s.functional ? "check<functional> | " : "") + std::string(text));
+            registry().parse((functional ? "check<functional> | " : "") + std::string(text));
         try {
           pipeline.prove(dialect_of(s.of));
         } catch (const es::error& e) {
