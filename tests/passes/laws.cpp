@@ -32,15 +32,25 @@ namespace es = espalier;
 namespace {
 
 const std::vector<es::any_pass<>>& passes() {
-  static const std::vector<es::any_pass<>> all{es::dce{},   es::cse{},   es::canonicalize{},
-                                               es::raise{}, es::sort{},  es::remove_assertions{},
-                                               es::sink{},  es::hoist{}, es::copies_to_views{}};
+  static const std::vector<es::any_pass<>> all{es::dce{},
+                                               es::cse{},
+                                               es::canonicalize{},
+                                               es::raise{},
+                                               es::lower_spellings{},
+                                               es::sort{},
+                                               es::infer_shapes{},
+                                               es::remove_assertions{},
+                                               es::sink{},
+                                               es::hoist{},
+                                               es::copies_to_views{},
+                                               es::device_move(es::device{1, 0})};
   return all;
 }
 laws::program_options some(std::size_t size) {
   laws::program_options o;
   o.calls = 1 + size % 60;
   o.random = true;
+  o.copies = size % 3 == 0;
   return o;
 }
 void require_lawful(const std::string& broken) {
@@ -82,6 +92,7 @@ TEST_CASE("three passes in a row keep the verifier content and are deterministic
       three.push(passes()[i % passes().size()]);
     laws::options o;
     o.idempotent = false;
+    o.undoes = true;
     require_lawful(laws::broken_law_of(
         three.text(), laws::random_program(seed, some(size)),
         [&](es::graph_storage& g) {

@@ -17,6 +17,7 @@ namespace es = espalier;
 
 struct options {
   bool idempotent = true;
+  bool undoes = false;       ///< several passes: a later one may take back what an earlier one changed
   bool require_meta = false; ///< of the verifier: the graphs say what their values are
 };
 
@@ -43,28 +44,34 @@ inline std::string sound(const es::graph_storage& g, const options& o) {
   return found.empty() ? std::string() : es::to_string(found.front()) + "\n" + printed(g);
 }
 
-/// Runs something over copies of a graph and gives the law that it broke, as a sentence; nothing when it
-/// broke none. `run` takes a graph and gives a `pass_result`.
-template <class F>
-std::string broken_law_of(const std::string& name, const es::graph_storage& given, const F& run,
-                          const options& o = {}) {
-  if (const auto why = sound(given, o); !why.empty())
+/// How the laws look at what passes run on.
+struct of_graphs {
+  static auto fingerprint(const es::graph_storage& g) { return es::structural_hash(g); }
+  static std::string fault(const es::graph_storage& g, const options& o) { return sound(g, o); }
+  static std::string print(const es::graph_storage& g) { return printed(g); }
+};
+
+/// Runs something over copies of a graph, or of what `Look` looks at, and gives the law that it broke, as a
+/// sentence; nothing when it broke none. `run` takes such a thing and gives a `pass_result`.
+template <class Look = of_graphs, class U, class F>
+std::string broken_law_of(const std::string& name, const U& given, const F& run, const options& o = {}) {
+  if (const auto why = Look::fault(given, o); !why.empty())
     return "the test's own graph is not sound: " + why;
-  es::graph_storage once = given, again = given;
-  const auto before = es::structural_hash(given);
+  U once = given, again = given;
+  const auto before = Look::fingerprint(given);
   const es::pass_result done = run(once);
-  const auto after = es::structural_hash(once);
-  if (done.changed() != (before != after))
+  const auto after = Look::fingerprint(once);
+  if (done.changed() != (before != after) && !(o.undoes && done.changed()))
     return name +
            (done.changed() ? " says that it changed the graph, and did not"
                            : " says that it changed nothing, and did") +
-           "\n" + printed(given) + "\n" + printed(once);
-  if (const auto why = sound(once, o); !why.empty())
-    return name + " broke the graph: " + why + "\nof\n" + printed(given);
-  if (run(again) != done || es::structural_hash(again) != after)
-    return name + " gave two results for one graph\n" + printed(once) + "\n" + printed(again);
+           "\n" + Look::print(given) + "\n" + Look::print(once);
+  if (const auto why = Look::fault(once, o); !why.empty())
+    return name + " broke the graph: " + why + "\nof\n" + Look::print(given);
+  if (run(again) != done || Look::fingerprint(again) != after)
+    return name + " gave two results for one graph\n" + Look::print(once) + "\n" + Look::print(again);
   if (o.idempotent && run(again).changed())
-    return name + " changed its own result\n" + printed(once) + "\n" + printed(again);
+    return name + " changed its own result\n" + Look::print(once) + "\n" + Look::print(again);
   return {};
 }
 /// The same for a pass.

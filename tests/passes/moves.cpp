@@ -107,6 +107,17 @@ TEST_CASE("views become copies, and everything knows its new strides") {
       "graph { %x = placeholder : f32[6] %t = aten.view(%x, [2, 3]) %s = aten.as_strided(%t, "
       "[2], [1], 1) return %s }";
   check(strided, strided, es::views_to_copies{});
+  const char* strided_inside =
+      "graph { graph @f { %a = placeholder : f32[2, 3] %b = aten.as_strided(%a, [2], [1], 1) return %b } %p "
+      "= "
+      "placeholder : b8[] %x = placeholder : f32[6] %t = aten.view(%x, [2, 3]) : f32[2, 3] [%c] = "
+      "higher_order.cond(%p, @f, @f, [%t]) : f32[2] return %c }";
+  check(strided_inside, strided_inside, es::views_to_copies{});
+}
+TEST_CASE("who knows what an operator without a schema writes: the views that it gets stay views") {
+  const char* unknown =
+      "graph { %x = placeholder : f32[6] %t = aten.view(%x, [2, 3]) %s = my.own(%t) : f32[2] return %x, %s }";
+  check(unknown, unknown, es::views_to_copies{});
 }
 TEST_CASE("copies become views where nobody can tell") {
   check("graph { %x = placeholder : f32[2, 3] %v = aten.view_copy(%x, [6]) %u = aten.unsqueeze_copy(%v, 0) : "

@@ -7,6 +7,7 @@
 #include <espalier/ir/infer.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/view.hpp>
+#include <espalier/passes/view_copy.hpp>
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
 
@@ -31,6 +32,7 @@ struct program_options {
   bool random = false;        ///< dropout that trains
   bool effects = true;        ///< assertions
   bool transcendental = true; ///< operators whose last bit depends on how a kernel walks
+  bool copies = false;        ///< copying operators (`view_copy`) among the views
 };
 
 /// The inputs of every program: dtype and sizes.
@@ -86,6 +88,9 @@ private:
 
   /// A call, if its shape rule takes it: else nothing is left of it.
   bool call(es::op_id op, const args& a, std::size_t results = 1, bool list = false) {
+    if (o_.copies && below(2))
+      if (const auto copy = es::detail::copy_of_view(op))
+        op = *copy;
     const auto n = g_.call(op, a, results, list);
     try {
       if (es::infer_metas(g_, n) == es::inferred::done) {

@@ -97,6 +97,24 @@ TEST_CASE("what depends on constants alone is a constant; state that nothing rea
   CHECK(again.constants().size() == 2);
 }
 
+TEST_CASE("calls of constants that nobody needs hold up nothing, and their state goes with them") {
+  const auto w = torch::rand({4}), v = torch::rand({4}), x = torch::randn({4});
+  auto p = exported(
+      [w, v](at::Tensor y) {
+        const auto e = w.exp();
+        (e + v).neg();
+        return y + e.log();
+      },
+      x);
+  const auto expected = p(x);
+  CHECK(calls(p.storage()) == 5);
+  CHECK(fold(p) == es::pass_result{.erased = 6, .rewritten = 1}); // exp, add, neg, log; w and v
+  CHECK(calls(p.storage()) == 1);
+  CHECK(p.constants().size() == 1);
+  CHECK(torch::equal(p(x), expected));
+  CHECK_NOTHROW(p.verify());
+}
+
 TEST_CASE("parameters fold when they are frozen, buffers when no run writes to them") {
   net n;
   const auto x = torch::randn({3, 4});

@@ -194,7 +194,9 @@ struct unlift : pass {
       "state is read by name and written in place, as a module does";
   using takes = training_ir;
   using gives = training_ir;
-  using destroys = properties<property::functional, property::no_dead_code>; // unused state is dead
+  // unused state is dead, and what is written no longer leaves the graph: more may be shared
+  using destroys = properties<property::functional, property::no_dead_code, property::canonical,
+                              property::no_duplicates>;
 
   template <class U>
   requires requires(U& u) {

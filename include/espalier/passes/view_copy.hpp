@@ -77,10 +77,10 @@ private:
 
 /// Replaces views by the operators that copy, subgraphs included. A copy is dense: strides that follow from a
 /// view's are worked out anew. Results of the program that were views of inputs are no longer. Counts the
-/// views that ATen has no copying operator for (`left`), such as `reshape`, which copies if it must. A graph
-/// What the graphs of higher-order calls are told of their inputs' strides stays as it was. A graph
-/// that uses `as_strided`, which counts in its input's memory, is left alone and counted (`as_strided`).
-/// Linear.
+/// views that ATen has no copying operator for (`left`), such as `reshape`, which copies if it must. What the
+/// graphs of higher-order calls are told of their inputs' strides stays as it was. A program that calls
+/// `as_strided`, which counts in its input's memory, or an operator without a schema, which may write there,
+/// is left alone and counted (`as_strided`, `no schema`). Linear.
 struct views_to_copies : pass {
   static constexpr std::string_view name = "views_to_copies";
   static constexpr std::string_view description = "views become copies";
@@ -90,22 +90,36 @@ struct views_to_copies : pass {
 
   template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c) {
+    if (sees_memory(g, c))
+      return {};
     detail::operator_table<&detail::copy_of_view> copies;
     return run(g, c, copies);
   }
 
 private:
+  /// Whether a call, in subgraphs too, may tell a view from a copy of it.
+  template <class = when_used>
+  static bool sees_memory(const graph_storage& g, pass_context& c) {
+    for (node_id n = g.first(); n.valid(); n = g.next(n)) {
+      if (g.kind(n) != node_kind::call_function)
+        continue;
+      const bool strided = g.op(n) == id_of<aten::as_strided>();
+      if (strided || !flags_of(g.op(n)).known_schema) {
+        c.count(strided ? "as_strided" : "no schema");
+        return true;
+      }
+    }
+    for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
+      if (sees_memory(g.subgraph(i), c))
+        return true;
+    return false;
+  }
   template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c,
                          detail::operator_table<&detail::copy_of_view>& copies) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), c, copies);
-    for (node_id n = g.first(); n.valid(); n = g.next(n))
-      if (g.kind(n) == node_kind::call_function && g.op(n) == id_of<aten::as_strided>()) {
-        c.count("as_strided");
-        return done;
-      }
     std::size_t here = 0;
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (g.kind(n) != node_kind::call_function)

@@ -56,6 +56,8 @@ struct fold_options {
 /// - Constructors stay as in Python (`skip_constructors`), since making a tensor costs no more than reading
 ///   one.
 ///
+/// Where something folds, calls of constants that nobody needs go too.
+///
 /// All or nothing: throws `error` when an operator fails, and leaves the program as it was. Counts the
 /// `folded` calls and the `removed` inputs. Linear in the graph, apart from the calls themselves.
 struct constant_fold : pass {
@@ -107,6 +109,8 @@ private:
     std::vector<source> sources;   ///< that the calls read
     std::vector<node_id> calls;    ///< in program order
     std::vector<value_id> results; ///< of the calls, used by others
+    std::vector<node_id> gone;     ///< the calls, and those of constants that nobody needs; in program order
+    std::vector<node_id> read;     ///< the inputs that these read
   };
 
   /// Sources and calls, by walking forward; then, backward, those that a result needs.
@@ -146,7 +150,7 @@ private:
         value[g.result(n, i).index] = is::computed;
     }
 
-    std::vector<bool> needed(g.node_capacity()), inside(g.node_capacity());
+    std::vector<bool> needed(g.node_capacity()), inside(g.node_capacity()), read(g.value_capacity());
     for (const node_id n : computed)
       inside[n.index] = true;
     plan out;
@@ -159,21 +163,28 @@ private:
             needed[n.index] = true;
             break;
           }
-      if (!needed[n.index])
-        continue;
-      out.calls.push_back(n);
-      for (const auto& x : g.slots(n))
-        if (x.is_use()) {
-          if (const auto t = tensor_of.find(x.w0); t != tensor_of.end()) {
-            out.sources.push_back({value_id{x.w0}, t->second});
-            tensor_of.erase(t);
-          } else {
-            needed[g.def(value_id{x.w0}).index] = true;
-          }
+      if (needed[n.index])
+        out.calls.push_back(n);
+      for (const auto& x : g.slots(n)) {
+        if (!x.is_use())
+          continue;
+        const node_id def = g.def(value_id{x.w0});
+        if (value[x.w0] == is::source && !read[x.w0]) {
+          read[x.w0] = true;
+          out.read.push_back(def);
         }
+        if (!needed[n.index])
+          continue;
+        needed[def.index] = true;
+        if (const auto t = tensor_of.find(x.w0); t != tensor_of.end()) {
+          out.sources.push_back({value_id{x.w0}, t->second});
+          tensor_of.erase(t);
+        }
+      }
     }
     std::reverse(out.calls.begin(), out.calls.end());
     std::reverse(out.results.begin(), out.results.end());
+    out.gone = std::move(computed);
     return out;
   }
 
@@ -273,13 +284,10 @@ private:
       g.replace_all_uses(v, at->second);
       ++done.rewritten;
     }
-    for (std::size_t k = what.calls.size(); k-- != 0;)
-      g.erase(what.calls[k]);
-    std::vector<node_id> read;
-    for (const auto& s : what.sources)
-      read.push_back(g.def(s.value));
-    const std::size_t removed = state.finish(read);
-    done.erased = what.calls.size() + removed;
+    for (std::size_t k = what.gone.size(); k-- != 0;)
+      g.erase(what.gone[k]);
+    const std::size_t removed = state.finish(what.read);
+    done.erased = what.gone.size() + removed;
     c.count("folded", what.calls.size());
     c.count("removed", removed);
     return done;

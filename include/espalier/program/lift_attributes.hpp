@@ -38,7 +38,8 @@ inline std::size_t lift_attributes(graph_storage& g, program_info& info, const s
 struct lift : pass {
   static constexpr std::string_view name = "lift";
   static constexpr std::string_view description = "tensors that the graph reads by name become inputs";
-  using destroys = properties<>;
+  // two reads of one tensor are one value now, and inputs of two kinds are known to be two tensors
+  using destroys = properties<property::canonical, property::no_duplicates>;
 
   template <class U>
   requires requires(U& u) {
