@@ -124,7 +124,12 @@ TEST_CASE("passes take arguments where they say so") {
 
 TEST_CASE("what text gets wrong is said with its column") {
   const std::string cure = "; write names separated by '|', and fix(...) around what is to be repeated";
-  CHECK(refused("cse | dcs") == "no pass is called 'dcs' (at column 7 of pipeline 'cse | dcs')" + cure);
+  CHECK(refused("cse | dcs") == "no pass is called 'dcs' (at column 7 of pipeline 'cse | dcs'); write 'dce'");
+  CHECK(refused("DCE") == "no pass is called 'DCE' (at column 1 of pipeline 'DCE'); write 'dce'");
+  CHECK(refused("fuse_all").ends_with("; write one of dce, cse, lower-like, needs-clean, counts"));
+  CHECK(refused("check<no_dead_cod>") ==
+        "no pass speaks of a property 'no_dead_cod' (at column 1 of pipeline "
+        "'check<no_dead_cod>'); write 'no_dead_code'");
   CHECK(refused("cse |") == "the name of a pass is missing (at column 6 of pipeline 'cse |')" + cure);
   CHECK(refused("fix(cse") == "')' is missing (at column 8 of pipeline 'fix(cse')" + cure);
   CHECK(refused("fix<0>(cse)") ==

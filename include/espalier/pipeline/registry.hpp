@@ -5,7 +5,9 @@
 
 #include <espalier/pipeline/any_pass.hpp>
 #include <espalier/pipeline/pass_table.hpp>
+#include <espalier/schema/nearest.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -103,10 +105,31 @@ public:
   }
 
 private:
-  [[noreturn]] static void refuse(std::string_view text, std::size_t at, std::string why) {
+  [[noreturn]] static void
+  refuse(std::string_view text, std::size_t at, std::string why,
+         std::string cure = "write names separated by '|', and fix(...) around what is to be repeated") {
     fail(error_kind::usage, std::move(why),
-         "column " + std::to_string(at + 1) + " of pipeline '" + std::string(text) + "'",
-         "write names separated by '|', and fix(...) around what is to be repeated");
+         "column " + std::to_string(at + 1) + " of pipeline '" + std::string(text) + "'", std::move(cure));
+  }
+  /// `write 'dce'` when a name is spelt nearly so, in whatever case; else the names that there are.
+  static std::string meant(std::string_view given, const std::vector<std::string_view>& names) {
+    const auto lower = [](std::string_view s) {
+      std::string out(s);
+      for (char& c : out)
+        c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      return out;
+    };
+    std::size_t best = given.size() / 3 + 1;
+    std::string_view found;
+    std::string all;
+    for (const auto name : names) {
+      if (const auto d = detail::edit_distance(lower(given), lower(name)); d < best) {
+        best = d;
+        found = name;
+      }
+      all += (all.empty() ? "" : ", ") + std::string(name);
+    }
+    return found.empty() ? "write one of " + all : "write '" + std::string(found) + "'";
   }
   static void skip(std::string_view t, std::size_t& at) {
     while (at != t.size() && (t[at] == ' ' || t[at] == '\n' || t[at] == '\t'))
@@ -122,7 +145,13 @@ private:
           if (p.name == name)
             return p;
     }
-    refuse(t, begin, "no pass speaks of a property '" + std::string(name) + "'");
+    std::vector<std::string_view> known;
+    for (const auto& e : entries_)
+      for (auto list : {e.pass.facts().needs, e.pass.facts().establishes, e.pass.facts().destroys})
+        for (const auto& p : list)
+          if (std::find(known.begin(), known.end(), p.name) == known.end())
+            known.push_back(p.name);
+    refuse(t, begin, "no pass speaks of a property '" + std::string(name) + "'", meant(name, known));
   }
 
   static any_pass<U> made(const entry& e, std::string_view name, std::string_view text, std::size_t at) {
@@ -192,10 +221,14 @@ private:
         out.push(any_pass<U>::assume(property(t, begin, name.substr(7, name.size() - 8))));
       } else if (const entry* e = find(name.substr(0, name.find('<')))) {
         out.push(made(*e, name, t, begin));
+      } else if (name.empty()) {
+        refuse(t, begin, "the name of a pass is missing");
       } else {
-        refuse(t, begin,
-               name.empty() ? "the name of a pass is missing"
-                            : "no pass is called '" + std::string(name) + "'");
+        std::vector<std::string_view> known;
+        for (const auto& k : entries_)
+          known.push_back(k.pass.name());
+        refuse(t, begin, "no pass is called '" + std::string(name) + "'",
+               meant(name.substr(0, name.find('<')), known));
       }
       skip(t, at);
       if (at == t.size() || t[at] == ')')
