@@ -40,6 +40,7 @@ public:
   fake_tensor_impl(tensor_meta m, fake_identity who)
       : TensorImpl(keys_of(m.dev), type_of(m.dtype), to_c10(m.dev)), identity_(who), meta_(std::move(m)) {
     apply_meta();
+    set_storage_access_should_throw();
   }
   /// One with memory behind it, which the user may write by raw pointer: what `empty` gives (see
   /// docs/hazards.md).
@@ -65,7 +66,10 @@ public:
   void set_meta_requires_grad(bool b) noexcept { meta_.requires_grad = b; }
 
   /// Forgets the memory behind an `empty`: from now on, raw access throws.
-  void drop_storage() { storage_ = c10::Storage(); }
+  void drop_storage() {
+    storage_ = c10::Storage();
+    set_storage_access_should_throw();
+  }
 
   c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(const c10::VariableVersion& version,
                                                          bool allow_change) const override {

@@ -10,6 +10,7 @@
 
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/trace/place.hpp>
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
@@ -67,8 +68,9 @@ inline constexpr const char* interceptor_operator = "espalier::_interceptor";
 [[noreturn]] ESPALIER_COLD inline void fail_untraced_use(const c10::OperatorHandle& op) {
   fail(error_kind::trace,
        "operator '" + c10::toString(op.operator_name()) +
-           "' was called on a tensor of a trace by code that is not traced",
-       "a thread other than the tracing one, or code after the trace",
+           "' was called on a tensor of a trace by code that is not traced: on another thread, or after the "
+           "trace",
+       user_place(capture_stack()),
        "do the work on the thread that traces (operators on plain std::threads are not recorded), and keep "
        "no tensor of the traced call beyond it");
 }

@@ -39,7 +39,7 @@ struct op_result {
 };
 
 /// Names of operators that are treated one by one.
-enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_value, transform };
+enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_value, transform, set_data };
 
 struct op_info {
   op_id id{};
@@ -67,6 +67,8 @@ inline special_op special_of(std::string_view name) noexcept {
     return special_op::item;
   if (name == "aten::empty")
     return special_op::empty;
+  if (name == "aten::_has_compatible_shallow_copy_type") // set_data asks it, and is no operator itself
+    return special_op::set_data;
   if (name == "aten::_add_batch_dim" || name == "aten::_remove_batch_dim")
     return special_op::transform;
   if (name.starts_with("profiler::"))

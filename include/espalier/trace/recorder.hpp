@@ -17,6 +17,7 @@
 #include <espalier/trace/gradient_rules.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/known_tensors.hpp>
+#include <espalier/trace/memory_witness.hpp>
 #include <espalier/trace/module_tree.hpp>
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/place.hpp>
@@ -48,9 +49,10 @@ namespace detail {
 
 class recorder final : public intercept_mode {
 public:
-  explicit recorder(const trace_options& options)
-      : stack_traces_(options.stack_traces), modules_(options.modules), fakes_(next_serial()),
-        constants_(g_, fakes_, report_) {}
+  /// `memory`, when given, is told of each call.
+  explicit recorder(const trace_options& options, memory_witness* memory = nullptr)
+      : stack_traces_(options.stack_traces), keep_stacks_(options.stack_traces || options.strict),
+        memory_(memory), modules_(options.modules), fakes_(next_serial()), constants_(g_, fakes_, report_) {}
 
   /// Makes the placeholders and gives the fakes that the function is called with.
   std::vector<at::Tensor> bind(std::span<const traced_input> inputs) {
@@ -99,7 +101,10 @@ public:
     for (node_id n : raw_.replaced())
       if (!g_.has_uses(g_.result(n)))
         g_.erase(n);
+    note_unused_inputs();
     constants_.copy_written();
+    if (stack_traces_)
+      give_stack_traces();
     place_in_modules();
     gradient_regions(g_, grad_enabled_, grad_at_start_).wrap();
 
@@ -114,12 +119,16 @@ public:
     r.constants = std::move(constants_.all());
     for (auto& [key, calls] : counts_)
       report_.ops.push_back({op_id{key >> 3}, static_cast<served_by>(key & 7), calls});
-    std::sort(report_.ops.begin(), report_.ops.end(),
-              [](auto& a, auto& b) { return std::pair(a.op.index, a.by) < std::pair(b.op.index, b.by); });
+    std::sort(report_.ops.begin(), report_.ops.end(), [](auto& a, auto& b) {
+      return std::pair(name_of(a.op), a.by) < std::pair(name_of(b.op), b.by);
+    });
     r.graph = std::move(g_);
     r.report = std::move(report_);
     return r;
   }
+
+  /// The stacks of the recorded calls, by node; of strict traces and those with stack traces.
+  std::vector<stack_addresses> stacks() { return std::move(stacks_); }
 
   void call(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack& stack) override {
     op_info& info = ops_.find(op);
@@ -129,6 +138,10 @@ public:
       return;
     }
     refuse_transforms(info.special);
+    if (info.special == special_op::set_data)
+      refuse_set_data_between(torch::jit::last(stack, 2));
+    if (memory_ && depth_ == 0)
+      memory_->at_call();
     if (depth_ == 0 && literals_.builds(info, torch::jit::last(stack, info.args.size()))) {
       c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);
       op.redispatchBoxed(below_interceptor(keys), &stack);
@@ -161,7 +174,9 @@ public:
     } catch (const error& e) {
       if (depth_)
         throw;
-      throw e.place().find("line") == std::string::npos ? e.within(user_place(capture_stack())) : e;
+      // a composite of the user's may have told a place further in
+      const std::string here = user_place(capture_stack());
+      throw here.empty() || e.place().starts_with(here) ? e : e.within(here);
     }
     if (depth_ == 0) {
       ++counts_[(info.id.index << 3) | static_cast<std::uint32_t>(by)];
@@ -322,8 +337,14 @@ private:
     fail(error_kind::trace, "a tensor without data that belongs to no input is used in the traced call",
          user_place(capture_stack()), "register it as a parameter or a buffer, or pass it as an input");
   }
+  static void refuse_set_data_between(at::ArrayRef<c10::IValue> tensors) {
+    const auto of_trace = [](const c10::IValue& v) { return v.isTensor() && is_fake(v.toTensor()); };
+    if (of_trace(tensors[0]) != of_trace(tensors[1]))
+      refuse_set_data();
+  }
   [[noreturn]] ESPALIER_COLD static void refuse_set_data() {
-    fail(error_kind::trace, "set_data gave a real tensor the data of a traced one, which no graph can say",
+    fail(error_kind::trace,
+         "set_data gives a tensor the data of another, of which one is traced; no graph can say that",
          user_place(capture_stack()), "write with copy_ under torch::NoGradGuard, or build a new tensor");
   }
 
@@ -395,12 +416,6 @@ private:
     const bool list = c.info.results.size() == 1 && c.info.results[0].is == op_result::form::tensor_list;
     c.node = g_.call(c.info.id, graph_args_, num_values, list);
     add_facts(c.node);
-    if (stack_traces_) {
-      std::string text;
-      for (auto& f : user_frames(capture_stack(), true))
-        text = "  " + to_string(f) + "\n" + text;
-      g_.set_origin(c.node, "stack_trace", text);
-    }
   }
   /// Arguments that equal their defaults are left out, as `torch.fx` leaves them out.
   void drop_defaults(const call_in_progress& c) {
@@ -421,6 +436,19 @@ private:
     scope_facts_[n.index] = {state_read_, named()};
     grad_enabled_.resize(n.index + 1, grad_at_start_);
     grad_enabled_[n.index] = c10::GradMode::is_enabled();
+    if (keep_stacks_) {
+      stacks_.resize(n.index + 1);
+      stacks_[n.index] = capture_stack();
+    }
+  }
+  void give_stack_traces() {
+    stack_addresses all;
+    for (const auto& s : stacks_)
+      all.insert(all.end(), s.begin(), s.end());
+    (void)user_frames(all, true); // their lines at once
+    for (node_id n = g_.first(); n.valid(); n = g_.next(n))
+      if (n.index < stacks_.size() && !stacks_[n.index].empty())
+        g_.set_origin(n, "stack_trace", stack_trace_text(stacks_[n.index]));
   }
   void place_in_modules() {
     const auto scopes = scope_inference(g_, modules_, scope_facts_).run();
@@ -545,13 +573,24 @@ private:
     }
   }
 
+  void note_unused_inputs() {
+    for (node_id n = g_.first(); n.valid() && g_.kind(n) == node_kind::placeholder; n = g_.next(n))
+      if (g_.input(n) == input_kind::user_input && g_.meta(g_.result(n)).kind == value_kind::tensor &&
+          !g_.has_uses(g_.result(n)))
+        report_.notes.push_back(
+            {note_kind::unused_input,
+             "no operator reads the input '" + std::string(g_.text(g_.node_name(n))) + "'", "",
+             "leave it out of the export, unless callers are to pass it all the same"});
+  }
+
   /// Traces are numbered: nested ones must not take each other's fakes for theirs.
   static std::uint64_t next_serial() {
     static std::atomic<std::uint64_t> n{0};
     return ++n;
   }
 
-  bool stack_traces_;
+  bool stack_traces_, keep_stacks_;
+  memory_witness* memory_;
   graph_storage g_;
   trace_report report_;
   module_tree modules_;
@@ -568,6 +607,7 @@ private:
   std::vector<std::pair<node_id, std::string>> targets_;
   std::vector<scope_facts> scope_facts_; // by node
   std::vector<bool> grad_enabled_;       // by node
+  std::vector<stack_addresses> stacks_;  // by node
   std::vector<scope_id> named_;          // the open `es::scope`s
   std::vector<argument> graph_args_;
   argument_pool pool_;
