@@ -226,6 +226,52 @@ TEST_CASE("hazard: contiguous() records a copy only where the example is not con
         names{"aten::contiguous", "aten::add.Scalar"});
 }
 
+TEST_CASE("hazard: strides and contiguity of an input, taken from the example, are reported") {
+  const tensors examples{torch::ones({4, 6}), torch::ones({6, 4}).t(), torch::ones({1, 2, 4, 4})};
+  auto layer = torch::nn::Conv2d(2, 3, 3);
+  const auto asked = [&](const std::function<at::Tensor(const tensors&)>& f) {
+    std::vector<std::string> causes;
+    for (const auto& n : run(examples, f).report.notes)
+      if (n.kind == es::note_kind::layout_asked) {
+        causes.push_back(n.cause);
+        CHECK(!n.place.empty());
+        CHECK(!n.cure.empty());
+      }
+    return causes;
+  };
+  const std::function<at::Tensor(const tensors&)> one_question[] = {
+      [](const tensors& x) { return x[1].is_contiguous() ? x[1] + 1 : x[1]; },
+      [](const tensors& x) {
+        return x[1].as_strided({2, 2}, {x[1].stride(0), 1});
+      },
+      [](const tensors& x) { return x[1] + x[1].strides()[1] + x[1].stride(1); }, // each input is noted once
+      [](const tensors& x) { return x[1].contiguous(); },
+      [](const tensors& x) { return x[1].is_non_overlapping_and_dense() ? x[1] + 1 : x[1]; },
+      [](const tensors& x) {
+        return x[1].suggest_memory_format() == at::MemoryFormat::Contiguous ? x[1] : -x[1];
+      },
+      [](const tensors& x) { return x[1] + x[1].t()[0].sym_strides()[0].expect_int(); }, // a view of a view
+      [](const tensors& x) { return x[1] + x[1].detach().stride(0); },
+      [](const tensors& x) { return (x[1] * 2).relu().contiguous(); }, // laid out as x[1] is
+      [](const tensors& x) { return x[1].clone().to(at::kDouble).contiguous(); },
+  };
+  for (const auto& f : one_question) {
+    const auto causes = asked(f);
+    CAPTURE(&f - one_question);
+    REQUIRE(causes.size() == 1);
+    CHECK(has(causes[0], "'x1'"));
+  }
+  CHECK(asked([](const tensors& x) { return x[0] * x[0].stride(0) * x[1].stride(0); }).size() == 2);
+
+  // operators answer anew in each run, and state is the same in each
+  CHECK(asked([&](const tensors& x) {
+          const auto y = x[1].reshape({-1}) + x[0].flatten() + x[0].clone().view(-1) + x[0].t().reshape(-1);
+          return layer->forward(x[2]).sum() + y + at::linear(x[0], x[1], {}).mean() +
+                 layer->weight.stride(0) + x[0].expand_as(x[1]).sum() + at::empty_like(x[1]).sum() +
+                 x[1].to(at::kDouble).sum() + at::scaled_dot_product_attention(x[2], x[2], x[2]).sum();
+        }).empty());
+}
+
 TEST_CASE("hazard: questions that never reach the dispatcher are answered as for the example") {
   const auto ask = [](const at::Tensor& t) {
     std::vector<std::int64_t> a;

@@ -16,6 +16,7 @@
 #include <ATen/core/stack.h>
 #include <c10/core/DispatchKey.h>
 #include <c10/core/DispatchKeySet.h>
+#include <c10/core/TensorImpl.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
@@ -41,6 +42,8 @@ public:
   virtual void enter_scope(std::string_view) {}
   virtual void enter_scope(const void*) {}
   virtual void leave_scope() {}
+  /// Somebody asks for the strides of a fake that has an input's layout, or whether they are contiguous.
+  virtual void asked_layout(const c10::TensorImpl&) {}
 };
 
 namespace detail {
@@ -61,7 +64,7 @@ struct interceptor_abi {
   std::int64_t version;
   intercept_mode*& (*slot)() noexcept;
 };
-inline constexpr std::int64_t interceptor_abi_version = 1;
+inline constexpr std::int64_t interceptor_abi_version = 2;
 inline constexpr const char* interceptor_operator = "espalier::_interceptor";
 
 /// A traced tensor met where no mode is: it outlived its trace, or it crossed into another thread.

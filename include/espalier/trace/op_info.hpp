@@ -52,6 +52,7 @@ struct op_info {
   bool mutates = false;
   bool data_dependent = false; ///< a number or a shape depends on data
   bool differentiable = true;  ///< a floating-point result tracks gradients when an argument does
+  bool keeps_layout = false;   ///< its results' strides follow from those of its arguments
   bool cuts_gradients = false; ///< its result is its argument without its history (`detach`, `detach_`)
   bool composite_implicit = false, composite_explicit = false, meta_kernel = false;
   bool builds_literal = false; ///< `torch::tensor` calls it to build its tensor
@@ -141,6 +142,7 @@ inline op_info make_op_info(const c10::OperatorHandle& op) {
   }
   i.data_dependent = op.hasTag(at::Tag::data_dependent_output) || op.hasTag(at::Tag::dynamic_output_shape);
   i.differentiable = !ends_gradients(name);
+  i.keeps_layout = op.hasTag(at::Tag::pointwise) || name == "aten::clone" || name == "aten::to";
   i.cuts_gradients = name == "aten::detach" || name == "aten::detach_";
   i.composite_implicit = op.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd);
   i.composite_explicit = op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||

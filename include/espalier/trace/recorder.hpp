@@ -74,11 +74,13 @@ public:
       tensor_meta m = is_fake(in.real) ? fake_of(in.real)->meta() : meta_of(in.real);
       m.requires_grad = in.real.requires_grad();
       g_.set_meta(v, value_meta(m));
-      at::Tensor fake = fakes_.leaf(std::move(m), v);
-      fakes_.gradients().add_source(in.real);
       const bool is_state = in.kind != input_kind::user_input;
-      if (is_state) {
-        const std::uint32_t memory = fake_of(fake)->identity().memory;
+      at::Tensor fake = fakes_.leaf(std::move(m), v, !is_state);
+      fakes_.gradients().add_source(in.real);
+      const std::uint32_t memory = fake_of(fake)->identity().memory;
+      if (!is_state) {
+        layouts_not_asked_.emplace(memory, n);
+      } else {
         state_owner_.resize(std::size_t{memory} + 1, no_scope);
         state_owner_[memory] = modules_.owner_of_state(in.target);
       }
@@ -131,6 +133,7 @@ public:
   std::vector<stack_addresses> stacks() { return std::move(stacks_); }
 
   void call(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack& stack) override {
+    const raised inside(calls_open_);
     op_info& info = ops_.find(op);
     if (info.special == special_op::silent) {
       c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);
@@ -187,6 +190,24 @@ public:
       note_effects(c);
   }
 
+  /// The first question about each input. What operators ask for is theirs to answer again in each run.
+  void asked_layout(const c10::TensorImpl& t) override {
+    const auto& who = static_cast<const fake_tensor_impl&>(t).identity();
+    if (calls_open_ || who.owner != fakes_.owner())
+      return;
+    const auto input = layouts_not_asked_.find(who.layout_of);
+    if (input == layouts_not_asked_.end())
+      return;
+    const raised inside(calls_open_); // a note asks nothing more
+    report_.notes.push_back(
+        {note_kind::layout_asked,
+         "the strides of the input '" + std::string(g_.text(g_.node_name(input->second))) +
+             "' are asked (stride, is_contiguous, contiguous), and the example's answer holds "
+             "for every run",
+         user_place(capture_stack()), "pass inputs with the example's strides, or write it for any strides"});
+    layouts_not_asked_.erase(input);
+  }
+
   void enter_scope(std::string_view name) override {
     const scope_id now = named();
     named_.push_back(modules_.inside(now == no_scope ? root_scope : now, name));
@@ -201,6 +222,13 @@ public:
   }
 
 private:
+  struct raised {
+    int& n;
+    explicit raised(int& x) : n(x) { ++n; }
+    raised(const raised&) = delete;
+    raised& operator=(const raised&) = delete;
+    ~raised() { --n; }
+  };
   struct call_in_progress {
     const c10::OperatorHandle& op;
     op_info& info;
@@ -352,11 +380,7 @@ private:
 
   /// A question about sizes or types (`can_cast`, `is_same_size`).
   void answer_below(const call_in_progress& c, c10::DispatchKeySet keys, torch::jit::Stack& stack) {
-    struct inner {
-      int& depth;
-      explicit inner(int& d) : depth(d) { ++depth; }
-      ~inner() { --depth; }
-    } scope(depth_);
+    const raised inner(depth_);
     torch::jit::Stack answers(c.args);
     c.op.redispatchBoxed(below_interceptor(keys), &answers);
     for (auto& v : answers)
@@ -496,7 +520,7 @@ private:
           if (auto t = raw_.make(m, fakes_.fresh(v), c.node))
             return *t;
         return fakes_.result(std::move(m), v, aliases ? fake_of(c.args[source].toTensor()) : nullptr,
-                             c.info.cuts_gradients);
+                             c.info.cuts_gradients, c.info.keeps_layout ? layout_of_arguments(c) : 0);
       };
       if (r.is_list) {
         c10::List<at::Tensor> items;
@@ -512,6 +536,13 @@ private:
           keep_value(c, stack.back().toTensor());
       }
     }
+  }
+  static std::uint32_t layout_of_arguments(const call_in_progress& c) {
+    std::uint32_t found = 0;
+    const auto has_one = [&](const at::Tensor& t) { return (found = fake_of(t)->identity().layout_of) != 0; };
+    for (std::size_t i = 0; i != c.args.size() && !found; ++i)
+      any_tensor(c.args[i], has_one);
+    return found;
   }
   /// The argument itself, changed: later uses see the new value.
   template <class NextValue>
@@ -613,7 +644,9 @@ private:
   argument_pool pool_;
   std::unordered_map<std::uint32_t, std::size_t> counts_;
   scope_id state_read_ = no_scope; // by the call in progress
-  int depth_ = 0;
+  int depth_ = 0;                  // of composites that are served
+  int calls_open_ = 0;             // a question about a fake is ours or LibTorch's
+  std::unordered_map<std::uint32_t, node_id> layouts_not_asked_; // inputs by memory
   bool grad_at_start_ = c10::GradMode::is_enabled();
 };
 

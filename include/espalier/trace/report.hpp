@@ -35,12 +35,13 @@ enum class note_kind : std::uint8_t {
   requires_grad_set, ///< requires_grad_() on a tensor computed inside the traced call
   equality_assumed,  ///< equal() of two different tensors was taken as false
   generator_dropped, ///< an explicit random generator is not part of the program
+  layout_asked,      ///< the strides of an input, or whether it is contiguous, are taken from the example
   unused_input,      ///< no operator reads a tensor that the user passes
 };
 constexpr std::string_view to_string(note_kind k) noexcept {
   constexpr std::string_view names[] = {"lifted constant",   "raw write",          "constant mutated",
                                         "custom backward",   "requires_grad_ set", "equality assumed",
-                                        "generator dropped", "unused input"};
+                                        "generator dropped", "layout asked",       "unused input"};
   return names[static_cast<int>(k)];
 }
 
