@@ -35,7 +35,8 @@ def floor_of(file):
     return "torch" if file.name.startswith("torch_") or needs_torch(file.resolve()) else "ground"
 
 
-NOT_UNIT_TESTS = {"compile_fail", "consumers", "shared_library", "headers", "machine_code", "scaling", "scripts"}
+NOT_UNIT_TESTS = {"compile_fail", "consumers", "shared_library", "headers", "machine_code", "places", "scaling",
+                  "scripts"}
 
 
 def tests(folder):

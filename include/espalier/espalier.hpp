@@ -20,6 +20,7 @@
 #include <espalier/trace/gradient_rules.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/known_tensors.hpp>
+#include <espalier/trace/memory_witness.hpp>
 #include <espalier/trace/module_tree.hpp>
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/place.hpp>
@@ -27,7 +28,6 @@
 #include <espalier/trace/report.hpp>
 #include <espalier/trace/scope.hpp>
 #include <espalier/trace/scope_inference.hpp>
-#include <espalier/trace/state_keeper.hpp>
 #include <espalier/trace/substitution.hpp>
 #include <espalier/trace/tensor_literal.hpp>
 #include <espalier/trace/trace_result.hpp>

@@ -9,6 +9,7 @@
 #include <espalier/schema/op_id.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -175,57 +176,69 @@ std::uint64_t structural_hash(const graph_storage& g, const structure_options& o
   return detail::structure_hasher(g, o).run();
 }
 
-/// Whether two graphs compute the same by the same nodes in the same order. Linear.
 template <class = when_used>
-bool structurally_equal(const graph_storage& a, const graph_storage& b, const structure_options& o = {}) {
-  if (a.num_nodes() != b.num_nodes() || a.num_subgraphs() != b.num_subgraphs())
-    return false;
+bool structurally_equal(const graph_storage& a, const graph_storage& b, const structure_options& o = {});
+
+/// The first node of `b` that is not what `a` has there; an invalid one where `b` ends too early; nothing
+/// when both compute the same by the same nodes in the same order. Linear.
+template <class = when_used>
+std::optional<node_id> first_difference(const graph_storage& a, const graph_storage& b,
+                                        const structure_options& o = {}) {
   std::vector<std::uint32_t> in_b(a.value_capacity(), ~std::uint32_t{0}); // value of a -> value of b
   node_id m = b.first();
   for (node_id n = a.first(); n.valid(); n = a.next(n), m = b.next(m)) {
     if (!m.valid() || a.kind(n) != b.kind(m) || a.op(n) != b.op(m) || a.num_args(n) != b.num_args(m) ||
         a.num_results(n) != b.num_results(m) || a.returns_list(n) != b.returns_list(m))
-      return false;
+      return m;
     if (a.kind(n) == node_kind::placeholder &&
         (a.input(n) != b.input(m) || (o.input_names && a.text(a.node_name(n)) != b.text(b.node_name(m)))))
-      return false;
+      return m;
     const auto x = a.slots(n), y = b.slots(m);
     if (x.size() != y.size())
-      return false;
+      return m;
     for (std::size_t i = 0; i != x.size(); ++i) {
       if (x[i].form() != y[i].form())
-        return false;
+        return m;
       switch (x[i].form()) {
       case arg_form::value:
         if (in_b[x[i].w0] != y[i].w0)
-          return false;
+          return m;
         break;
       case arg_form::string:
       case arg_form::opaque:
         if (a.text(str_id{x[i].w2}) != b.text(str_id{y[i].w2}))
-          return false;
+          return m;
         break;
       case arg_form::symbolic:
         if (a.symbol(x[i].w2) != b.symbol(y[i].w2))
-          return false;
+          return m;
         break;
       case arg_form::subgraph:
         if (x[i].w2 >= a.num_subgraphs() || y[i].w2 >= b.num_subgraphs() ||
             !structurally_equal(a.subgraph(x[i].w2), b.subgraph(y[i].w2), o))
-          return false;
+          return m;
         break;
       default:
         if (x[i].w1 != y[i].w1 || x[i].bits() != y[i].bits())
-          return false;
+          return m;
       }
     }
     for (std::size_t i = 0; i != a.num_results(n); ++i) {
       in_b[a.result(n, i).index] = b.result(m, i).index;
       if (o.metas && !detail::same_meta(a, a.meta(a.result(n, i)), b, b.meta(b.result(m, i)), o))
-        return false;
+        return m;
     }
   }
-  return true;
+  if (m.valid())
+    return m;
+  return std::nullopt;
+}
+
+/// Whether two graphs compute the same by the same nodes in the same order. Linear.
+template <class>
+bool structurally_equal(const graph_storage& a, const graph_storage& b, const structure_options& o) {
+  return a.num_nodes() == b.num_nodes() && a.num_subgraphs() == b.num_subgraphs() &&
+         !first_difference(a, b, o);
 }
 
 } // namespace espalier

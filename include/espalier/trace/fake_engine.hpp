@@ -63,7 +63,20 @@ public:
       }
     }
     by = served_by::zero_tensors;
-    return by_kernel(op, info, args, false);
+    const auto refuse = [&](const std::string& why) {
+      fail(error_kind::unsupported,
+           c10::toString(op.operator_name()) + " has neither a shape rule nor a meta kernel, and " + why, "",
+           "register a shape rule for it: espalier::register_rule<Op>()");
+    };
+    try {
+      return by_kernel(op, info, args, false);
+    } catch (const c10::NotImplementedError&) {
+      refuse("no kernel for the CPU");
+    } catch (const c10::Error& e) {
+      const std::string what = e.what_without_backtrace();
+      refuse("its kernel does not run on zeros: " + what.substr(0, what.find('\n')));
+    }
+    return {};
   }
 
 private:

@@ -21,10 +21,13 @@ public:
 
   std::uint64_t owner() const noexcept { return owner_; }
 
-  /// An input or a parameter: it gathers gradients if `m.requires_grad`.
-  at::Tensor leaf(tensor_meta m, value_id v = {}) {
+  /// An input or a parameter: it gathers gradients if `m.requires_grad`. `is_input`: each call of the program
+  /// passes another tensor.
+  at::Tensor leaf(tensor_meta m, value_id v = {}, bool is_input = false) {
     const bool grad = m.requires_grad;
-    at::Tensor t = make_fake(std::move(m), fresh(v));
+    fake_identity who = fresh(v);
+    who.layout_of = is_input ? who.memory : 0;
+    at::Tensor t = make_fake(std::move(m), who);
     if (grad) {
       t.set_requires_grad(true);
       gradients_.add_source(t);
@@ -32,10 +35,12 @@ public:
     return t;
   }
   /// A computed tensor, with a gradient function if `m.requires_grad`. `base`: the fake that it is a view of.
-  /// `cut`: it is a view that autograd does not know as one (`detach`).
-  at::Tensor result(tensor_meta m, value_id v = {}, const fake_tensor_impl* base = nullptr,
-                    bool cut = false) {
+  /// `cut`: it is a view that autograd does not know as one (`detach`). `layout_of`: see
+  /// `fake_identity`.
+  at::Tensor result(tensor_meta m, value_id v = {}, const fake_tensor_impl* base = nullptr, bool cut = false,
+                    std::uint32_t layout_of = 0) {
     fake_identity who = fresh(v);
+    who.layout_of = base ? base->identity().layout_of : layout_of;
     if (base) {
       who.memory = base->identity().memory;
       if (!cut)
@@ -52,7 +57,7 @@ public:
   /// An identity with memory and history of its own.
   fake_identity fresh(value_id v) noexcept {
     ++count_;
-    return {owner_, v, count_, count_};
+    return {owner_, v, count_, count_, 0};
   }
 
 private:

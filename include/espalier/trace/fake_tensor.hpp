@@ -32,14 +32,20 @@ struct fake_identity {
   /// Fakes with equal history numbers share their autograd history: a view and its base, but not a detached
   /// copy.
   std::uint32_t history = 0;
+  /// The memory of the input whose strides its own follow from, so that asking for them takes the example's
+  /// for granted; 0 for none.
+  std::uint32_t layout_of = 0;
 };
 
-/// The TensorImpl of a fake.
+/// The TensorImpl of a fake. Sizes and strides are those of the base class, which are read without a virtual
+/// call, except for the strides of a fake that has an input's layout: the mode is told who asks for them.
 class ESPALIER_SHARED fake_tensor_impl final : public c10::TensorImpl {
 public:
   fake_tensor_impl(tensor_meta m, fake_identity who)
       : TensorImpl(keys_of(m.dev), type_of(m.dtype), to_c10(m.dev)), identity_(who), meta_(std::move(m)) {
     apply_meta();
+    watch_layout();
+    set_storage_access_should_throw();
   }
   /// One with memory behind it, which the user may write by raw pointer: what `empty` gives (see
   /// docs/hazards.md).
@@ -47,10 +53,14 @@ public:
       : TensorImpl(std::move(storage), keys_of(m.dev), type_of(m.dtype)), identity_(who),
         meta_(std::move(m)) {
     apply_meta();
+    watch_layout();
   }
 
   const fake_identity& identity() const noexcept { return identity_; }
-  void set_identity(fake_identity i) noexcept { identity_ = i; }
+  void set_identity(fake_identity i) noexcept {
+    identity_ = i;
+    watch_layout();
+  }
   /// True for a copy made without an operator (`.data()`, `variable_data()`): the same value, cut off from
   /// autograd.
   bool is_detached_copy() const noexcept { return detached_copy_; }
@@ -65,7 +75,10 @@ public:
   void set_meta_requires_grad(bool b) noexcept { meta_.requires_grad = b; }
 
   /// Forgets the memory behind an `empty`: from now on, raw access throws.
-  void drop_storage() { storage_ = c10::Storage(); }
+  void drop_storage() {
+    storage_ = c10::Storage();
+    set_storage_access_should_throw();
+  }
 
   c10::intrusive_ptr<TensorImpl> shallow_copy_and_detach(const c10::VariableVersion& version,
                                                          bool allow_change) const override {
@@ -82,7 +95,7 @@ public:
            "set_data gives a traced tensor the data of a tensor that is not traced, which no graph can say",
            "Tensor::set_data", "write with copy_ under torch::NoGradGuard, or build a new tensor");
     copy_tensor_metadata(other, this, version_counter(), allow_tensor_metadata_change());
-    identity_ = other->identity_;
+    set_identity(other->identity_);
     meta_ = other->meta_;
     detached_copy_ = true;
   }
@@ -100,7 +113,38 @@ public:
     return c10::DispatchKeySet(dense) | c10::DispatchKeySet(interceptor_key);
   }
 
+protected:
+  // what `strides()`, `is_contiguous()` and their like ask of a fake that has an input's layout
+  c10::IntArrayRef strides_custom() const override {
+    tell_asked();
+    return strides_default();
+  }
+  c10::SymIntArrayRef sym_strides_custom() const override {
+    tell_asked();
+    return sym_strides_default();
+  }
+  c10::SymBool sym_is_contiguous_custom(at::MemoryFormat f) const override {
+    tell_asked();
+    return sym_is_contiguous_default(f);
+  }
+  bool is_strides_like_custom(at::MemoryFormat f) const override {
+    tell_asked();
+    return is_strides_like_default(f);
+  }
+  c10::SymBool sym_is_non_overlapping_and_dense_custom() const override {
+    tell_asked();
+    return sym_is_non_overlapping_and_dense_default();
+  }
+
 private:
+  void watch_layout() {
+    set_custom_sizes_strides(identity_.layout_of ? SizesStridesPolicy::CustomStrides
+                                                 : SizesStridesPolicy::Default);
+  }
+  void tell_asked() const {
+    if (intercept_mode* mode = detail::mode_slot())
+      mode->asked_layout(*this);
+  }
   static caffe2::TypeMeta type_of(scalar_type t) { return c10::scalarTypeToTypeMeta(to_c10(t)); }
 
   c10::intrusive_ptr<TensorImpl> copy(const c10::VariableVersion& version, bool allow_change) const {
@@ -112,8 +156,7 @@ private:
     return impl;
   }
   void apply_meta() {
-    // concrete sizes live in the base class, where reading them costs no virtual call; symbolic ones will
-    // need SizesStridesPolicy::CustomSizes
+    // symbolic sizes will need SizesStridesPolicy::CustomSizes
     const std::size_t n = meta_.sizes.size();
     set_allow_tensor_metadata_change(true);
     sizes_and_strides_.resize(n);

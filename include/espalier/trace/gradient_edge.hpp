@@ -6,6 +6,7 @@
 
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/trace/place.hpp>
 
 #include <c10/util/intrusive_ptr.h>
 #include <torch/csrc/autograd/edge.h>
@@ -23,7 +24,7 @@ class ESPALIER_SHARED untraced_backward final : public torch::autograd::Node {
 public:
   torch::autograd::variable_list apply(torch::autograd::variable_list&&) override {
     fail(error_kind::trace, "a backward pass runs inside the traced call, which records the forward only",
-         "torch::autograd",
+         user_place(capture_stack()), // known on the CPU: other devices have threads of their own for it
          "move backward() or grad() out of the traced call; the exported program can be differentiated as a "
          "whole");
   }

@@ -10,11 +10,13 @@
 
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/trace/place.hpp>
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/stack.h>
 #include <c10/core/DispatchKey.h>
 #include <c10/core/DispatchKeySet.h>
+#include <c10/core/TensorImpl.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <torch/library.h>
 
@@ -40,6 +42,8 @@ public:
   virtual void enter_scope(std::string_view) {}
   virtual void enter_scope(const void*) {}
   virtual void leave_scope() {}
+  /// Somebody asks for the strides of a fake that has an input's layout, or whether they are contiguous.
+  virtual void asked_layout(const c10::TensorImpl&) {}
 };
 
 namespace detail {
@@ -60,15 +64,16 @@ struct interceptor_abi {
   std::int64_t version;
   intercept_mode*& (*slot)() noexcept;
 };
-inline constexpr std::int64_t interceptor_abi_version = 1;
+inline constexpr std::int64_t interceptor_abi_version = 2;
 inline constexpr const char* interceptor_operator = "espalier::_interceptor";
 
 /// A traced tensor met where no mode is: it outlived its trace, or it crossed into another thread.
 [[noreturn]] ESPALIER_COLD inline void fail_untraced_use(const c10::OperatorHandle& op) {
   fail(error_kind::trace,
        "operator '" + c10::toString(op.operator_name()) +
-           "' was called on a tensor of a trace by code that is not traced",
-       "a thread other than the tracing one, or code after the trace",
+           "' was called on a tensor of a trace by code that is not traced: on another thread, or after the "
+           "trace",
+       user_place(capture_stack()),
        "do the work on the thread that traces (operators on plain std::threads are not recorded), and keep "
        "no tensor of the traced call beyond it");
 }

@@ -39,7 +39,7 @@ struct op_result {
 };
 
 /// Names of operators that are treated one by one.
-enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_value, transform };
+enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_value, transform, set_data };
 
 struct op_info {
   op_id id{};
@@ -52,6 +52,7 @@ struct op_info {
   bool mutates = false;
   bool data_dependent = false; ///< a number or a shape depends on data
   bool differentiable = true;  ///< a floating-point result tracks gradients when an argument does
+  bool keeps_layout = false;   ///< its results' strides follow from those of its arguments
   bool cuts_gradients = false; ///< its result is its argument without its history (`detach`, `detach_`)
   bool composite_implicit = false, composite_explicit = false, meta_kernel = false;
   bool builds_literal = false; ///< `torch::tensor` calls it to build its tensor
@@ -67,6 +68,8 @@ inline special_op special_of(std::string_view name) noexcept {
     return special_op::item;
   if (name == "aten::empty")
     return special_op::empty;
+  if (name == "aten::_has_compatible_shallow_copy_type") // set_data asks it, and is no operator itself
+    return special_op::set_data;
   if (name == "aten::_add_batch_dim" || name == "aten::_remove_batch_dim")
     return special_op::transform;
   if (name.starts_with("profiler::"))
@@ -139,6 +142,7 @@ inline op_info make_op_info(const c10::OperatorHandle& op) {
   }
   i.data_dependent = op.hasTag(at::Tag::data_dependent_output) || op.hasTag(at::Tag::dynamic_output_shape);
   i.differentiable = !ends_gradients(name);
+  i.keeps_layout = op.hasTag(at::Tag::pointwise) || name == "aten::clone" || name == "aten::to";
   i.cuts_gradients = name == "aten::detach" || name == "aten::detach_";
   i.composite_implicit = op.hasKernelForDispatchKey(c10::DispatchKey::CompositeImplicitAutograd);
   i.composite_explicit = op.hasKernelForDispatchKey(c10::DispatchKey::CompositeExplicitAutograd) ||

@@ -17,6 +17,7 @@
 #include <espalier/trace/gradient_rules.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/known_tensors.hpp>
+#include <espalier/trace/memory_witness.hpp>
 #include <espalier/trace/module_tree.hpp>
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/place.hpp>
@@ -48,9 +49,10 @@ namespace detail {
 
 class recorder final : public intercept_mode {
 public:
-  explicit recorder(const trace_options& options)
-      : stack_traces_(options.stack_traces), modules_(options.modules), fakes_(next_serial()),
-        constants_(g_, fakes_, report_) {}
+  /// `memory`, when given, is told of each call.
+  explicit recorder(const trace_options& options, memory_witness* memory = nullptr)
+      : stack_traces_(options.stack_traces), keep_stacks_(options.stack_traces || options.strict),
+        memory_(memory), modules_(options.modules), fakes_(next_serial()), constants_(g_, fakes_, report_) {}
 
   /// Makes the placeholders and gives the fakes that the function is called with.
   std::vector<at::Tensor> bind(std::span<const traced_input> inputs) {
@@ -72,11 +74,13 @@ public:
       tensor_meta m = is_fake(in.real) ? fake_of(in.real)->meta() : meta_of(in.real);
       m.requires_grad = in.real.requires_grad();
       g_.set_meta(v, value_meta(m));
-      at::Tensor fake = fakes_.leaf(std::move(m), v);
-      fakes_.gradients().add_source(in.real);
       const bool is_state = in.kind != input_kind::user_input;
-      if (is_state) {
-        const std::uint32_t memory = fake_of(fake)->identity().memory;
+      at::Tensor fake = fakes_.leaf(std::move(m), v, !is_state);
+      fakes_.gradients().add_source(in.real);
+      const std::uint32_t memory = fake_of(fake)->identity().memory;
+      if (!is_state) {
+        layouts_not_asked_.emplace(memory, n);
+      } else {
         state_owner_.resize(std::size_t{memory} + 1, no_scope);
         state_owner_[memory] = modules_.owner_of_state(in.target);
       }
@@ -99,7 +103,10 @@ public:
     for (node_id n : raw_.replaced())
       if (!g_.has_uses(g_.result(n)))
         g_.erase(n);
+    note_unused_inputs();
     constants_.copy_written();
+    if (stack_traces_)
+      give_stack_traces();
     place_in_modules();
     gradient_regions(g_, grad_enabled_, grad_at_start_).wrap();
 
@@ -114,14 +121,19 @@ public:
     r.constants = std::move(constants_.all());
     for (auto& [key, calls] : counts_)
       report_.ops.push_back({op_id{key >> 3}, static_cast<served_by>(key & 7), calls});
-    std::sort(report_.ops.begin(), report_.ops.end(),
-              [](auto& a, auto& b) { return std::pair(a.op.index, a.by) < std::pair(b.op.index, b.by); });
+    std::sort(report_.ops.begin(), report_.ops.end(), [](auto& a, auto& b) {
+      return std::pair(name_of(a.op), a.by) < std::pair(name_of(b.op), b.by);
+    });
     r.graph = std::move(g_);
     r.report = std::move(report_);
     return r;
   }
 
+  /// The stacks of the recorded calls, by node; of strict traces and those with stack traces.
+  std::vector<stack_addresses> stacks() { return std::move(stacks_); }
+
   void call(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack& stack) override {
+    const raised inside(calls_open_);
     op_info& info = ops_.find(op);
     if (info.special == special_op::silent) {
       c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);
@@ -129,6 +141,10 @@ public:
       return;
     }
     refuse_transforms(info.special);
+    if (info.special == special_op::set_data)
+      refuse_set_data_between(torch::jit::last(stack, 2));
+    if (memory_ && depth_ == 0)
+      memory_->at_call();
     if (depth_ == 0 && literals_.builds(info, torch::jit::last(stack, info.args.size()))) {
       c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);
       op.redispatchBoxed(below_interceptor(keys), &stack);
@@ -161,7 +177,9 @@ public:
     } catch (const error& e) {
       if (depth_)
         throw;
-      throw e.place().find("line") == std::string::npos ? e.within(user_place(capture_stack())) : e;
+      // a composite of the user's may have told a place further in
+      const std::string here = user_place(capture_stack());
+      throw here.empty() || e.place().starts_with(here) ? e : e.within(here);
     }
     if (depth_ == 0) {
       ++counts_[(info.id.index << 3) | static_cast<std::uint32_t>(by)];
@@ -170,6 +188,24 @@ public:
     give_results(c, std::move(results), stack);
     if (depth_ == 0)
       note_effects(c);
+  }
+
+  /// The first question about each input. What operators ask for is theirs to answer again in each run.
+  void asked_layout(const c10::TensorImpl& t) override {
+    const auto& who = static_cast<const fake_tensor_impl&>(t).identity();
+    if (calls_open_ || who.owner != fakes_.owner())
+      return;
+    const auto input = layouts_not_asked_.find(who.layout_of);
+    if (input == layouts_not_asked_.end())
+      return;
+    const raised inside(calls_open_); // a note asks nothing more
+    report_.notes.push_back(
+        {note_kind::layout_asked,
+         "the strides of the input '" + std::string(g_.text(g_.node_name(input->second))) +
+             "' are asked (stride, is_contiguous, contiguous), and the example's answer holds "
+             "for every run",
+         user_place(capture_stack()), "pass inputs with the example's strides, or write it for any strides"});
+    layouts_not_asked_.erase(input);
   }
 
   void enter_scope(std::string_view name) override {
@@ -186,6 +222,13 @@ public:
   }
 
 private:
+  struct raised {
+    int& n;
+    explicit raised(int& x) : n(x) { ++n; }
+    raised(const raised&) = delete;
+    raised& operator=(const raised&) = delete;
+    ~raised() { --n; }
+  };
   struct call_in_progress {
     const c10::OperatorHandle& op;
     op_info& info;
@@ -322,8 +365,14 @@ private:
     fail(error_kind::trace, "a tensor without data that belongs to no input is used in the traced call",
          user_place(capture_stack()), "register it as a parameter or a buffer, or pass it as an input");
   }
+  static void refuse_set_data_between(at::ArrayRef<c10::IValue> tensors) {
+    const auto of_trace = [](const c10::IValue& v) { return v.isTensor() && is_fake(v.toTensor()); };
+    if (of_trace(tensors[0]) != of_trace(tensors[1]))
+      refuse_set_data();
+  }
   [[noreturn]] ESPALIER_COLD static void refuse_set_data() {
-    fail(error_kind::trace, "set_data gave a real tensor the data of a traced one, which no graph can say",
+    fail(error_kind::trace,
+         "set_data gives a tensor the data of another, of which one is traced; no graph can say that",
          user_place(capture_stack()), "write with copy_ under torch::NoGradGuard, or build a new tensor");
   }
 
@@ -331,11 +380,7 @@ private:
 
   /// A question about sizes or types (`can_cast`, `is_same_size`).
   void answer_below(const call_in_progress& c, c10::DispatchKeySet keys, torch::jit::Stack& stack) {
-    struct inner {
-      int& depth;
-      explicit inner(int& d) : depth(d) { ++depth; }
-      ~inner() { --depth; }
-    } scope(depth_);
+    const raised inner(depth_);
     torch::jit::Stack answers(c.args);
     c.op.redispatchBoxed(below_interceptor(keys), &answers);
     for (auto& v : answers)
@@ -395,12 +440,6 @@ private:
     const bool list = c.info.results.size() == 1 && c.info.results[0].is == op_result::form::tensor_list;
     c.node = g_.call(c.info.id, graph_args_, num_values, list);
     add_facts(c.node);
-    if (stack_traces_) {
-      std::string text;
-      for (auto& f : user_frames(capture_stack(), true))
-        text = "  " + to_string(f) + "\n" + text;
-      g_.set_origin(c.node, "stack_trace", text);
-    }
   }
   /// Arguments that equal their defaults are left out, as `torch.fx` leaves them out.
   void drop_defaults(const call_in_progress& c) {
@@ -421,6 +460,19 @@ private:
     scope_facts_[n.index] = {state_read_, named()};
     grad_enabled_.resize(n.index + 1, grad_at_start_);
     grad_enabled_[n.index] = c10::GradMode::is_enabled();
+    if (keep_stacks_) {
+      stacks_.resize(n.index + 1);
+      stacks_[n.index] = capture_stack();
+    }
+  }
+  void give_stack_traces() {
+    stack_addresses all;
+    for (const auto& s : stacks_)
+      all.insert(all.end(), s.begin(), s.end());
+    (void)user_frames(all, true); // their lines at once
+    for (node_id n = g_.first(); n.valid(); n = g_.next(n))
+      if (n.index < stacks_.size() && !stacks_[n.index].empty())
+        g_.set_origin(n, "stack_trace", stack_trace_text(stacks_[n.index]));
   }
   void place_in_modules() {
     const auto scopes = scope_inference(g_, modules_, scope_facts_).run();
@@ -468,7 +520,7 @@ private:
           if (auto t = raw_.make(m, fakes_.fresh(v), c.node))
             return *t;
         return fakes_.result(std::move(m), v, aliases ? fake_of(c.args[source].toTensor()) : nullptr,
-                             c.info.cuts_gradients);
+                             c.info.cuts_gradients, c.info.keeps_layout ? layout_of_arguments(c) : 0);
       };
       if (r.is_list) {
         c10::List<at::Tensor> items;
@@ -484,6 +536,13 @@ private:
           keep_value(c, stack.back().toTensor());
       }
     }
+  }
+  static std::uint32_t layout_of_arguments(const call_in_progress& c) {
+    std::uint32_t found = 0;
+    const auto has_one = [&](const at::Tensor& t) { return (found = fake_of(t)->identity().layout_of) != 0; };
+    for (std::size_t i = 0; i != c.args.size() && !found; ++i)
+      any_tensor(c.args[i], has_one);
+    return found;
   }
   /// The argument itself, changed: later uses see the new value.
   template <class NextValue>
@@ -545,13 +604,24 @@ private:
     }
   }
 
+  void note_unused_inputs() {
+    for (node_id n = g_.first(); n.valid() && g_.kind(n) == node_kind::placeholder; n = g_.next(n))
+      if (g_.input(n) == input_kind::user_input && g_.meta(g_.result(n)).kind == value_kind::tensor &&
+          !g_.has_uses(g_.result(n)))
+        report_.notes.push_back(
+            {note_kind::unused_input,
+             "no operator reads the input '" + std::string(g_.text(g_.node_name(n))) + "'", "",
+             "leave it out of the export, unless callers are to pass it all the same"});
+  }
+
   /// Traces are numbered: nested ones must not take each other's fakes for theirs.
   static std::uint64_t next_serial() {
     static std::atomic<std::uint64_t> n{0};
     return ++n;
   }
 
-  bool stack_traces_;
+  bool stack_traces_, keep_stacks_;
+  memory_witness* memory_;
   graph_storage g_;
   trace_report report_;
   module_tree modules_;
@@ -568,12 +638,15 @@ private:
   std::vector<std::pair<node_id, std::string>> targets_;
   std::vector<scope_facts> scope_facts_; // by node
   std::vector<bool> grad_enabled_;       // by node
+  std::vector<stack_addresses> stacks_;  // by node
   std::vector<scope_id> named_;          // the open `es::scope`s
   std::vector<argument> graph_args_;
   argument_pool pool_;
   std::unordered_map<std::uint32_t, std::size_t> counts_;
   scope_id state_read_ = no_scope; // by the call in progress
-  int depth_ = 0;
+  int depth_ = 0;                  // of composites that are served
+  int calls_open_ = 0;             // a question about a fake is ours or LibTorch's
+  std::unordered_map<std::uint32_t, node_id> layouts_not_asked_; // inputs by memory
   bool grad_at_start_ = c10::GradMode::is_enabled();
 };
 

@@ -20,11 +20,9 @@ enum class served_by : std::uint8_t {
   composite,    ///< LibTorch's composite kernel, its inner calls being served like any other
   meta_kernel,  ///< LibTorch's meta kernel
   zero_tensors, ///< the real kernel on zero-filled tensors of the real sizes
-  real_values,  ///< the real kernel: every tensor was a constant
 };
 constexpr std::string_view to_string(served_by s) noexcept {
-  constexpr std::string_view names[] = {"shape rule", "composite", "meta kernel", "zero tensors",
-                                        "real values"};
+  constexpr std::string_view names[] = {"shape rule", "composite", "meta kernel", "zero tensors"};
   return names[static_cast<int>(s)];
 }
 
@@ -37,12 +35,13 @@ enum class note_kind : std::uint8_t {
   requires_grad_set, ///< requires_grad_() on a tensor computed inside the traced call
   equality_assumed,  ///< equal() of two different tensors was taken as false
   generator_dropped, ///< an explicit random generator is not part of the program
-  unused_input,      ///< reserved for exporters
+  layout_asked,      ///< the strides of an input, or whether it is contiguous, are taken from the example
+  unused_input,      ///< no operator reads a tensor that the user passes
 };
 constexpr std::string_view to_string(note_kind k) noexcept {
   constexpr std::string_view names[] = {"lifted constant",   "raw write",          "constant mutated",
                                         "custom backward",   "requires_grad_ set", "equality assumed",
-                                        "generator dropped", "unused input"};
+                                        "generator dropped", "layout asked",       "unused input"};
   return names[static_cast<int>(k)];
 }
 
@@ -67,7 +66,7 @@ struct trace_report {
     served_by by;
     std::size_t calls;
   };
-  std::vector<op_count> ops;     ///< recorded operators, by how they were served
+  std::vector<op_count> ops;     ///< recorded operators and how they were served, by name
   std::vector<trace_note> notes; ///< in order of appearance
 
   /// Calls served in one way.
@@ -88,14 +87,14 @@ struct trace_report {
 /// A table for people: operators that had no rule, and the notes.
 inline std::string to_string(const trace_report& r) {
   std::string s;
-  std::array<std::size_t, 5> total{};
+  std::array<std::size_t, 4> total{};
   for (const auto& c : r.ops)
     total[static_cast<std::size_t>(c.by)] += c.calls;
   for (std::size_t i = 0; i != total.size(); ++i)
     if (total[i])
       s += std::to_string(total[i]) + " calls by " + std::string(to_string(static_cast<served_by>(i))) + '\n';
   for (const auto& c : r.ops)
-    if (c.by != served_by::shape_rule && c.by != served_by::real_values)
+    if (c.by != served_by::shape_rule)
       s += "  " + std::string(name_of(c.op)) + " x" + std::to_string(c.calls) + ": no shape rule, " +
            std::string(to_string(c.by)) + '\n';
   for (const auto& n : r.notes)
