@@ -3,7 +3,7 @@
 """Drives es-opt over all of its options, right and wrong ones: exit status, what is printed where, and that the outputs it
 saves are those that Python computes on the same inputs.
 
-usage: check_es_opt.py ES_OPT CORPUS   (CORPUS: the folder that tests/corpus/make_corpus.py fills)"""
+usage: check_es_opt.py ES_OPT CORPUS MY_OPT   (CORPUS: the folder that tests/corpus/make_corpus.py fills)"""
 
 import argparse
 import hashlib
@@ -22,7 +22,8 @@ from torch.export.pt2_archive._package import load_pt2, package_pt2
 
 import programs
 
-ERROR = re.compile(r"\Aes-opt: .+ \(at .+\); .+\n\Z|\Aes-opt: [^\n]+; [^\n]+\n\Z")
+ERROR_OF_OWN = re.compile(r"\Amy-opt: the pass changes the results: output 0 is .* \(at pass 'gelu-tanh', stage 3 of .*: first at node '\w+', ")
+ERROR = re.compile(r"\A(?:es|my)-opt: .+ \(at .+\); .+\n\Z|\A(?:es|my)-opt: [^\n]+; [^\n]+\n\Z")
 
 
 class Checks:
@@ -66,7 +67,7 @@ def check_printing(c):
     usage = c.works("--help")
     for option in ("--passes", "--print", "--text", "--dot", "--inspect", "--verify", "--run", "--save-outputs", "--timing", "-o", "--list",
                    "--diff", "--html", "--cpp", "--model-explorer", "--verify-each", "--validate", "--bisect", "--print-after", "--reproducer",
-                   "--run-reproducer", "--stats", "--remarks", "--model"):
+                   "--run-reproducer", "--stats", "--remarks", "--model", "--tolerance", "--validate-nodes", "--print-after-failure"):
         c.expect(f"--help tells of {option}", option in usage)
     c.expect("-h is --help", c.works("-h") == usage)
     c.expect("--print reads like Python", "torch.ops.aten.linear.default(input, p_0_weight, p_0_bias)" in c.works(mlp, "--print"))
@@ -161,6 +162,7 @@ def check_watching(c):
     c.expect("--print-after prints one", c.works("lowered.pt2", "--passes", "cse,raise", "--print-after", "raise").count("// -----") == 1)
     shown = c.works("lowered.pt2", "--passes", "raise", "--validate")
     c.expect("--validate tells the gap", re.search(r"^pass raise: the outputs are \S+ times the tolerance apart$", shown, re.M), shown)
+    c.expect("... and how many nodes it compared", re.search(r"^  [1-9]\d* nodes compared by name, \d+ not, ", shown, re.M), shown)
     mutation = c.model("mutation/model.pt2")
     shown = c.works(mutation, "--passes", "unlift", "--validate")
     c.expect("--validate follows state that is written in place", "pass unlift: the outputs are 0 times" in shown, shown)
@@ -203,6 +205,67 @@ def check_watching(c):
     c.refused(gpt, "--passes", "fix(dce", says="')' is missing")
     c.refused(gpt, "--verify-each", says="without --passes")
     c.refused(gpt, "--passes", "dce", "--print-after", "fuse", says="no pass is called 'fuse'")
+    c.refused(gpt, "--passes", "dce | sort", "--print-after", "cse", says="--print-after cse, which 'dce | sort' does not have")
+    c.expect("--print-after finds what is in a part", "after stage 1 'cse'" in c.works(gpt, "--passes", "dce | fix(cse | dce)", "--print-after", "cse"))
+    times = c.works("lowered.pt2", "--passes", "sort | fix(raise | dce)", "--timing", stderr=None)
+    c.expect("--timing is a tree", re.search(r"ms  pass sort\n *\S+ ms  pass fix\n *\S+ ms    pass raise \(2 runs\)\n *\S+ ms    pass dce", times), times)
+    for word, near in (("canonicalise", "canonicalize"), ("DCE", "dce"), ("constant-fold<parameters>", "constant_fold"), ("fixx", "fix")):
+        c.refused(gpt, "--passes", f"cse | {word}", says=f"did you mean '{near}'? es-opt --list lists the passes")
+    c.refused(gpt, "--passes", "dce | quantise", says="no pass is called 'quantise' (at column 7 of pipeline 'dce | quantise'); es-opt --list lists the passes")
+    c.refused(gpt, "--passes", "check<functionl>", says="did you mean 'functional'? es-opt --list lists the properties of each pass")
+    c.refused(gpt, "--passes", "check<nonsense>", says="no pass speaks of a property 'nonsense' (at column 1 of pipeline 'check<nonsense>'); es-opt --list lists")
+    c.refused(mlp, "--passes", "device_move<xla:0>", says="(at pass 'device_move', stage 1 of 'device_move<xla:0>': tensor '")
+    c.expect("... in a sentence", len(c.run(mlp, "--passes", "device_move<xla:0>").stderr) < 300)
+    done = c.run(c.model("mutation/model.pt2"), "--passes", "check<functional>", "--print-after-failure")
+    c.expect("--print-after-failure prints what the failing pass left", done.returncode == 1 and "failed in stage 1 'check'" in done.stdout
+             and "torch.ops.aten" in done.stdout, done.stdout)
+    c.expect("... and nothing on success", c.works(mlp, "--passes", "dce", "--print-after-failure") == "")
+
+
+def check_own(c):
+    """The es-opt of examples/my-opt: passes of one's own, which change the numbers; --validate and --bisect see it."""
+    class Act(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lin, self.out = torch.nn.Linear(6, 6), torch.nn.Linear(6, 6)
+
+        def forward(self, x):
+            return self.out(torch.nn.functional.gelu(self.lin(x))), torch.relu(10 * x)
+
+    torch.manual_seed(1)
+    program = torch.export.export(Act(), (torch.randn(3, 6),))
+    torch.export.save(program, c.folder / "act.pt2")
+    c.expect("--list has both, with options and a description", all(w in c.works("--list") for w in (
+        "gelu-tanh: takes GELU's approximation by tanh for the exact one", "cap-relu<[max=CAP]>: caps what a ReLU lets through")))
+    c.expect("--help too", re.search(r"^  cap-relu +caps what a ReLU lets through$", c.works("--help"), re.M))
+    c.works("act.pt2", "--passes", "gelu-tanh | cap-relu<max=4> | dce", "-o", "own.pt2")
+    x = torch.randn(5, 6)[:3]
+    y, z = programs.call(programs.load(c.folder / "own.pt2"), [x])
+    was, z_was = programs.call(program, [x])
+    c.expect("its passes do what they say", 0 < (y - was).abs().max() < 1e-2 and torch.equal(z, z_was.clamp(max=4)) and z_was.max() > 4)
+    c.refused("act.pt2", "--passes", "cap-relu<least=4>", says="'least=4' is no option of it (at column 1 of pipeline 'cap-relu<least=4>': pass 'cap-relu'); write")
+
+    done = c.run("act.pt2", "--passes", "cse | cap-relu<max=1e9> | gelu-tanh | dce", "--validate")
+    c.expect("--validate sees that numbers change", done.returncode == 1 and ERROR_OF_OWN.match(done.stderr), done.stderr)
+    c.expect("... and tells the pass that keeps them", "pass cap-relu: the outputs are 0 times" in done.stdout, done.stdout)
+    gaps = re.search(r"^pass gelu-tanh: .*\n  \d+ nodes compared by name, \d+ not, (\d+) differ:\n((?:  \w+: \S+\n)+)", done.stdout, re.M)
+    c.expect("... and the gap of each node", gaps, done.stdout)
+    if gaps:
+        worst = re.findall(r"  (\w+): (\S+)\n", gaps[2])
+        c.expect("... the worst first", [float(g) for _, g in worst] == sorted((float(g) for _, g in worst), reverse=True), gaps[2])
+        c.expect("... of what hangs on it alone", {"linear_1"} <= {n for n, _ in worst} <= {"gelu", "linear_1"}, gaps[2])
+        c.expect("... all that differ", len(worst) == int(gaps[1]), gaps[0])
+    done = c.run("act.pt2", "--passes", "gelu-tanh", "--validate", "--validate-nodes", "0")
+    c.expect("--validate-nodes limits them", re.search(r"^  and \d nearer ones \(--validate-nodes all\)$", done.stdout, re.M), done.stdout)
+    c.expect("--tolerance lets it through", "pass gelu-tanh: the outputs are 0." in c.works("act.pt2", "--passes", "gelu-tanh", "--validate", "--tolerance", "0.1"))
+    c.expect("... or nothing", c.run("act.pt2", "--passes", "gelu-tanh", "--validate", "--tolerance", "0,1e-9").returncode == 1)
+    shown = c.works("act.pt2", "--passes", "cse | cap-relu<max=1e9> | gelu-tanh | dce", "--bisect")
+    c.expect("--bisect finds the pass and the rewrite", shown == "pass 'gelu-tanh' at position 3, rule 'gelu-tanh', rewrite 2\n", shown)
+    shown = c.works("act.pt2", "--passes", "cse | fix(cap-relu<max=2> | dce)", "--bisect")
+    c.expect("... in a part of the pipeline", shown == "pass 'cap-relu' at position 1, rule 'cap-relu', rewrite 1\n", shown)
+    c.expect("... and nobody with a tolerance", "the check holds" in c.works("act.pt2", "--passes", "gelu-tanh", "--bisect", "--tolerance", "0.1"))
+    torch.save([torch.full((3, 6), -9.0)], c.folder / "negative.pt")
+    c.expect("... or on other inputs", c.works("act.pt2", "--passes", "cap-relu<max=2>", "--bisect", "--run", "negative.pt").startswith("the check holds"))
 
 
 def check_models(c):
@@ -369,6 +432,22 @@ def check_refusals(c):
     c.refused(mlp, "-o", says="-o needs a value")
     c.refused(mlp, "--run", "--save-outputs", says="--save-outputs needs a value")
     c.refused(mlp, "--save-outputs", "x.pt", says="--save-outputs without --run")
+    for option in ("--html", "--cpp", "--passes", "-o", "--print-after", "--tolerance"):
+        c.refused(mlp, "--passes", "dce", option, "a.x", option, "b.x", says=f"option {option} is given twice")
+    c.refused(mlp, "--run", "--run", says="option --run is given twice")
+    c.refused(mlp, "--cpp", "x.txt", "--html", "./x.txt", says="--html and --cpp write the same file: x.txt")
+    c.refused(mlp, "-o", "x.pt2", "--run", "--save-outputs", c.folder / "x.pt2", says="--save-outputs and -o write the same file")
+    shutil.copy(mlp, c.folder / "mine.pt2")
+    c.refused("mine.pt2", "--html", "mine.pt2", says="--html writes over a file that is read: mine.pt2")
+    c.refused(mlp, "--diff", "mine.pt2", "--html", "./mine.pt2", says="--html writes over a file that is read")
+    c.expect("none of them wrote", not [f for f in ("a.x", "b.x", "x.txt", "x.pt2") if (c.folder / f).exists()])
+    c.works(mlp, "--cpp", "/dev/null", "--html", "/dev/null")
+    for bad in ("x", "1e-3,", "nan", "1,2,3"):
+        c.refused(mlp, "--passes", "dce", "--validate", "--tolerance", bad, says=f"'{bad}' is no tolerance")
+    c.refused(mlp, "--passes", "dce", "--tolerance", "1", says="--tolerance without --validate or --bisect")
+    c.refused(mlp, "--passes", "dce", "--validate", "--validate-nodes", "some", says="'some' is no number of nodes")
+    c.refused(mlp, "--passes", "dce", "--validate-nodes", "5", says="--validate-nodes without --validate")
+    c.refused(mlp, "--print-after-failure", says="without --passes")
     for option in ("--save-outputs", "-o", "--html", "--diff", "--cpp", "--model-explorer", "--reproducer", "--print-after", "--model", "--passes"):
         c.refused(mlp, "--run", "--passes", "dce", option, "", says=f"option {option} needs a value, and the one given is empty")
         c.refused(mlp, "--run", "--passes", "dce", option, "--print", says=f"option {option} needs a value, and '--print' is none")
@@ -438,12 +517,15 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("es_opt", type=pathlib.Path)
     parser.add_argument("corpus", type=pathlib.Path)
+    parser.add_argument("my_opt", type=pathlib.Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         c = Checks(options.es_opt.resolve(), options.corpus.resolve(), pathlib.Path(folder))
         for check in (check_printing, check_passes, check_running, check_watching, check_models, check_reproducers, check_viewers,
                       check_cpp, check_refusals):
             check(c)
+        c.es_opt = options.my_opt.resolve()
+        check_own(c)
     print(f"{'FAIL' if c.failed else 'ok  '} es-opt: {c.passed} checks passed, {c.failed} failed")
     return 1 if c.failed or not c.passed else 0
 

@@ -108,7 +108,7 @@ class Checks:
         text = page.read_text()
         self.expect("a page ends like one", text.rstrip().endswith("</body></html>"))
         page.write_text(text.replace("</body>", READER.replace("SEARCHES", json.dumps(searches))))
-        done = subprocess.run([self.browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={self.folder / 'profile'}",
+        done = subprocess.run([self.browser, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", f"--user-data-dir={self.folder / 'profile'}",
                                "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
         found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.S)
         if not found:

@@ -62,7 +62,8 @@ def main():
          *(p for p in find_corpus.folders(build) if p.is_dir()))
     step("mini_compiler compiles, and its programs agree", sys.executable, HERE / "check_mini_compiler.py",
          examples / "mini_compiler", build / "corpus")
-    step("es-opt does what its options say", sys.executable, HERE / "check_es_opt.py", es_opt, build / "corpus")
+    step("es-opt does what its options say", sys.executable, HERE / "check_es_opt.py", es_opt, build / "corpus",
+         examples / "my-opt")
     step("a browser shows the pages of --html", sys.executable, HERE / "check_html.py", es_opt, build / "corpus")
     print(f"{'FAIL' if failed else 'ok  '} Python's side: {failed} steps failed"
           + (f", {len(skipped)} skipped: {', '.join(skipped)}" if skipped else ""))

@@ -32,15 +32,22 @@
 #include <espalier/program/validate.hpp>
 #include <espalier/signature/refresh.hpp>
 
+#include <algorithm>
+#include <charconv>
 #include <chrono>
+#include <concepts>
+#include <cstddef>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <iterator>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -117,13 +124,21 @@ private:
       "  --verify             verify after loading and after the passes, the weights' checksums too\n"
       "  --verify-each        verify after every pass that changed something\n"
       "  --validate           run the graph before and after every pass that changed it, and compare the "
-      "numbers\n"
-      "  --bisect             find the pass, and the rewrite, that changes the numbers\n"
+      "numbers:\n"
+      "                       on INPUTS.pt of --run, or the archive's sample inputs\n"
+      "  --validate-nodes N   tell the gap of the N worst nodes a pass (5 without it), or of all: all\n"
+      "  --bisect             find the pass, and the rewrite, that changes the numbers; inputs as for "
+      "--validate\n"
+      "  --tolerance R[,A]    --validate and --bisect let numbers differ by A + R * |number| (1e-4,1e-5; A "
+      "alone\n"
+      "                       missing is R / 10)\n"
       "  --reproducer F.pt2   when a pass fails, write what it was given and the passes from it on\n"
       "  --run-reproducer     run what --reproducer wrote: IN.pt2 holds the passes\n"
-      "  --print-after NAME   print the graph after that pass\n"
+      "  --print-after NAME   print the graph after that pass, which the pipeline must have\n"
       "  --print-after-all    print the graph after every pass\n"
       "  --print-after-change print the graph after every pass that changed it\n"
+      "  --print-after-failure\n"
+      "                       print the graph as a failing pass leaves it\n"
       "  --run [INPUTS.pt]    run the program on a list of tensors and numbers that torch.save wrote\n"
       "                       (any file not named *.pt2); without it, on the archive's sample inputs\n"
       "  --save-outputs F.pt  write the list of outputs of --run as torch.save would, without constants\n"
@@ -131,21 +146,24 @@ private:
       "passes "
       "counted\n"
       "  --remarks            print what passes tell of their work: split, which calls went where and why\n"
-      "  --timing             tell how long each step took (stderr)\n"
+      "  --timing             tell how long each step took, passes as a tree (stderr)\n"
       "  -o OUT.pt2           save the program, under its name and with all else that IN.pt2 holds\n"
       "  --help               this text\n"
       "\n"
       "A value is never empty and never begins with '-': write ./-NAME for such a file. A '-' alone stands\n"
-      "for nothing: name a file.\n"
+      "for nothing: name a file. An option with a value is given once, and no two write the same file.\n"
       "\n"
       "Passes:\n";
 
   struct options {
     std::string in, out, model, inputs, outputs, passes, print_after, diff, html, model_explorer, cpp,
-        reproducer, dialect;
+        reproducer, dialect, tolerance, validate_nodes;
     bool has_passes = false, print = false, text = false, dot = false, inspect = false, verify = false,
          verify_each = false, validate = false, bisect = false, print_all = false, print_change = false,
-         run = false, timing = false, stats = false, remarks = false, run_reproducer = false;
+         print_failure = false, run = false, timing = false, stats = false, remarks = false,
+         run_reproducer = false;
+    espalier::tolerance allowed;
+    std::size_t nodes = 5;
     bool only_inspects() const {
       return inspect && !has_passes && !run_reproducer && !stats && !print && !text && !dot && !verify &&
              !run && model.empty() && out.empty() && diff.empty() && html.empty() && model_explorer.empty() &&
@@ -187,9 +205,13 @@ private:
         {"--stats", &options::stats},
         {"--remarks", &options::remarks},
         {"--print-after-all", &options::print_all},
-        {"--print-after-change", &options::print_change}};
+        {"--print-after-change", &options::print_change},
+        {"--print-after-failure", &options::print_failure}};
     const std::pair<std::string_view, std::string options::*> values[] = {
         {"--model", &options::model},
+        {"--passes", &options::passes},
+        {"--tolerance", &options::tolerance},
+        {"--validate-nodes", &options::validate_nodes},
         {"--save-outputs", &options::outputs},
         {"-o", &options::out},
         {"--reproducer", &options::reproducer},
@@ -206,16 +228,18 @@ private:
           o.*member = known = true;
       for (const auto& [flag, member] : values)
         if (a == flag) {
-          o.*member = value(i, a);
+          const std::string given = value(i, a);
+          if (!(o.*member).empty())
+            refuse("option " + std::string(a) + " is given twice",
+                   a == "--passes" ? "write one pipeline, with '|' between its passes" : "give it once");
+          o.*member = given;
           known = true;
         }
       if (known)
         continue;
-      if (a == "--passes") {
-        o.passes = value(i, a);
-        o.has_passes = true;
-      } else if (a == "--run") {
-        o.run = true;
+      if (a == "--run") {
+        if (std::exchange(o.run, true))
+          refuse("option --run is given twice", "give it once, with the inputs behind it");
         if (i + 1 < argc && !std::string_view(argv[i + 1]).starts_with('-') &&
             !std::string_view(argv[i + 1]).ends_with(".pt2"))
           o.inputs = value(i, a);
@@ -232,13 +256,144 @@ private:
       refuse("no input file", "write " + tool_ + " IN.pt2; " + see_help);
     if (!o.outputs.empty() && !o.run)
       refuse("--save-outputs without --run", "add --run");
+    o.has_passes = !o.passes.empty();
     if (o.has_passes && o.run_reproducer)
       refuse("--passes and --run-reproducer, which reads the passes from the file", "give one of them");
-    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change || o.remarks ||
-         !o.print_after.empty() || !o.reproducer.empty()) &&
+    if ((o.validate || o.bisect || o.verify_each || o.print_all || o.print_change || o.print_failure ||
+         o.remarks || !o.print_after.empty() || !o.reproducer.empty()) &&
         !o.has_passes && !o.run_reproducer)
       refuse("an option about passes without --passes", "add --passes");
+    read_tolerance(o);
+    if (!o.validate_nodes.empty()) {
+      if (!o.validate && !o.run_reproducer)
+        refuse("--validate-nodes without --validate", "add --validate");
+      const char* end = o.validate_nodes.data() + o.validate_nodes.size();
+      if (o.validate_nodes == "all")
+        o.nodes = ~std::size_t{};
+      else if (const auto read = std::from_chars(o.validate_nodes.data(), end, o.nodes);
+               read.ec != std::errc() || read.ptr != end)
+        refuse("'" + o.validate_nodes + "' is no number of nodes", "write --validate-nodes 20, or all");
+    }
+    refuse_shared_files(o);
     return o;
+  }
+
+  static void read_tolerance(options& o) {
+    if (o.tolerance.empty())
+      return;
+    if (!o.validate && !o.bisect && !o.run_reproducer)
+      refuse("--tolerance without --validate or --bisect", "add one of them");
+    const auto number = [&](std::string_view text) {
+      double out = -1;
+      const auto read = std::from_chars(text.data(), text.data() + text.size(), out);
+      if (read.ec != std::errc() || read.ptr != text.data() + text.size() || !(out >= 0))
+        refuse("'" + o.tolerance + "' is no tolerance", "write --tolerance 1e-3, or --tolerance 1e-3,1e-4");
+      return out;
+    };
+    const std::string_view all = o.tolerance;
+    const auto comma = all.find(',');
+    o.allowed.relative = number(all.substr(0, comma));
+    o.allowed.absolute = comma == all.npos ? o.allowed.relative / 10 : number(all.substr(comma + 1));
+  }
+
+  /// Two paths of one file, which may not be there yet. A device or a pipe takes what several write.
+  static bool same_file(const std::string& a, const std::string& b) {
+    std::error_code none;
+    if (std::filesystem::is_other(a, none))
+      return false;
+    const auto whole = [&](const std::string& path) {
+      return std::filesystem::weakly_canonical(std::filesystem::absolute(path, none), none);
+    };
+    return std::filesystem::equivalent(a, b, none) || whole(a) == whole(b);
+  }
+  /// What is asked for is there in the end: nothing is written over it, nor over what is read.
+  static void refuse_shared_files(const options& o) {
+    const std::pair<std::string_view, const std::string&> written[] = {{"--html", o.html},
+                                                                       {"--model-explorer", o.model_explorer},
+                                                                       {"--cpp", o.cpp},
+                                                                       {"--save-outputs", o.outputs},
+                                                                       {"--reproducer", o.reproducer},
+                                                                       {"-o", o.out}};
+    for (const auto& [flag, path] : written) {
+      if (path.empty())
+        continue;
+      for (const auto& [other, its] : written) {
+        if (other == flag)
+          break;
+        if (!its.empty() && same_file(path, its))
+          refuse(std::string(other) + " and " + std::string(flag) + " write the same file: " + path,
+                 "give each a file of its own");
+      }
+      if (flag != "-o") // a program may be written over the one that it was
+        for (const std::string& read : {std::cref(o.in), std::cref(o.diff), std::cref(o.inputs)})
+          if (!read.empty() && same_file(path, read))
+            refuse(std::string(flag) + " writes over a file that is read: " + path,
+                   "give it a file of its own");
+    }
+  }
+
+  /// The nearest of some names to a word: letters' case does not count, and a third of the letters may be
+  /// others. Empty when none is near.
+  static std::string nearest(std::string_view word, const std::vector<std::string_view>& names) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    std::string_view best;
+    std::size_t least = std::max<std::size_t>(1, word.size() / 3) + 1;
+    for (const std::string_view name : names) {
+      std::vector<std::size_t> row(name.size() + 1); // Levenshtein's distance, a row at a time
+      for (std::size_t j = 0; j <= name.size(); ++j)
+        row[j] = j;
+      for (std::size_t i = 1; i <= word.size(); ++i) {
+        std::size_t corner = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= name.size(); ++j) {
+          const std::size_t changed = corner + (lower(word[i - 1]) != lower(name[j - 1]));
+          corner = row[j];
+          row[j] = std::min({changed, row[j] + 1, row[j - 1] + 1});
+        }
+      }
+      if (row.back() < least) {
+        least = row.back();
+        best = name;
+      }
+    }
+    return std::string(best);
+  }
+  std::string cure_for_name(std::string_view word, const std::vector<std::string_view>& names,
+                            std::string_view lists) const {
+    const std::string near = nearest(word, names);
+    return (near.empty() ? "" : "did you mean '" + near + "'? ") + tool_ + " --list lists " +
+           std::string(lists);
+  }
+  std::string cure_for_pass(std::string_view word) const {
+    std::vector<std::string_view> names{"fix", "check", "assume"};
+    for (const auto& e : passes_.entries())
+      names.push_back(e.pass.name());
+    return cure_for_name(word.substr(0, word.find('<')), names, "the passes");
+  }
+  std::string cure_for_property(std::string_view word) const {
+    std::vector<std::string_view> names;
+    for (const auto& e : passes_.entries())
+      for (const auto list : {e.pass.facts().needs, e.pass.facts().establishes, e.pass.facts().destroys})
+        for (const property_info& p : list)
+          names.push_back(p.name);
+    return cure_for_name(word, names, "the properties of each pass");
+  }
+
+  /// A pipeline of the command line. A name that nothing has is told the nearest one.
+  any_pipeline<opt_program> parse_passes(const std::string& text) const {
+    try {
+      return passes_.parse(text);
+    } catch (const error& e) {
+      const std::string_view cause = e.cause();
+      const auto open = cause.find('\''), close = cause.rfind('\'');
+      if (open == cause.npos || close == open)
+        throw;
+      const std::string_view word = cause.substr(open + 1, close - open - 1);
+      if (cause.starts_with("no pass is called '"))
+        throw error(e.kind(), e.cause(), e.place(), cure_for_pass(word));
+      if (cause.starts_with("no pass speaks of a property '"))
+        throw error(e.kind(), e.cause(), e.place(), cure_for_property(word));
+      throw;
+    }
   }
 
   /// A message of several lines as one: what it says stays, the cure at its end too.
@@ -359,7 +514,7 @@ private:
   }
 
   void run_passes(const options& o, opt_program& program) {
-    const auto pipeline = passes_.parse(o.passes);
+    const auto pipeline = parse_passes(o.passes);
     const dialect_info& dialect = dialect_of(program.info(), o.dialect);
     const dialect_info after = pipeline.prove(dialect);
     timing_tree times;
@@ -371,13 +526,20 @@ private:
       watch.push_back(
           any_instrument(print_after(std::cout, o.print_all ? print_when::all : print_when::changed)));
     if (!o.print_after.empty()) {
-      if (!passes_.find(o.print_after))
-        refuse("no pass is called '" + o.print_after + "'", tool_ + " --list lists the passes");
+      const std::string_view off[] = {o.print_after};
+      if (pipeline.text_without(off) == pipeline.text()) { // also where it stands in a part
+        if (!passes_.find(o.print_after))
+          refuse("no pass is called '" + o.print_after + "'", cure_for_pass(o.print_after));
+        refuse("--print-after " + o.print_after + ", which '" + pipeline.text() + "' does not have",
+               "name a pass of the pipeline");
+      }
       watch.push_back(any_instrument(print_after(std::cout, print_when::selected, o.print_after)));
     }
+    if (o.print_failure)
+      watch.push_back(any_instrument(print_after(std::cout, print_when::failure)));
     std::unique_ptr<numeric_validation> numbers;
     if (o.validate || o.bisect)
-      numbers = std::make_unique<numeric_validation>(program, inputs_of(o, program));
+      numbers = std::make_unique<numeric_validation>(program, inputs_of(o, program), o.allowed);
     if (o.bisect) {
       numbers->set_reference(program.storage());
       const auto found = bisect([&] { return opt_program(program); },
@@ -407,12 +569,15 @@ private:
     try {
       pipeline.run(program, dialect, context, watch);
     } catch (const error& e) {
+      if (o.validate)
+        tell_gaps(*numbers, o.nodes);
       if (o.reproducer.empty())
         throw;
       const std::string cure = e.cure().empty() ? "" : e.cure() + "; ";
       throw error(e.kind(), e.cause(), e.place(),
                   cure + (keep.written()
-                              ? "to have it again: " + tool_ + " " + o.reproducer + " --run-reproducer"
+                              ? "to have it again: " + tool_ + " " + o.reproducer + " --run-reproducer" +
+                                    (o.validate && !o.tolerance.empty() ? " --tolerance " + o.tolerance : "")
                               : "no reproducer could be written: " + keep.problem()));
     }
     if (o.stats)
@@ -424,11 +589,24 @@ private:
       program.info().verifier = after.verifier;
     if (o.timing)
       for (const auto& r : times.rows())
-        std::fprintf(stderr, "%10.3f ms  pass %s\n", static_cast<double>(r.time.count()) * 1e-6,
-                     r.name.c_str());
+        std::fprintf(stderr, "%10.3f ms  %spass %s%s\n", static_cast<double>(r.time.count()) * 1e-6,
+                     std::string(2 * r.depth, ' ').c_str(), r.name.c_str(),
+                     r.runs == 1 ? "" : (" (" + std::to_string(r.runs) + " runs)").c_str());
     if (o.validate)
-      for (const auto& r : numbers->rows())
-        std::cout << "pass " << r.pass << ": the outputs are " << r.gap << " times the tolerance apart\n";
+      tell_gaps(*numbers, o.nodes);
+  }
+
+  static void tell_gaps(const numeric_validation& numbers, std::size_t limit) {
+    for (const auto& r : numbers.rows()) {
+      std::cout << "pass " << r.pass << ": the outputs are " << r.gap << " times the tolerance apart\n"
+                << "  " << r.nodes.size() << " nodes compared by name, " << r.uncompared << " not";
+      const auto apart = r.worst(~std::size_t{});
+      std::cout << (apart.empty() ? ", none differs\n" : ", " + std::to_string(apart.size()) + " differ:\n");
+      for (std::size_t i = 0; i != std::min(limit, apart.size()); ++i)
+        std::cout << "  " << apart[i].name << ": " << apart[i].gap << '\n';
+      if (apart.size() > limit)
+        std::cout << "  and " << apart.size() - limit << " nearer ones (--validate-nodes all)\n";
+    }
   }
 
   /// A file, and the program that one of its models has become; the model's place is kept for what is saved.
@@ -542,13 +720,34 @@ private:
 
 } // namespace detail
 
-/// The main function of an es-opt that knows the library's passes and those given:
+/// A pass that text can make: `parse` reads what stands between `<` and `>`, and throws `error` (usage) for
+/// what it does not understand (`option_reader` does).
+template <class P>
+concept pass_with_options = pass_type<P> && requires(std::string_view options) {
+  { P::parse(options) } -> std::same_as<P>;
+};
+
+namespace detail {
+
+template <pass_type P>
+void add_own(pass_registry<opt_program>& passes, P p) {
+  if constexpr (pass_with_options<P>)
+    passes.add(any_pass<opt_program>(static_cast<P&&>(p)),
+               [](std::string_view options) { return any_pass<opt_program>(P::parse(options)); });
+  else
+    passes.add(any_pass<opt_program>(static_cast<P&&>(p)));
+}
+
+} // namespace detail
+
+/// The main function of an es-opt that knows the library's passes and those given, which take options where
+/// they are `pass_with_options`:
 ///
 ///     int main(int argc, char** argv) { return es::opt_main(argc, argv, my_pass{}); }
 template <pass_type... Ps>
 int opt_main(int argc, char** argv, Ps... own) {
   auto passes = standard_passes<opt_program>();
-  (passes.add(any_pass<opt_program>(static_cast<Ps&&>(own))), ...);
+  (detail::add_own(passes, static_cast<Ps&&>(own)), ...);
   return detail::opt_tool(std::move(passes)).main(argc, argv);
 }
 

@@ -160,7 +160,9 @@ pass_result run_on_program(program_base& p, const Pass& pass) {
         try {
           return t.to(to_c10(pass.to));
         } catch (const c10::Error& e) {
-          fail(error_kind::unsupported, e.what_without_backtrace(), "tensor '" + name + "'",
+          // behind the first sentence, LibTorch may list all that it knows of every device
+          const std::string_view what = e.what_without_backtrace();
+          fail(error_kind::unsupported, std::string(what.substr(0, what.find(". "))), "tensor '" + name + "'",
                "name a device that this process has");
         }
       },
