@@ -141,10 +141,12 @@
 #include <espalier/passes/inline.hpp>
 #include <espalier/passes/lower_spellings.hpp>
 #include <espalier/passes/raise.hpp>
+#include <espalier/passes/raise_attention.hpp>
 #include <espalier/passes/remove_assertions.hpp>
 #include <espalier/passes/rename_placeholders.hpp>
 #include <espalier/passes/sink.hpp>
 #include <espalier/passes/sort.hpp>
+#include <espalier/passes/spellings.hpp>
 #include <espalier/passes/split.hpp>
 #include <espalier/passes/unlift.hpp>
 #include <espalier/passes/view_copy.hpp>

@@ -66,6 +66,7 @@ TEST_CASE("what passes establish holds, and what they do not destroy is kept") {
     o.calls = 1 + size % 60;
     o.random = true;
     o.copies = size % 3 == 0;
+    o.cpp = size % 4 == 0;
     for (const auto& pass : passes(seed)) {
       const auto facts = pass.facts();
       o.writes = writes;

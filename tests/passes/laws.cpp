@@ -51,6 +51,7 @@ laws::program_options some(std::size_t size) {
   o.calls = 1 + size % 60;
   o.random = true;
   o.copies = size % 3 == 0;
+  o.cpp = size % 4 == 0;
   return o;
 }
 void require_lawful(const std::string& broken) {

@@ -33,6 +33,7 @@ struct program_options {
   bool effects = true;        ///< assertions
   bool transcendental = true; ///< operators whose last bit depends on how a kernel walks
   bool copies = false;        ///< copying operators (`view_copy`) among the views
+  bool cpp = false;           ///< what C++ spells in its own way (`add.Scalar`, `_pad_enum`, `s - x`)
 };
 
 /// The inputs of every program: dtype and sizes.
@@ -167,6 +168,8 @@ private:
     const auto x = recent();
     const auto& m = meta(x);
     const auto dims = static_cast<std::int64_t>(m.dim());
+    if (o_.cpp && below(4) == 0)
+      return cpp_spelling(x);
     switch (below(o_.writes ? 15 : 13)) {
     case 0:
     case 1: { // one operand
@@ -315,6 +318,49 @@ private:
       return write(es::id_of<aten::neg_>(), {x});
     default:
       return write(es::id_of<aten::relu_>(), {x});
+    }
+  }
+
+  bool cpp_spelling(es::value_id x) {
+    const auto& m = meta(x);
+    if (m.dtype == es::scalar_type::b8 || m.dim() == 0)
+      return false;
+    const auto dim = list_of({static_cast<std::int64_t>(below(m.dim()))});
+    const es::argument over{std::span<const es::argument>(dim)};
+    switch (below(8)) {
+    case 0: {
+      static const std::vector<es::op_id> ops{es::id_of<aten::add_Scalar>(), es::id_of<aten::sub_Scalar>(),
+                                              es::id_of<aten::mul_Scalar>(), es::id_of<aten::div_Scalar>()};
+      return call(one_of(ops), {x, number()});
+    }
+    case 1:
+      return call<aten::floor_divide_Scalar>({x, 2});
+    case 2:
+      return is_float(x) && !(m.sizes[static_cast<std::size_t>(dim[0].bits)] == es::sym_int(1)) &&
+             (below(2) ? call<aten::var_correction>({x, over, {}, true})
+                       : call<aten::std_correction>({x, over}));
+    case 3:
+      return is_float(x) &&
+             (below(2) ? call<aten::norm_Scalar>({x}) : call<aten::norm_ScalarOpt_dim>({x, 1, over, true}));
+    case 4: {
+      const auto pads = list_of({1, 0});
+      return call<aten::_pad_enum>({x, es::argument(std::span<const es::argument>(pads)), 3});
+    }
+    case 5:
+      return call<aten::to_dtype_layout>({x, is_float(x) ? es::scalar_type::f64 : es::scalar_type::f32});
+    case 6: {
+      const auto y = any();
+      return is_float(y) && call<aten::to_other>({x, y});
+    }
+    default: { // s - x
+      if (!o_.writes || !call<aten::empty_like>({x}))
+        return false;
+      const es::value_id fresh = values_.back();
+      values_.pop_back();
+      const auto fill = g_.call(es::id_of<aten::fill__Scalar>(), args{fresh, 2}, 1);
+      g_.set_meta(g_.result(fill), g_.meta_of(fresh));
+      return write(es::id_of<aten::sub__Tensor>(), {g_.result(fill), x});
+    }
     }
   }
 

@@ -85,6 +85,7 @@ const std::vector<es::any_pass<>>& passes() {
       es::dce{},
       es::cse{},
       es::canonicalize{},
+      es::raise{},
       es::lower_spellings{},
       es::lower_spellings{} | es::raise{},
       es::sort{},
@@ -112,6 +113,7 @@ TEST_CASE("passes, and three of them in a row, change no bit of any result") {
     o.writes = seed % 2;
     o.random = seed % 3 == 0;
     o.copies = seed % 5 == 0;
+    o.cpp = seed % 7 == 0;
     const auto g = laws::random_program(seed * 7919, o);
     run_result before;
     try {

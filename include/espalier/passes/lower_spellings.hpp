@@ -4,7 +4,9 @@
 // writes to a product of its own (`add_`), a sum stands here.
 #pragma once
 
+#include <espalier/ir/infer.hpp>
 #include <espalier/passes/canonical/support.hpp>
+#include <espalier/passes/spellings.hpp>
 #include <espalier/rewrite/driver.hpp>
 
 #include <cstdint>
@@ -39,9 +41,9 @@ inline constexpr auto linear_without_bias =
 
 } // namespace detail::canonical
 
-/// Rewrites `linear` into `t` and a product, and arithmetic with a number into its `Scalar` overload,
-/// subgraphs included. A `linear` of more than two dimensions with a bias may round otherwise than the fused
-/// kernel does. Linear.
+/// Rewrites `linear` into `t` and a product, arithmetic with a number into its `Scalar` overload, `rsub` into
+/// a difference, and padding, norms, variances and resampling into C++'s operators, subgraphs included. A
+/// `linear` of more than two dimensions with a bias may round otherwise than the fused kernel does. Linear.
 struct lower_spellings : pass {
   static constexpr std::string_view name = "lower_spellings";
   static constexpr std::string_view description = "the reverse of raise";
@@ -50,7 +52,7 @@ struct lower_spellings : pass {
 
   template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c) {
-    pass_result done = scalars(g);
+    pass_result done = one_for_one(g);
     done += rewrite_once(
         g, c, rule_set(detail::canonical::linear_with_bias, detail::canonical::linear_without_bias));
     return done;
@@ -58,36 +60,45 @@ struct lower_spellings : pass {
 
 private:
   template <class = when_used>
-  static pass_result scalars(graph_storage& g) {
-    static constexpr std::pair<std::uint32_t, std::uint32_t> rows[] = {
-        {aten::add_Tensor::index, aten::add_Scalar::index},
-        {aten::sub_Tensor::index, aten::sub_Scalar::index},
-        {aten::mul_Tensor::index, aten::mul_Scalar::index},
-        {aten::div_Tensor::index, aten::div_Scalar::index},
-        {aten::add__Tensor::index, aten::add__Scalar::index},
-        {aten::sub__Tensor::index, aten::sub__Scalar::index},
-        {aten::mul__Tensor::index, aten::mul__Scalar::index},
-        {aten::div__Tensor::index, aten::div__Scalar::index},
-        {aten::div_Tensor_mode::index, aten::div_Scalar_mode::index},
-    };
+  static pass_result one_for_one(graph_storage& g) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += scalars(g.subgraph(i));
-    for (node_id n = g.first(); n.valid(); n = g.next(n)) {
-      if (g.kind(n) != node_kind::call_function || g.num_args(n) < 2)
-        continue;
-      for (const auto& [from, to] : rows)
-        if (g.op(n).index == from && is_number(g.slot(g.arg_slot(n, 1)).form())) {
-          g.set_op(n, op_id{to}); // `alpha` and the rounding mode stand at the same position
-          ++done.rewritten;
-          break;
-        }
-    }
+      done += one_for_one(g.subgraph(i));
+    detail::respelling spell(g);
+    for (node_id n = g.first(); n.valid(); n = g.next(n))
+      done.rewritten += g.kind(n) == node_kind::call_function && (spell.lower(n) || rsub(g, n));
     return done;
   }
-  static bool is_number(arg_form f) noexcept {
-    return f == arg_form::integer || f == arg_form::floating || f == arg_form::boolean ||
-           f == arg_form::symbolic;
+  /// `s - x` is `sub(full_like(x, s), x)`, where `full_like` makes what `x` is.
+  template <class = when_used>
+  static bool rsub(graph_storage& g, node_id id) {
+    const node n(g, id);
+    if (!n.is_call(id_of<aten::rsub_Scalar>()) || !detail::is_one(n.arg(2)) || !n.arg(0).is_value() ||
+        !detail::is_tensor(n.arg(0).as_value()))
+      return false;
+    const value x = n.arg(0).as_value();
+    const scalar_type dtype = x.tensor().dtype;
+    const arg_form s = n.arg(1).form();
+    if (dtype == scalar_type::b8 ||
+        (s != arg_form::integer && (s != arg_form::floating || !is_floating(dtype))))
+      return false;
+    graph_storage::copied_args own;
+    const argument given[] = {x, g.copy_arg(id, n.arg(1).slot(), own)};
+    const insertion_point before = g.current_insertion_point();
+    g.set_insertion_point({id});
+    const node_id full = g.call(id_of<aten::full_like>(), given, 1);
+    g.set_insertion_point(before);
+    g.set_origin(full, g.origin_of(id));
+    if (infer_metas(g, full) != inferred::done ||
+        g.meta(g.result(full)).tensor.strides != x.tensor().strides) {
+      g.erase(full);
+      return false;
+    }
+    const argument args[] = {g.result(full), x};
+    g.clear_name(id);
+    g.set_op(id, id_of<aten::sub_Tensor>());
+    g.set_args(id, args);
+    return true;
   }
 };
 

@@ -7,6 +7,8 @@
 #pragma once
 
 #include <espalier/ir/graph.hpp>
+#include <espalier/passes/raise_attention.hpp>
+#include <espalier/passes/spellings.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
@@ -24,13 +26,17 @@
 
 namespace espalier {
 
-/// Rewrites C++ spellings into Python's, subgraphs included. Each raised call stands where the last one it
-/// replaces stood, with its name forgotten and its metadata and origin kept. Linear.
+/// Rewrites C++ spellings into Python's, subgraphs included: layers, `s - x`, what passes/spellings.hpp lists
+/// one for one, and what stands around the layers of attention (passes/raise_attention.hpp). Each raised call
+/// stands where the last one it replaces stood, with its name forgotten and its metadata and origin kept.
+/// Linear.
 struct raise : pass {
   static constexpr std::string_view name = "raise";
   static constexpr std::string_view description = "spells what C++ layers call as Python's export does";
-  // a raised call has the uses, the effects and the place of the last call it replaces
-  using destroys = properties<property::no_duplicates, property::canonical, property::named>;
+  // a raised call has the uses and the place of the last call it replaces; where that wrote to memory of its
+  // own and nobody looked, it is dead now
+  using destroys =
+      properties<property::no_dead_code, property::no_duplicates, property::canonical, property::named>;
 
   template <class = when_used>
   static pass_result run(graph_storage& g) {
@@ -120,9 +126,10 @@ private:
       done += run(g.subgraph(i), classes);
     {
       writes w(g, classes);
+      detail::respelling spell(g);
       for (node n : nodes(g)) {
         if (n.kind() == node_kind::call_function) {
-          if (scalar_overload(g, n))
+          if (spell.raise(n.id()))
             ++done.rewritten;
           else if (linear_from_addmm(g, n, w) || linear_from_add(g, n, w) || rsub(g, n, w)) {
             ++done.rewritten;
@@ -132,13 +139,26 @@ private:
         w.pass(n.id());
       }
     }
-    // a matmul that no add_ follows is a linear without a bias
-    writes w(g, classes);
-    for (node n : nodes(g)) {
-      if (linear_from_matmul(g, n, w))
-        ++done.rewritten;
-      else
-        w.pass(n.id());
+    bool attends = false;
+    { // a matmul that no add_ follows is a linear without a bias
+      writes w(g, classes);
+      for (node n : nodes(g)) {
+        attends = attends || n.is_call(id_of<aten::bmm>());
+        if (linear_from_matmul(g, n, w))
+          ++done.rewritten;
+        else
+          w.pass(n.id());
+      }
+    }
+    if (attends) { // what stands around layers
+      writes w(g, classes);
+      detail::raise_attention attention(g, w);
+      for (node n : nodes(g)) {
+        if (attention(n))
+          ++done.rewritten;
+        else
+          w.pass(n.id());
+      }
     }
     return done;
   }
@@ -168,28 +188,6 @@ private:
         w.erase(n);
         g.erase(n);
       }
-  }
-
-  /// `add.Scalar(x, s)` is `add.Tensor(x, s)` to Python, and so on.
-  template <class = when_used>
-  static bool scalar_overload(graph_storage& g, node n) {
-    static constexpr std::pair<std::uint32_t, std::uint32_t> rows[] = {
-        {aten::add_Scalar::index, aten::add_Tensor::index},
-        {aten::sub_Scalar::index, aten::sub_Tensor::index},
-        {aten::mul_Scalar::index, aten::mul_Tensor::index},
-        {aten::div_Scalar::index, aten::div_Tensor::index},
-        {aten::add__Scalar::index, aten::add__Tensor::index},
-        {aten::sub__Scalar::index, aten::sub__Tensor::index},
-        {aten::mul__Scalar::index, aten::mul__Tensor::index},
-        {aten::div__Scalar::index, aten::div__Tensor::index},
-        {aten::div_Scalar_mode::index, aten::div_Tensor_mode::index},
-    };
-    for (auto& [from, to] : rows)
-      if (n.op().index == from) {
-        g.set_op(n.id(), op_id{to}); // `alpha` stands at the same position, by keyword
-        return true;
-      }
-    return false;
   }
 
   /// The weight behind `t(w)`, or an empty value.
@@ -257,30 +255,45 @@ private:
     put(g, n, id_of<aten::linear>(), std::array{argument(x), argument(w)}, {t.def().id()}, memory);
     return true;
   }
-  /// `sub_(fill_(empty_like(x), s), x)` is `s - x`.
+  /// `sub_(fill_(empty_like(x), s), x)` as C++ calls it, or `sub(full_like(x, s), x)` as `lower_spellings`
+  /// writes it, is `s - x`.
   template <class = when_used>
   static bool rsub(graph_storage& g, node n, writes<>& memory) {
-    const auto m = match<aten::sub__Tensor>(n);
-    if (!m || !is_one(n.arg(2)) || !n.arg(1).is_value())
+    if (!n.arg(0).is_value() || !n.arg(1).is_value() || !is_one(n.arg(2)))
       return false;
-    const auto fill = match<aten::fill__Scalar>(m.template arg<"self">());
-    if (!fill || !fill.result().has_one_use())
+    const value x = n.arg(1).as_value(), filled = n.arg(0).as_value();
+    if (!filled.has_one_use() || !has_tensor(x))
+      return false;
+    if (n.is_call(id_of<aten::sub_Tensor>()))
+      if (const auto full = match<aten::full_like>(filled); full && full.template arg<"self">() == x)
+        return rsub(g, n, x, full.template arg<"fill_value">(), {(*full).id()}, memory);
+    if (!n.is_call(id_of<aten::sub__Tensor>()))
+      return false;
+    const auto fill = match<aten::fill__Scalar>(filled);
+    if (!fill)
       return false;
     const auto empty = match<aten::empty_like>(fill.template arg<"self">());
-    const value x = m.template arg<"other">();
-    if (!empty || !empty.result().has_one_use() || !(empty.template arg<"self">() == x) || !has_tensor(x))
-      return false;
-    const auto s = fill.template arg<"value">();
+    return empty && empty.result().has_one_use() && empty.template arg<"self">() == x &&
+           rsub(g, n, x, fill.template arg<"value">(), {(*fill).id(), (*empty).id()}, memory);
+  }
+  /// `made`: the calls that make what is filled with the number, the first one last.
+  template <class = when_used>
+  static bool rsub(graph_storage& g, node n, value x, arg_view s, std::initializer_list<node_id> made,
+                   writes<>& memory) {
+    const value filled(g, g.result(*made.begin()));
     const auto dtype = x.tensor().dtype;
+    if (!has_tensor(filled) || filled.tensor().dtype != dtype || filled.tensor().dev != x.tensor().dev ||
+        filled.tensor().lay != x.tensor().lay || filled.tensor().strides != x.tensor().strides)
+      return false; // it was told to be of another kind than x
     if (!is_floating(dtype) && !is_complex(dtype) &&
         (s.form() != arg_form::integer || dtype == scalar_type::b8))
       return false;
-    if (memory.may_change(x.id(), (*empty).id(), (*fill).id())) // its sizes are read up there
+    const node_id first = *std::prev(made.end());
+    if (memory.may_change(x.id(), first, *made.begin())) // its sizes are read up there
       return false;
     graph_storage::copied_args copy;
-    const argument number = g.copy_arg((*fill).id(), s.slot(), copy);
-    put(g, n, id_of<aten::rsub_Scalar>(), std::array{argument(x), number}, {(*fill).id(), (*empty).id()},
-        memory);
+    const argument number = g.copy_arg(s.user(), s.slot(), copy);
+    put(g, n, id_of<aten::rsub_Scalar>(), std::array{argument(x), number}, made, memory);
     return true;
   }
 };

@@ -195,8 +195,8 @@ struct unlift : pass {
   using takes = training_ir;
   using gives = training_ir;
   // unused state is dead, and what is written no longer leaves the graph: more may be shared
-  using destroys = properties<property::functional, property::no_dead_code, property::canonical,
-                              property::no_duplicates>;
+  using destroys =
+      properties<property::functional, property::no_dead_code, property::canonical, property::no_duplicates>;
 
   template <class U>
   requires requires(U& u) {
