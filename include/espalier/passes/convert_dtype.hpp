@@ -37,7 +37,8 @@ namespace espalier {
 ///   operators that look at bits (`view.dtype`, complex views), and numbers that `to` has no finite value
 ///   for.
 ///
-/// Subgraphs included. Linear.
+/// Subgraphs included. Where the budget of edits is spent, calls compute in `from` as well, so that `bisect`
+/// finds the call that loses too much. Linear.
 struct convert_dtype : pass {
   static constexpr std::string_view name = "convert_dtype";
   static constexpr std::string_view statistics[] = {"kept"};
@@ -240,7 +241,7 @@ private:
           is[g.result(n, i).index] = wide;
       return edits;
     }
-    if (keeps(g.op(n)) && touches(g, n)) {
+    if (touches(g, n) && (keeps(g.op(n)) || !c.may_edit(name))) {
       const std::size_t edits =
           cast_operands(g, n, is, converted, from) + narrow_results(g, n, following, is);
       if (edits)

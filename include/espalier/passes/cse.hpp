@@ -10,6 +10,7 @@
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 
@@ -30,8 +31,13 @@ struct cse : pass {
 
   template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
+    pass_context c;
+    return run(g, c);
+  }
+  template <class = when_used>
+  static constexpr pass_result run(graph_storage& g, pass_context& c) {
     detail::call_classes classes;
-    return merge(g, classes);
+    return merge(g, classes, c);
   }
 
 private:
@@ -105,10 +111,10 @@ private:
   };
 
   template <class = when_used>
-  static constexpr pass_result merge(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result merge(graph_storage& g, detail::call_classes& classes, pass_context& c) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += merge(g.subgraph(i), classes);
+      done += merge(g.subgraph(i), classes, c);
     detail::alias_classes memory(g, classes);
     node_table table(g);
     node_id following{};
@@ -119,7 +125,7 @@ private:
       entry& found = table.find(g, n);
       if (!found.node.valid()) {
         found.node = n;
-      } else if (replaceable(g, found.node, n, memory)) {
+      } else if (replaceable(g, found.node, n, memory) && c.may_edit(name)) {
         const node_id leader = found.node;
         for (std::size_t i = 0; i != g.num_results(n); ++i) {
           memory.join(g.result(leader, i), g.result(n, i));

@@ -7,6 +7,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 
@@ -23,23 +24,32 @@ struct dce : pass {
 
   template <class = when_used>
   static constexpr pass_result run(graph_storage& g) {
+    pass_context c;
+    return run(g, c);
+  }
+  template <class = when_used>
+  static constexpr pass_result run(graph_storage& g, pass_context& c) {
     detail::call_classes classes;
-    return sweep(g, classes);
+    return sweep(g, classes, c);
   }
 
 private:
-  static constexpr pass_result sweep(graph_storage& g, detail::call_classes& classes) {
+  static constexpr pass_result sweep(graph_storage& g, detail::call_classes& classes, pass_context& c) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += sweep(g.subgraph(i), classes);
+      done += sweep(g.subgraph(i), classes, c);
+    std::size_t erased = 0;
+    const std::size_t allowed = c.edits_left();
     node_id before{};
-    for (node_id n = g.last(); n.valid(); n = before) {
+    for (node_id n = g.last(); n.valid() && erased != allowed; n = before) {
       before = g.prev(n);
       if (!detail::is_dead(g, n, classes))
         continue;
       g.erase(n);
-      ++done.erased;
+      ++erased;
     }
+    c.made_edits(name, erased);
+    done.erased += erased;
     return done;
   }
 };

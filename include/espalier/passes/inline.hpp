@@ -6,6 +6,7 @@
 #include <espalier/ir/subgraph.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_options.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
@@ -59,7 +60,12 @@ struct inline_subgraphs : pass {
 
   template <class = when_used>
   pass_result run(graph_storage& g) const {
-    return run(g, around);
+    pass_context c;
+    return run(g, c);
+  }
+  template <class = when_used>
+  pass_result run(graph_storage& g, pass_context& c) const {
+    return run(g, c, around);
   }
   /// `inline`, or `inline<grad_mode=irrelevant>`.
   template <class = when_used>
@@ -72,13 +78,13 @@ struct inline_subgraphs : pass {
 
 private:
   template <class = when_used>
-  static pass_result run(graph_storage& g, grad_mode mode) {
+  static pass_result run(graph_storage& g, pass_context& c, grad_mode mode) {
     pass_result done;
     if (g.num_subgraphs() == 0)
       return done;
     const auto modes = modes_of_subgraphs(g, mode);
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += run(g.subgraph(i), modes[i]);
+      done += run(g.subgraph(i), c, modes[i]);
 
     std::vector<std::pair<node_id, std::size_t>> calls; // and where their operands begin
     for (node_id n = g.first(); n.valid(); n = g.next(n))
@@ -89,6 +95,8 @@ private:
     detail::inliner into(g);
     graph_storage::copied_args args;
     for (const auto& [n, first] : calls) {
+      if (!c.may_edit(name))
+        break;
       g.copy_args(n, args);
       std::vector<argument> operands;
       std::uint32_t body = 0;

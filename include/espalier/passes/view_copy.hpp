@@ -124,7 +124,7 @@ private:
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (g.kind(n) != node_kind::call_function)
         continue;
-      if (const auto copy = copies(g.op(n))) {
+      if (const auto copy = copies(g.op(n)); copy && c.may_edit(name)) {
         to_copy(g, n, *copy);
         ++here;
         continue;
@@ -191,18 +191,23 @@ struct copies_to_views : pass {
 
   template <class = when_used>
   static pass_result run(graph_storage& g) {
+    pass_context c;
+    return run(g, c);
+  }
+  template <class = when_used>
+  static pass_result run(graph_storage& g, pass_context& c) {
     detail::call_classes classes;
     detail::operator_table<&detail::view_of_copy> views;
-    return run(g, classes, views);
+    return run(g, c, classes, views);
   }
 
 private:
   template <class = when_used>
-  static pass_result run(graph_storage& g, detail::call_classes& classes,
+  static pass_result run(graph_storage& g, pass_context& c, detail::call_classes& classes,
                          detail::operator_table<&detail::view_of_copy>& views) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += run(g.subgraph(i), classes, views);
+      done += run(g.subgraph(i), c, classes, views);
     detail::alias_classes memory(g, classes);
     for (node_id n = g.last(); n.valid(); n = g.prev(n)) { // users first: what escapes through them is known
       if (g.kind(n) != node_kind::call_function || g.num_results(n) != 1 || g.returns_list(n) ||
@@ -215,7 +220,7 @@ private:
       const meta_id before = g.meta_of(g.result(n));
       const tensor_meta wanted = g.get_meta(before).tensor;
       g.set_op(n, *view);
-      if (becomes(g, n, wanted))
+      if (becomes(g, n, wanted) && c.may_edit(name))
         ++done.rewritten;
       else
         g.set_op(n, copy);

@@ -134,6 +134,14 @@ public:
     last_edit_ = rule;
     return true;
   }
+  /// The same for a pass that makes edits by the thousand and counts them itself: how many more it may make,
+  /// and how many it made.
+  constexpr std::size_t edits_left() const noexcept { return budget_ - edits_; }
+  constexpr void made_edits(std::string_view rule, std::size_t n) noexcept {
+    if (n != 0)
+      last_edit_ = rule;
+    edits_ += n;
+  }
   /// Edits that were asked for and allowed, and the rule of the last one.
   constexpr std::size_t edits() const noexcept { return edits_; }
   constexpr std::string_view last_edit() const noexcept { return last_edit_; }
