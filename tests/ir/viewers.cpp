@@ -2,6 +2,7 @@
 // Graphs for viewers: Model Explorer's JSON, and the page in one file. (What the page does in a browser is
 // checked by tests/python/check_html.py.)
 #include <espalier/ir/clone.hpp>
+#include <espalier/ir/cpp.hpp>
 #include <espalier/ir/graph.hpp>
 #include <espalier/ir/html.hpp>
 #include <espalier/ir/model_explorer.hpp>
@@ -12,6 +13,7 @@
 #include <doctest/doctest.h>
 
 #include <set>
+#include <sstream>
 #include <string>
 
 namespace es = espalier;
@@ -94,4 +96,15 @@ TEST_CASE("two graphs side by side: what differs is marked on its side") {
   const auto same = data_of(es::to_html(before, before));
   for (const auto& n : same.at("sides").at(1).at("graphs").at(0).at("nodes").as_array())
     CHECK_FALSE(n.as_object().contains("edit"));
+}
+
+TEST_CASE("docs/viewers.md") {
+  const auto graph = small();
+  const auto other = small();
+  std::ostringstream out;
+  out << es::to_html(graph, {.title = "net"});
+  out << es::to_html(graph, other, {.title = "before and after"});
+  out << es::to_model_explorer(graph, "net");
+  out << es::print_cpp(graph);
+  CHECK(out.str().find("aten.transpose.int") != std::string::npos);
 }
