@@ -78,7 +78,8 @@ void print_in_short(const es::graph_storage& g) {
     if (n.is_call())
       ++count[std::string(es::name_of(n.op()))];
   std::vector<std::pair<std::string, int>> often(count.begin(), count.end());
-  std::stable_sort(often.begin(), often.end(), [](auto& a, auto& b) { return a.second > b.second; });
+  std::sort(often.begin(), often.end(),
+            [](auto& a, auto& b) { return a.second != b.second ? a.second > b.second : a.first < b.first; });
   std::printf("  %zu nodes:", g.num_nodes());
   const char* comma = "";
   for (std::size_t i = 0; i != std::min<std::size_t>(often.size(), 7); ++i, comma = ",")
