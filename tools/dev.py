@@ -237,9 +237,9 @@ def main():
     sub.add_argument("names", nargs="*", help="tests to run, as `meson test --list -C build` names them (default: all)")
     command("bench", bench, "run the benchmarks; results in build/bench/results.json",
             "Builds with optimisation in build-release/ and hands further arguments to bench/run.py, which prints the table.")
-    command("lint", lint, "format, headers alone, layers",
-            "Checks the format, the layers, the umbrellas, and that every header compiles alone. --fix formats and writes\n"
-            "the umbrellas; --fast leaves out what compiles.")
+    command("lint", lint, "format, headers alone, layers, benchmarks by clang",
+            "Checks the format, the layers, the umbrellas, that every header compiles alone, and that clang takes the\n"
+            "benchmarks. --fix formats and writes the umbrellas; --fast leaves out what compiles.")
     command("docs", docs, "check the documentation's links and code",
             "Links in README.md, CHANGELOG.md and docs/ resolve, and code blocks equal the files they name.")
     command("setup", set_up, "install what is missing", "Installs Debian packages (with root) and PyPI packages (into .venv).")

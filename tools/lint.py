@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""What ./dev lint checks: format, licence lines, layers, umbrellas, and that every header compiles alone.
+"""What ./dev lint checks: format, licence lines, layers, umbrellas, that every header compiles alone, and that clang takes the
+benchmarks.
 
-The last is kept by content: a header is compiled again only when it, or one of ours that it includes, changed.
+What was compiled is kept by content: a file is compiled again only when it, or one of ours that it includes, changed.
 """
 import argparse
 import concurrent.futures
@@ -17,6 +18,8 @@ import time
 from pathlib import Path
 
 import find_torch
+import list_sources
+import setup
 import umbrella
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -129,7 +132,7 @@ def check_umbrellas(fix):
                 report(file, 1, "out of date: tools/umbrella.py writes it")
 
 
-# --- headers alone --------------------------------------------------------------------------------------------------
+# --- what compiles: headers alone, benchmarks by clang --------------------------------------------------------------
 
 def closure(file, memo):
     """The headers of ours that `file` includes, itself among them."""
@@ -144,9 +147,9 @@ def closure(file, memo):
     return memo[file]
 
 
-def digest(file, memo, command):
+def digest(files, command):
     total = hashlib.sha256(" ".join(command).encode())
-    for part in sorted(closure(file, memo)):
+    for part in sorted(files):
         total.update(str(part.relative_to(ROOT)).encode() + part.read_bytes())
     return total.hexdigest()
 
@@ -155,34 +158,63 @@ def version_of(compiler):
     return subprocess.run([compiler, "--version"], capture_output=True, text=True).stdout.split("\n", 1)[0]
 
 
+def check_command(compiler, torch):
+    """Without a source; `torch` is LibTorch's folder where it is needed."""
+    flags = ["-isystem", f"{torch}/include", "-isystem", f"{torch}/include/torch/csrc/api/include"] if torch else []
+    shadow = ["-Wshadow=local"] if compiler == "g++" else []
+    return [compiler, "-std=c++20", "-fsyntax-only", *WARNINGS, *shadow, "-I", str(INCLUDE.parent), *flags]
+
+
 def check_headers_alone():
     torch = find_torch.find()
     headers = our_headers()
     upper = {f for f in headers if f.name == "espalier.hpp" or (layer_of(f) or 0) >= len(umbrella.GROUND)}
-    versions = {c: version_of(c) for c in ("g++", "clang++-19")}
-    work, memo = [], {}
-    try:
-        known = json.loads(CACHE.read_text())
-    except (OSError, ValueError):
-        known = {}
+    jobs, memo = [], {}
     for file in headers:
         for compiler in ("g++",) if file in upper else ("g++", "clang++-19"):
             if file in upper and torch is None:
                 continue
-            flags = ["-isystem", f"{torch}/include", "-isystem", f"{torch}/include/torch/csrc/api/include"] if file in upper else []
-            shadow = ["-Wshadow=local"] if compiler == "g++" else []
-            command = [compiler, "-std=c++20", "-fsyntax-only", *WARNINGS, *shadow, "-I", str(INCLUDE.parent), *flags, "-x", "c++", "-"]
-            name = f"{file.relative_to(INCLUDE.parent)} {compiler}"
-            key = digest(file, memo, command + [versions[compiler]])
-            if known.get(name) != key:
-                work.append((name, key, file, command))
+            command = [*check_command(compiler, torch if file in upper else None), "-x", "c++", "-"]
+            # Twice in one translation unit: alone, and without harm again.
+            text = f"#include <{file.relative_to(INCLUDE.parent)}>\n" * 2
+            jobs.append((f"{file.relative_to(INCLUDE.parent)} {compiler}", file, closure(file, memo), command, text))
     if torch is None and upper:
         print(f"headers alone: {len(upper)} headers of the upper floor not compiled: LibTorch is not there")
+    compile_changed(jobs, "does not compile alone")
+
+
+def check_benchmarks():
+    """`./dev bench` builds them with g++; that clang takes them too is seen here."""
+    torch = find_torch.find()
+    if setup.include("benchmark/benchmark.h") is None:
+        print("benchmarks: not compiled: Google Benchmark is not there")
+        return
+    beside = {f for folder in ("bench", "examples") for f in (ROOT / folder).rglob("*.hpp")}
+    jobs, memo = [], {}
+    for floor, name, files in list_sources.programs(ROOT / "bench"):
+        if floor == "torch" and torch is None:
+            print(f"benchmarks: {name} not compiled: LibTorch is not there")
+            continue
+        for file in files:
+            command = [*check_command("clang++-19", torch if floor == "torch" else None), "-Wno-gnu-zero-variadic-macro-arguments",
+                       "-I", str(ROOT / "bench"), "-I", str(ROOT / "examples"), str(file)]
+            parts = set().union(*(closure(f, memo) for f in (file, *beside)))
+            jobs.append((f"{file.relative_to(ROOT)} clang++-19", file, parts, command, None))
+    compile_changed(jobs, "does not compile")
+
+
+def compile_changed(jobs, complaint):
+    """Runs those compilations, (name, file, the sources it depends on, command, its input), that nothing is known of yet."""
+    try:
+        known = json.loads(CACHE.read_text())
+    except (OSError, ValueError):
+        known = {}
+    versions = {c: version_of(c) for c in {command[0] for _, _, _, command, _ in jobs}}
+    keys = {name: digest(parts, [*command, versions[command[0]]]) for name, _, parts, command, _ in jobs}
+    work = [(name, keys[name], file, command, text) for name, file, _, command, text in jobs if known.get(name) != keys[name]]
 
     def compile_one(job):
-        name, key, file, command = job
-        # Twice in one translation unit: alone, and without harm again.
-        text = f"#include <{file.relative_to(INCLUDE.parent)}>\n" * 2
+        name, key, file, command, text = job
         begun = time.monotonic()
         done = subprocess.run(command, input=text, capture_output=True, text=True, env=dict(os.environ, LC_ALL="C"))
         return name, key, file, done, time.monotonic() - begun
@@ -196,7 +228,7 @@ def check_headers_alone():
             else:
                 known.pop(name, None)
                 errors = [line for line in done.stderr.splitlines() if " error: " in line]
-                report(file, 1, f"does not compile alone with {name.split()[1]}: {errors[0] if errors else done.stderr.strip()}")
+                report(file, 1, f"{complaint} with {name.split()[1]}: {errors[0] if errors else done.stderr.strip()}")
             CACHE.write_text(json.dumps(known, indent=0, sort_keys=True))
 
 
@@ -208,7 +240,7 @@ def main():
     steps = [("format", lambda: check_format(args.fix)), ("first lines", check_first_lines), ("layers", check_layers),
              ("umbrellas", lambda: check_umbrellas(args.fix))]
     if not args.fast:
-        steps.append(("headers alone", check_headers_alone))
+        steps += [("headers alone", check_headers_alone), ("benchmarks", check_benchmarks)]
     for name, step in steps:
         before = len(problems)
         begun = time.monotonic()

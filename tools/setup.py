@@ -63,16 +63,16 @@ def formatter_package():
     return "clang-format" if text.startswith("12") else "clang-format-14"
 
 
-# what, Debian package, probe, the commands that need it
+# what, Debian package, probe, the commands that need it (the demo is configured with the tests, in their build folder)
 DEBIAN = [
     ("g++ (12 or later)", "g++", gxx, EVERYTHING),
     ("Boost headers (1.81 or later)", boost_package(), boost, EVERYTHING),
     ("Python's venv", "python3-venv", venv_module, EVERYTHING),
     ("pkg-config", "pkg-config", program("pkg-config"), EVERYTHING),
-    ("doctest", "doctest-dev", header("doctest/doctest.h"), ("test", "lint")),
-    ("RapidCheck", "librapidcheck-dev", header("rapidcheck.h"), ("test", "lint")),
+    ("doctest", "doctest-dev", header("doctest/doctest.h"), ("demo", "test", "lint")),
+    ("RapidCheck", "librapidcheck-dev", header("rapidcheck.h"), ("demo", "test", "lint")),
     ("nlohmann's JSON", "nlohmann-json3-dev", header("nlohmann/json.hpp"), ("test",)),
-    ("Google Benchmark", "libbenchmark-dev", header("benchmark/benchmark.h"), ("bench",)),
+    ("Google Benchmark", "libbenchmark-dev", header("benchmark/benchmark.h"), ("bench", "lint")),
     ("clang 19", "clang-19", program("clang++-19"), ("test", "lint")),
     ("CMake", "cmake", program("cmake"), ("test",)),
     ("clang-format 14", formatter_package(), program("clang-format-14", "clang-format"), ("lint",)),

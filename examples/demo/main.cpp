@@ -19,6 +19,7 @@
 #include <map>
 #include <sstream>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -31,6 +32,11 @@ double milliseconds(std::chrono::steady_clock::time_point since) {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - since).count();
 }
 
+[[noreturn]] void refuse_write(const fs::path& path) {
+  es::fail(es::error_kind::io, "cannot write", path.string(),
+           "check the folder's permissions and free space");
+}
+
 void write_values(const fs::path& path, const std::vector<c10::IValue>& values) {
   c10::impl::GenericList list(c10::AnyType::get());
   for (auto& v : values)
@@ -39,8 +45,7 @@ void write_values(const fs::path& path, const std::vector<c10::IValue>& values) 
   std::ofstream out(path, std::ios::binary);
   out.write(reinterpret_cast<const char*>(bytes.data()), static_cast<std::streamsize>(bytes.size()));
   if (!out.flush())
-    es::fail(es::error_kind::io, "cannot write", path.string(),
-             "check the folder's permissions and free space");
+    refuse_write(path);
 }
 
 template <class T>
@@ -137,7 +142,9 @@ bool show(const std::string& name, Net& net, const fs::path& folder, es::example
          file.string() + ", " + std::to_string(fs::file_size(file) / 1024) + " KiB");
   write_values(folder / (name + ".inputs.pt"), {inputs.value...});
   write_values(folder / (name + ".outputs.pt"), eager);
-  std::ofstream(folder / (name + ".graph.txt")) << es::print_readable(program.graph());
+  std::ofstream readable(folder / (name + ".graph.txt"));
+  if (!(readable << es::print_readable(program.graph())).flush())
+    refuse_write(folder / (name + ".graph.txt"));
 
   start = std::chrono::steady_clock::now();
   auto again = es::load<es::training_ir>(file);
@@ -158,7 +165,11 @@ int main(int argc, char** argv) try {
     return argc == 2 ? 0 : 2;
   }
   const fs::path folder = argv[1];
-  fs::create_directories(folder);
+  std::error_code refused;
+  fs::create_directories(folder, refused);
+  if (refused)
+    es::fail(es::error_kind::io, "cannot make the folder: " + refused.message(), folder.string(),
+             "name one that you may write to");
   torch::manual_seed(0);
 
   bool good = true;

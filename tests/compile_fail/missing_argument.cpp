@@ -1,5 +1,6 @@
-// expect: graph::call<Op>\(\.\.\.\): a required argument is missing
+// expect: graph::call<Op>\(\.\.\.\): a required argument is missing \(missing_argument<Op, NAME> names the first\); give it, by position or by name: es::kw<\\?\"NAME\\?\">\(x\)
 // SPDX-License-Identifier: BSL-1.0
+// says: missing_argument<espalier::aten::add_Tensor, .*\"other\"
 #include <espalier/ir/graph.hpp>
 #include <espalier/schema/aten.hpp>
 

@@ -1,4 +1,4 @@
-// expect: graph<Dialect>::call<Op>: the operator mutates an argument, but the dialect is functional
+// expect: graph<Dialect>::call<Op>: the operator mutates an argument, but the dialect is functional; use the functional overload \(add_Tensor for add__Tensor\), or build the graph in es::training_ir
 // SPDX-License-Identifier: BSL-1.0
 #include <espalier/ir/graph.hpp>
 #include <espalier/schema/aten.hpp>

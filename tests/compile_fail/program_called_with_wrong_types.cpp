@@ -1,4 +1,4 @@
-// expect: program\(args\.\.\.\): the arguments do not fit the program's signature
+// expect: program\(args\.\.\.\): the arguments do not fit the program's signature \(exported_program<Dialect, Signature> in the lines below names it\); pass arguments of the types that forward\(\) takes
 // SPDX-License-Identifier: BSL-1.0
 // floor: torch
 #include <espalier/program/exported_program.hpp>

@@ -1,5 +1,6 @@
-// expect: op_traits<Op>::index_of<NAME>
+// expect: op_traits<Op>::index_of<NAME> requires NAME to be an argument of the operator; write one of the names in Op::schema_str instead
 // SPDX-License-Identifier: BSL-1.0
+// says: find<.*alhpa|index_of<.*alhpa
 #include <espalier/ir/graph.hpp>
 #include <espalier/schema/aten.hpp>
 

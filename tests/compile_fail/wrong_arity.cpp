@@ -1,4 +1,4 @@
-// expect: graph::call<Op>\(\.\.\.\): too many positional arguments
+// expect: graph::call<Op>\(\.\.\.\): too many positional arguments for the operator's schema; drop some, or pass keyword-only ones by name: es::kw<\\?\"alpha\\?\">\(2\)
 // SPDX-License-Identifier: BSL-1.0
 #include <espalier/ir/graph.hpp>
 #include <espalier/schema/aten.hpp>

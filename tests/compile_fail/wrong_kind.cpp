@@ -1,5 +1,6 @@
-// expect: graph::call<Op>\(\.\.\.\): an argument has the wrong kind
+// expect: graph::call<Op>\(\.\.\.\): an argument has the wrong kind for the operator's schema \(check_kind<Op, argument index, type given> names it\); pass a value for a Tensor, a number for a Scalar, a list for a list
 // SPDX-License-Identifier: BSL-1.0
+// says: check_kind.*espalier::aten::mm.* 1.* int\b
 #include <espalier/ir/graph.hpp>
 #include <espalier/schema/aten.hpp>
 

@@ -52,19 +52,20 @@ def cmake(name, work, prefix, torch):
     return run(work / "consumer")
 
 
-def pkgconfig(name, work, prefix, torch):
-    env = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "share/pkgconfig"))
+def script(name, work, prefix, torch):
+    env = dict(os.environ, PKG_CONFIG_PATH=str(prefix / "share/pkgconfig"), INCLUDE=str(prefix / "include"), TORCH=torch)
     run("sh", HERE / name / "build.sh", work / "consumer", env=env)
     return run(work / "consumer")
 
 
-def meson_subproject(name, work, prefix, torch):
+def meson(name, work, prefix, torch):
     source = work / "source"
     (source / "subprojects").mkdir(parents=True)
     shutil.copy(HERE / name / "meson.build", source)
-    shutil.copy(HERE / "ground.cpp", source)
+    upper = name.endswith("torch")
+    shutil.copy(HERE / ("flags.cpp" if upper else "ground.cpp"), source)
     (source / "subprojects/espalier").symlink_to(ROOT)
-    run("meson", "setup", work / "build", source)
+    run("meson", "setup", work / "build", source, *([f"-Despalier:torch_path={torch}"] if upper else []))
     run("ninja", "-C", work / "build")
     return run(work / "build/consumer")
 
@@ -72,8 +73,12 @@ def meson_subproject(name, work, prefix, torch):
 CONSUMERS = {
     "cmake_ground": cmake,
     "cmake_torch": cmake,
-    "pkgconfig_ground": pkgconfig,
-    "meson_subproject": meson_subproject,
+    "pkgconfig_ground": script,
+    "pkgconfig_torch": script,
+    "meson_ground": meson,
+    "meson_torch": meson,
+    "by_hand_ground": script,
+    "by_hand_torch": script,
 }
 
 

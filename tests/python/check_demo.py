@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Loads each program that the demo saved with torch.export, runs it on the saved inputs and compares with eager's outputs.
+"""Loads each program that the demo saved with torch.export, runs it on the saved inputs, whole, decomposed and unflattened into
+modules, and compares with eager's outputs; what Python's exporter verifies of names, module stacks and stack traces holds.
 
 usage: check_demo.py FOLDER   (NAME.pt2, NAME.inputs.pt, NAME.outputs.pt; exits 1 on the first kind of disagreement)
 """
@@ -10,6 +11,8 @@ import pathlib
 import sys
 
 import torch
+from torch._export.verifier import SpecViolationError
+from torch.export._trace import _verify_nn_module_stack, _verify_placeholder_names, _verify_stack_trace
 
 
 def check(path):
@@ -20,8 +23,8 @@ def check(path):
     program.graph.lint()
     program.validate()
 
-    def same(what, p):
-        leaves = torch.utils._pytree.tree_leaves(p.module()(*inputs))
+    def same(what, function):
+        leaves = torch.utils._pytree.tree_leaves(function(*inputs))
         if len(leaves) != len(expected):
             problems.append(f"{what}: {len(leaves)} outputs, {len(expected)} expected")
             return
@@ -30,18 +33,23 @@ def check(path):
             if not gap < 1e-5:
                 problems.append(f"{what}: output {i} differs by {gap}")
 
-    same("loaded", program)
+    same("loaded", program.module())
     args, kwargs = program.example_inputs
     if kwargs or len(args) != len(inputs) or not all(torch.equal(a, b) for a, b in zip(args, inputs)):
         problems.append("the archive's sample inputs are not the inputs")
-    same("decomposed", program.run_decompositions())
+    same("decomposed", program.run_decompositions().module())
 
-    module = program.module()
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    loss = sum(o.float().square().sum() for o in torch.utils._pytree.tree_leaves(module(*inputs)))
-    grads = torch.autograd.grad(loss, parameters, allow_unused=True)
-    if not any(g is not None and g.abs().sum() > 0 for g in grads):
-        problems.append("no gradient reaches any parameter")
+    try:  # what Python asks of its own exports
+        _verify_nn_module_stack(program.graph_module)
+        _verify_stack_trace(program.graph_module)
+        _verify_placeholder_names(program.graph_module, program.graph_signature)
+    except SpecViolationError as error:
+        problems.append(str(error))
+    modules = torch.export.unflatten(program)
+    same("unflattened", modules)
+    names = {e.fqn for e in program.module_call_graph}
+    if missing := names - {name for name, _ in modules.named_modules(remove_duplicate=False)}:
+        problems.append(f"unflatten leaves out the modules {sorted(missing)}")
     return program, problems
 
 

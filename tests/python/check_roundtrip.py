@@ -100,7 +100,7 @@ def compare(original, copy):
         if x != y:
             problems.append(f"{what} differ:\n       {str(x)[:300]}\n       {str(y)[:300]}")
 
-    for i, (g, h) in enumerate(zip(graphs(a.graph_module), graphs(b.graph_module))):
+    for i, (g, h) in enumerate(zip(graphs(a.graph_module), graphs(b.graph_module), strict=True)):
         same(f"graph {i}", str(g), str(h))
         same(f"names of graph {i}", [n.name for n in g.nodes], [n.name for n in h.nodes])
         same(f"values of graph {i}", [val(n) for n in g.nodes], [val(n) for n in h.nodes])

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
 """Exports the Python twins of the example models and compares with them what C++ exported and raised: placeholders (names,
-kinds, targets), signature, the operators in order, and the modules that each of them ran in.
+kinds, targets), signature, the operators in order, and the modules that each of them ran in. With C++'s weights the twin's eager outputs and gradients are
+those of the loaded program.
 
 Left out on both sides: `getitem`, for a C++ list is no operator, and `_assert_tensor_metadata`, by which Python states what
 it believed of the argument of each cast.
@@ -18,6 +19,7 @@ import pathlib
 import sys
 
 import torch
+from torch.utils import _pytree as pytree
 
 import models
 import programs
@@ -134,13 +136,28 @@ def compare(name, path, options):
     values = programs.load_values(f"{path.with_suffix('')}.inputs.pt")
     results = twin(*values)
     results = list(results) if isinstance(results, tuple) else [results]
-    if gap := programs.difference(programs.call(ours, values), results):
+    module = ours.module()
+    if gap := programs.difference(pytree.tree_leaves(module(*values)), results):
         raise AssertionError(f"the twin with these weights: {gap}")
+    theirs_by_name = dict(twin.named_parameters())
+    ours_by_name = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if set(ours_by_name) != set(theirs_by_name):
+        raise AssertionError(f"parameters to train: {sorted(ours_by_name)} in C++, {sorted(theirs_by_name)} in Python")
+    loss_of(module, values).backward()
+    loss_of(twin, values).backward()
+    for name, theirs_p in theirs_by_name.items():
+        scale = theirs_p.grad.abs().max()  # of a gradient of its own size
+        if not scale > 0 or not torch.allclose(ours_by_name[name].grad / scale, theirs_p.grad / scale, rtol=0, atol=programs.TOLERANCE):
+            raise AssertionError(f"the gradient of {name} is not eager's")
     placed = f" ({before} placed in the module before)" if before else ""
     return (
         f"{len(inputs(ours))} inputs, {len(operators(ours))} operators in their modules{placed}, "
-        f"{len(outputs(ours))} outputs, values"
+        f"{len(outputs(ours))} outputs, values, {len(ours_by_name)} gradients"
     )
+
+
+def loss_of(net, values):
+    return sum(o.square().mean() for o in pytree.tree_leaves(net(*values)))
 
 
 def user_names(program):

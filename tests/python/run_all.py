@@ -41,6 +41,10 @@ def main():
     if step("the demo runs", examples / "demo", build / "demo"):
         step("Python loads the demo's programs", sys.executable, HERE / "check_demo.py", build / "demo")
         step("the demo's programs are their Python twins", sys.executable, HERE / "compare_twins.py", build / "demo")
+    refused = subprocess.run([examples / "demo", "/dev/null/demo"], capture_output=True, text=True)
+    told = refused.returncode == 1 and refused.stderr.endswith("(at /dev/null/demo); name one that you may write to\n")
+    print(f"{'ok  ' if told else 'FAIL'} the demo refuses a folder that it cannot make, with a cure", flush=True)
+    failed += not told
     if step("", examples / "readme", quiet=True):
         print("ok   README's first screen runs", flush=True)
     step("the documentation's code is code that was compiled", sys.executable, ROOT / "tools/docs.py")

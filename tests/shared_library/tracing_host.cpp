@@ -5,6 +5,7 @@
 #include "tracing_plugin.hpp"
 
 #include <espalier/ir/view.hpp>
+#include <espalier/program/save_load.hpp>
 #include <espalier/trace/tracer.hpp>
 
 #include <ATen/Functions.h>
@@ -13,6 +14,8 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -93,4 +96,19 @@ TEST_CASE("a trace of the plugin inside a trace of the host records into the inn
   });
   CHECK(inner == expected);
   CHECK(ops(outer) == std::vector<std::string>{"aten::neg"});
+}
+
+TEST_CASE("a program that the plugin exported is verified, run, saved and loaded here") {
+  const auto x = at::randn({2, 4});
+  std::optional<plugin_program> program;
+  at::Tensor eager;
+  plugin<decltype(plugin_export)>("plugin_export")(x, program, eager);
+  REQUIRE(program);
+  CHECK_NOTHROW(program->verify());
+  CHECK(program->parameters().size() == 2);
+  CHECK(at::equal((*program)(x), eager));
+  std::stringstream file;
+  es::save(*program, file);
+  program.reset(); // what the plugin allocated is freed here
+  CHECK(at::equal(es::load<es::training_ir, at::Tensor(at::Tensor)>(file)(x), eager));
 }

@@ -3,10 +3,12 @@
 // visibility, no unique symbols, its own definitions first.
 #include "tracing_plugin.hpp"
 
+#include <espalier/exporting/export_program.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/trace/tracer.hpp>
 
 #include <ATen/Functions.h>
+#include <torch/nn/modules/linear.h>
 
 namespace es = espalier;
 
@@ -23,6 +25,12 @@ PLUGIN_API void plugin_trace(tensor_function f, const at::Tensor& example, std::
   for (es::node n : es::nodes(r.graph))
     if (n.is_call())
       ops.emplace_back(es::name_of(n.op()));
+}
+PLUGIN_API void plugin_export(const at::Tensor& example, std::optional<plugin_program>& program,
+                              at::Tensor& eager) {
+  torch::nn::Linear net(example.size(1), 3);
+  eager = net->forward(example);
+  program = es::export_program(net, es::inputs(es::named("x", example)));
 }
 PLUGIN_API void* plugin_mode_slot() {
   es::ensure_interceptor();

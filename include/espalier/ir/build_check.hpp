@@ -167,6 +167,23 @@ constexpr bool check_kind() {
   return ok;
 }
 
+/// A name of a schema, so that the compiler prints it.
+template <class Op, std::size_t Index>
+consteval auto argument_name() {
+  constexpr std::string_view name = op_traits<Op>::schema.args[Index].name;
+  char text[name.size() + 1]{};
+  for (std::size_t i = 0; i != name.size(); ++i)
+    text[i] = name[i];
+  return fixed_string(text);
+}
+/// Says that a required argument is missing, unless `Name` is empty.
+template <class Op, fixed_string Name>
+struct missing_argument {
+  static constexpr bool none = Name.size() == 0;
+  static_assert(none, "espalier: graph::call<Op>(...): a required argument is missing (missing_argument<Op, "
+                      "NAME> names the first); give it, by position or by name: es::kw<\"NAME\">(x)");
+};
+
 template <class Op, std::size_t I, class A>
 constexpr bool check_one();
 
@@ -206,15 +223,15 @@ constexpr bool check_arguments() {
     static_assert(once, "espalier: graph::call<Op>(...): an argument is given twice, by position and by "
                         "name; drop one of them");
     constexpr bool known = given[n] == 0; // an unknown name has had its own sentence from op_traits
-    constexpr bool complete = [&] {
-      for (std::size_t i = 0; i != n; ++i)
-        if (!given[i] && !op_traits<Op>::schema.args[i].has_default)
-          return false;
-      return true;
+    constexpr std::size_t missing = [&] {
+      std::size_t i = 0;
+      while (i != n && (given[i] || op_traits<Op>::schema.args[i].has_default))
+        ++i;
+      return i;
     }();
-    static_assert(complete || !known, "espalier: graph::call<Op>(...): a required argument is missing; the "
-                                      "operator's schema_str lists them (those without '=')");
-    if constexpr (once && known && complete) {
+    if constexpr (known && missing != n) {
+      return missing_argument<Op, argument_name<Op, missing>()>::none;
+    } else if constexpr (once && known) {
       return [&]<std::size_t... I>(std::index_sequence<I...>) { return (check_one<Op, I, A>() && ...); }
       (std::index_sequence_for<A...>{});
     }
