@@ -28,6 +28,7 @@ struct cap_relu : es::pass {
   static constexpr std::string_view description = "caps what a ReLU lets through";
   static constexpr std::string_view options = "[max=CAP]";
   using destroys = es::properties<es::property::no_duplicates>;
+  static constexpr auto x = es::capture<"x">;
   double max = 6;
 
   static cap_relu parse(std::string_view text) {
@@ -43,7 +44,6 @@ struct cap_relu : es::pass {
     return options.after(name);
   }
   es::pass_result run(es::graph_storage& g, es::pass_context& c) const {
-    constexpr auto x = es::capture<"x">;
     return es::rewrite_once(
         g, c,
         es::rule_set(es::rewrite<"cap-relu">(es::pattern<es::aten::relu>(x), [this](auto& r, const auto& m) {

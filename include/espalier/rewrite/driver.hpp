@@ -147,7 +147,7 @@ constexpr bool try_rule(const Rule& rule, rewrite_run& run, node_id n) {
   if (!run.safe(m.calls()))
     return false;
   run.made.clear();
-  rewriter<D> r(run.g, n, m.calls(), run.made);
+  rewriter<D> r(run.g, n, run.made, m.calls());
   using given = std::remove_cvref_t<decltype(rule.make(r, m))>;
   if constexpr (rule_gives<typename Rule::root_op, given>::ok) {
     const auto by = [&] {

@@ -25,8 +25,8 @@ template <dialect D>
 class rewriter {
 public:
   /// `calls`: those that the rule matched, the root among them.
-  constexpr rewriter(graph_storage& g, node_id root, std::span<const node_id> calls,
-                     std::vector<node_id>& made)
+  constexpr rewriter(graph_storage& g, node_id root, std::vector<node_id>& made,
+                     std::span<const node_id> calls = {})
       : g_(&g), root_(root), calls_(calls), made_(&made) {}
 
   constexpr graph_storage& graph() const noexcept { return *g_; }
