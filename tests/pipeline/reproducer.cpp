@@ -232,7 +232,7 @@ TEST_CASE("properties in pipeline texts") {
         "check<no_dead_code> | assume<canonical>");
   CHECK_THROWS_WITH_AS(known().parse("dce | check<round>"),
                        "no pass speaks of a property 'round' (at column 7 of pipeline 'dce | check<round>'); "
-                       "write names separated by '|', and fix(...) around what is to be repeated",
+                       "write one of no_dead_code, no_duplicates, canonical",
                        es::error);
   CHECK_THROWS_WITH_AS(known().parse("check<canonical>"),
                        "no graph shows whether it has the property 'canonical' (at check<canonical>); run a "

@@ -43,6 +43,8 @@ std::vector<std::string> passes() {
       out.push_back("constant_fold<parameters, constructors>");
     } else if (name == "device_move") {
       out.push_back("device_move<cpu>");
+    } else if (name == "verified") {
+      out.push_back("verified<torch_ir>");
     } else if (name != "convert_dtype") {
       out.push_back(std::string(name));
     }
@@ -108,6 +110,7 @@ const std::map<std::string_view, std::string_view> idle{
     {"dce", "remove_assertions | dce"},
     {"sort", ""},             // they are sorted
     {"device_move<cpu>", ""}, // and there
+    {"verified<torch_ir>", ""},
     {"fold_conv_batch_norm", ""},
     {"rename_placeholders", ""},
 };
