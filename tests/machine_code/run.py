@@ -21,7 +21,7 @@ STAGES = 3
 CALL = 16
 # Instructions that a stage may add to its pass: six words that name it, two looks, and the sum.
 PER_STAGE = 40
-SHARED = re.compile(r"check_disabled|look_at_switched_off|is_disabled|drop_all_but")
+SHARED = re.compile(r"is_disabled|drop_all_but")
 
 
 def functions(compiler, folder):

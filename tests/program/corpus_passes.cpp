@@ -44,7 +44,7 @@ std::vector<std::string> passes() {
     } else if (name == "device_move") {
       out.push_back("device_move<cpu>");
     } else if (name == "verified") {
-      out.push_back("verified<torch_ir>");
+      out.push_back("verified<training_ir>");
     } else if (name != "convert_dtype") {
       out.push_back(std::string(name));
     }
@@ -110,7 +110,7 @@ const std::map<std::string_view, std::string_view> idle{
     {"dce", "remove_assertions | dce"},
     {"sort", ""},             // they are sorted
     {"device_move<cpu>", ""}, // and there
-    {"verified<torch_ir>", ""},
+    {"verified<training_ir>", ""},
     {"fold_conv_batch_norm", ""},
     {"rename_placeholders", ""},
 };

@@ -121,9 +121,10 @@ constexpr std::string_view stage_name(const P& p) noexcept {
 template <class P, class U, class... Is>
 constexpr pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_t position, std::size_t depth,
                                 Is&... is) {
-  stage_info stage{stage_name(p), position, depth, composite_pass<P>, c.dialect()};
-  if (!c.disabled().empty() && c.is_disabled(stage.name))
+  const std::string_view name = stage_name(p);
+  if (!c.disabled().empty() && c.is_disabled(name))
     return {};
+  stage_info stage{name, position, depth, composite_pass<P>, c.dialect()};
   c.enter(stage);
   (is.before(stage, storage_of(unit)), ...);
   pass_result r;
