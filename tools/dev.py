@@ -168,8 +168,7 @@ def test(args):
         phase(BUILD, select=args.names)
     ground = ("-Dexamples=false", "-Dbench=false", "-Dpython_tests=false")
     if "asan" in args.only:
-        # What sanitizers put in takes an optimiser three times as long as the rest.
-        sanitized = ("-Db_sanitize=address,undefined", "-Doptimization=0")
+        sanitized = ("-Db_sanitize=address,undefined",)
         phase(ROOT / "build-asan", "-Dtorch=disabled", *sanitized, *ground, select=args.names,
               run_with={"ESPALIER_FUZZ_SECONDS": "30"})
     if "clang" in args.only:

@@ -173,15 +173,11 @@ def generate():
         assert ours.pop((name, overload), ident) == ident, f"LibTorch spells {key} otherwise"
         assert ident not in seen, f"two operators are spelt {ident}"
         seen.add(ident)
-        structs.append(
-            f"struct {ident} {{\n  static constexpr const char* name = {quoted(name)};\n"
-            f"  static constexpr const char* overload_name = {quoted(overload)};\n"
-            f"  static constexpr const char* schema_str = {quoted(schema[len('aten::') :])};\n"
-            f"  static constexpr unsigned index = {index};\n}};\n"
-        )
+        structs.append(f"struct {ident} {{ static constexpr unsigned index = {index}; }};\n")
     assert not ours, f"LibTorch has operators that are not registered: {sorted(ours)}"
     aten = (
-        banner + "// ATen's operators as types, by the names LibTorch's at::_ops gives them. `index` is the operator's id.\n"
+        banner + "// ATen's operators as types, by the names LibTorch's at::_ops gives them. `index` is the operator's id, and its row in\n"
+        "// schema/aten_table.hpp, which has its name and schema: here they would cost every includer twice the time.\n"
         "#pragma once\n\n// clang-format off\nnamespace espalier::aten {\n\n" + "".join(structs)
         + "\n} // namespace espalier::aten\n// clang-format on\n"
     )

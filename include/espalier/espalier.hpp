@@ -50,6 +50,7 @@
 #include <espalier/program/reproducer_file.hpp>
 #include <espalier/program/save_load.hpp>
 #include <espalier/program/state_dict.hpp>
+#include <espalier/program/tolerance.hpp>
 #include <espalier/program/validate.hpp>
 
 #include <espalier/exporting/export_program.hpp>

@@ -11,6 +11,7 @@
 #include <espalier/support/id.hpp>
 #include <espalier/support/inline_vector.hpp>
 #include <espalier/support/side_table.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/support/type_hash.hpp>
 
 #include <espalier/schema/aten.hpp>

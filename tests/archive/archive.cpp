@@ -16,6 +16,7 @@
 #include <sstream>
 #include <string>
 
+#include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -252,6 +253,24 @@ TEST_CASE("a device that is always full is reported" * doctest::skip(!fs::exists
   }
   std::ofstream full("/dev/full", std::ios::binary);
   CHECK_THROWS_WITH(pt2::write_archive(small::archive(), full), doctest::Contains("stream"));
+}
+
+TEST_CASE("a file that is open already is written behind what it holds" *
+          doctest::skip(!fs::exists("/dev/fd"))) {
+  folder d;
+  put(d.file("log"), "before ");
+  const int log = ::open(d.file("log").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  REQUIRE(log >= 0);
+  for (const std::string where : {"/dev/fd/", "/proc/self/fd/"}) {
+    es::atomic_file f(where + std::to_string(log));
+    f.write("after ");
+    f.commit();
+  }
+  ::close(log);
+  CHECK(corpus::read(d.file("log")) == "before after after ");
+  CHECK(d.count() == 1);
+  CHECK_THROWS_WITH(es::atomic_file("/dev/fd/" + std::to_string(log)),
+                    doctest::Contains("cannot be opened for writing"));
 }
 
 TEST_CASE("a kill at any moment leaves one whole file or the other") {

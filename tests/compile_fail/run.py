@@ -5,7 +5,7 @@
 A case starts with `// expect: REGEX`, which the first error must match; `// floor: torch` in one of the next lines
 says that it needs LibTorch, and `// says: REGEX` what must be told anywhere in the output: by a computed sentence,
 whose lines are put together again first. With -DESPALIER_CURE the same file must compile: what fails is the one thing
-that the case is about.
+that the case is about. What the cases include is compiled ahead, once for a compiler and a floor.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -35,12 +36,36 @@ def compilers(wanted):
     return found
 
 
+INCLUDED = {"ground": "#include <espalier/graph.hpp>\n",
+            "torch": "#include <espalier/espalier.hpp>\n"}
+
+
+def call(compiler, flags, *more):
+    command = [compiler, "-std=c++20", f"-I{ROOT / 'include'}", f"-I{ROOT / 'examples'}", *flags, *map(str, more)]
+    return subprocess.run(command, capture_output=True, text=True, env=dict(os.environ, LC_ALL="C"))
+
+
+class Headers:
+    """Precompiled headers in a folder, made when a case first needs one."""
+
+    def __init__(self, folder):
+        self.folder, self.flags = pathlib.Path(folder), {}
+
+    def flags_for(self, compiler, floor, flags):
+        if (compiler, floor) not in self.flags:
+            clang = compiler.startswith("clang")
+            header = self.folder / f"{floor}_{'clang' if clang else 'gcc'}.hpp"
+            header.write_text(INCLUDED[floor])
+            made = header.with_suffix(".pch" if clang else ".hpp.gch")
+            done = call(compiler, flags, "-x", "c++-header", header, "-o", made)
+            if done.returncode != 0:
+                sys.exit(f"compile_fail: {compiler} cannot precompile the headers:\n{done.stderr[:2000]}")
+            self.flags[compiler, floor] = ["-include-pch", str(made)] if clang else ["-include", str(header)]
+        return self.flags[compiler, floor]
+
+
 def run(compiler, path, flags, cure):
-    command = [compiler, "-std=c++20", "-fsyntax-only", f"-I{ROOT / 'include'}", f"-I{ROOT / 'examples'}", *flags, str(path)]
-    if cure:
-        command.insert(1, "-DESPALIER_CURE")
-    env = dict(os.environ, LC_ALL="C")
-    return subprocess.run(command, capture_output=True, text=True, env=env)
+    return call(compiler, flags, "-fsyntax-only", *(["-DESPALIER_CURE"] if cure else []), path)
 
 
 def told(output):
@@ -55,10 +80,14 @@ def main():
     parser.add_argument("--compiler", choices=COMPILERS, help="this one alone (default: both, where they are)")
     args = parser.parse_args()
     found = compilers([args.compiler] if args.compiler else COMPILERS)
-    torch = torch_flags()
+    with tempfile.TemporaryDirectory() as folder:
+        return check(args.cases, found, torch_flags(), Headers(folder))
+
+
+def check(cases, found, torch, headers):
     failed = passed = 0
     for path in sorted(HERE.glob("*.cpp")):
-        if args.cases and path.stem not in args.cases:
+        if cases and path.stem not in cases:
             continue
         lines = path.read_text().splitlines()
         expected = re.match(r"// expect: (.+)", lines[0])
@@ -69,12 +98,13 @@ def main():
         if needs_torch and torch is None:
             print(f"{path.stem}: not run, LibTorch is not there")
             continue
-        flags = torch if needs_torch else []
+        floor, floor_flags = ("torch", torch) if needs_torch else ("ground", [])
         if "ESPALIER_CURE" not in path.read_text():
             print(f"FAIL {path.stem}: has no ESPALIER_CURE branch")
             failed += 1
             continue
         for compiler in found:
+            flags = floor_flags + headers.flags_for(compiler, floor, floor_flags)
             bad = run(compiler, path, flags, cure=False)
             errors = [line for line in bad.stderr.splitlines() if re.search(r"\berror: ", line)]
             good = run(compiler, path, flags, cure=True)

@@ -1,4 +1,4 @@
-// expect: op_traits<Op>::index_of<NAME> requires NAME to be an argument of the operator; write one of the names in Op::schema_str instead
+// expect: op_traits<Op>::index_of<NAME> requires NAME to be an argument of the operator; write one of the names in its schema instead
 // SPDX-License-Identifier: BSL-1.0
 // says: find<.*another|index_of<.*another
 #include <espalier/ir/graph.hpp>

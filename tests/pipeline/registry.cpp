@@ -108,7 +108,8 @@ TEST_CASE("a part has a name in text, under which it is shown and switched off")
   tidy.run(h, es::info_of_dialect<es::aten_ir>, without, watch);
   REQUIRE(rest.rows().size() == 2);
   CHECK(rest.rows()[0].name == "cse");
-  CHECK(refused("renamed<>(cse)").starts_with("'renamed<>(' is no combinator"));
+  CHECK(refused("renamed<>(cse)") == "'renamed<>(' is not how it is written (at column 1 of pipeline "
+                                     "'renamed<>(cse)'); write renamed<NAME>(...)");
   CHECK(refused("when(cse, dce)").starts_with("'when(' takes more than a name can say: compose it in C++"));
 }
 
@@ -127,6 +128,13 @@ TEST_CASE("what text gets wrong is said with its column") {
   CHECK(refused("cse | dcs") == "no pass is called 'dcs' (at column 7 of pipeline 'cse | dcs'); write 'dce'");
   CHECK(refused("DCE") == "no pass is called 'DCE' (at column 1 of pipeline 'DCE'); write 'dce'");
   CHECK(refused("fuse_all").ends_with("; write one of dce, cse, lower-like, needs-clean, counts"));
+  CHECK(refused("fixx") == "no pass is called 'fixx' (at column 1 of pipeline 'fixx'); write fix(...), or "
+                           "fix<N>(...)");
+  CHECK(refused("renamd<a>(cse)").ends_with("'); write renamed<NAME>(...)"));
+  CHECK(refused("Fix(cse)").ends_with("'); write fix(...), or fix<N>(...)"));
+  CHECK(refused("chek<no_dead_code>").ends_with("'); write check<PROPERTY>"));
+  CHECK(refused("asume<no_dead_code>").ends_with("'); write assume<PROPERTY>"));
+  CHECK(refused("cse | fix").ends_with("'); write fix(...), or fix<N>(...)"));
   CHECK(refused("check<no_dead_cod>") ==
         "no pass speaks of a property 'no_dead_cod' (at column 1 of pipeline "
         "'check<no_dead_cod>'); write 'no_dead_code'");
@@ -143,6 +151,24 @@ TEST_CASE("what text gets wrong is said with its column") {
   CHECK(refused("fix(needs-clean)")
             .find("pass 'needs-clean' at position 2 needs property 'no_dead_code', which pass "
                   "'needs-clean' at position 1 destroyed") == 0);
+}
+
+TEST_CASE("a command that lists the passes is told of") {
+  auto r = known();
+  r.listed_by("my-opt --list");
+  const auto cure = [&](std::string_view text) {
+    try {
+      r.parse(text);
+    } catch (const es::error& e) {
+      return e.cure();
+    }
+    return std::string("accepted");
+  };
+  CHECK(cure("cse | dcs") == "write 'dce'; my-opt --list lists the passes");
+  CHECK(cure("fuse_all") == "my-opt --list lists the passes");
+  CHECK(cure("check<no_dead_cod>") ==
+        "write 'no_dead_code'; my-opt --list lists the properties of each pass");
+  CHECK(cure("check<nonsense>") == "my-opt --list lists the properties of each pass");
 }
 
 TEST_CASE("the proof is made when the pipeline runs, and instruments watch") {

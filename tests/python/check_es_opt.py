@@ -10,7 +10,9 @@ import hashlib
 import json
 import pathlib
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -196,6 +198,7 @@ def check_watching(c):
     wrong = programs.difference(programs.call(programs.load(c.folder / "cut.pt2"), programs.load_values(mlp.parent / "inputs.pt")),
                                 programs.load_values(mlp.parent / "outputs.pt"), programs.TOLERANCE)
     c.expect("Python runs what split cut", not wrong, str(wrong))
+    check_parts(c)
     c.refused(mlp, "--passes", "split", says="no operator is named (at column 1 of pipeline 'split': pass 'split'); write split<")
     c.refused(mlp, "--passes", "split<aten.adm>", says="ATen has no such operator")
     c.refused(mlp, "--remarks", says="without --passes")
@@ -209,10 +212,13 @@ def check_watching(c):
     c.expect("--print-after finds what is in a part", "after stage 1 'cse'" in c.works(gpt, "--passes", "dce | fix(cse | dce)", "--print-after", "cse"))
     times = c.works("lowered.pt2", "--passes", "sort | fix(raise | dce)", "--timing", stderr=None)
     c.expect("--timing is a tree", re.search(r"ms  pass sort\n *\S+ ms  pass fix\n *\S+ ms    pass raise \(2 runs\)\n *\S+ ms    pass dce", times), times)
-    for word, near in (("canonicalise", "canonicalize"), ("DCE", "dce"), ("constant-fold<parameters>", "constant_fold"), ("fixx", "fix")):
-        c.refused(gpt, "--passes", f"cse | {word}", says=f"did you mean '{near}'? es-opt --list lists the passes")
+    for word, near in (("canonicalise", "'canonicalize'"), ("DCE", "'dce'"), ("constant-fold<parameters>", "'constant_fold'"),
+                       ("fixx", "fix(...), or fix<N>(...)"), ("asume<functional>", "assume<PROPERTY>")):
+        c.refused(gpt, "--passes", f"cse | {word}", says=f"; write {near}; es-opt --list lists the passes")
+    c.refused(gpt, "--passes", "renamd<tidy>(cse)", says="; write renamed<NAME>(...)")
+    c.refused(gpt, "--passes", "dce", "--print-after", "dcee", says="write 'dce'; es-opt --list lists the passes")
     c.refused(gpt, "--passes", "dce | quantise", says="no pass is called 'quantise' (at column 7 of pipeline 'dce | quantise'); es-opt --list lists the passes")
-    c.refused(gpt, "--passes", "check<functionl>", says="did you mean 'functional'? es-opt --list lists the properties of each pass")
+    c.refused(gpt, "--passes", "check<functionl>", says="; write 'functional'; es-opt --list lists the properties of each pass")
     c.refused(gpt, "--passes", "check<nonsense>", says="no pass speaks of a property 'nonsense' (at column 1 of pipeline 'check<nonsense>'); es-opt --list lists")
     c.refused(mlp, "--passes", "device_move<xla:0>", says="(at pass 'device_move', stage 1 of 'device_move<xla:0>': tensor '")
     c.expect("... in a sentence", len(c.run(mlp, "--passes", "device_move<xla:0>").stderr) < 300)
@@ -220,6 +226,34 @@ def check_watching(c):
     c.expect("--print-after-failure prints what the failing pass left", done.returncode == 1 and "failed in stage 1 'check'" in done.stdout
              and "torch.ops.aten" in done.stdout, done.stdout)
     c.expect("... and nothing on success", c.works(mlp, "--passes", "dce", "--print-after-failure") == "")
+
+
+def check_parts(c):
+    """Passes on the subgraphs of a program, and on regions of it."""
+    cond = c.model("cond/model.pt2")
+    pipeline = "on_subgraphs(lower_spellings | cse)"
+    c.works(cond, "--passes", pipeline, "--verify-each", "--validate", "-o", "parts.pt2")
+    values = programs.load_values(cond.parent / "inputs.pt")
+    wrong = programs.difference(programs.call(programs.load(c.folder / "parts.pt2"), values), programs.call(programs.load(cond), values), programs.TOLERANCE)
+    c.expect("Python runs what was done to subgraphs", not wrong, str(wrong))
+    gpt = c.model("gpt_block/model_decomp.pt2")
+    c.works(gpt, "--passes", "lower_spellings", "-o", "spelt.pt2")
+    both = [c.works("spelt.pt2", "--passes", p, "--text") for p in ("raise", "on_regions<aten.*>(raise)", "on_regions<aten.relu>(raise)")]
+    c.expect("a pass on regions changes what they hold", both[0] != both[2] and both[1] != both[2])
+    c.works("spelt.pt2", "--passes", "on_regions<aten.*, not:aten.embedding, min_nodes=2>(raise | cse) | dce", "--verify", "--verify-each", "--validate",
+            "-o", "parts.pt2")
+    values = programs.load_values(gpt.parent / "inputs.pt")
+    wrong = programs.difference(programs.call(programs.load(c.folder / "parts.pt2"), values), programs.load_values(gpt.parent / "outputs.pt"), programs.TOLERANCE)
+    c.expect("Python runs what was done to regions", not wrong, str(wrong))
+    shown = c.works("spelt.pt2", "--passes", "on_regions<aten.*>(raise)", "--bisect")
+    c.expect("--bisect judges parts by the whole", "the check holds after every pass" in shown, shown)
+    for name in ("constant_fold", "convert_dtype<f32, f16>", "rename_placeholders"):
+        text = f"dce | on_subgraphs(cse | {name})"
+        c.refused(cond, "--passes", text, says=f"pass '{name.split('<')[0]}' takes a whole program, of which a subgraph or a region has only nodes "
+                                               f"(at column 26 of pipeline '{text}'); run it outside of on_subgraphs(...)")
+    c.refused(cond, "--passes", "on_subgraphs(unlift)", says="pass 'unlift' takes a whole program")
+    c.refused(cond, "--passes", "on_regions(cse)", says="write on_regions<OPERATOR, ...>(...)")
+    c.refused(cond, "--passes", "when(cse)", says="'when(' takes more than a name can say")
 
 
 def check_own(c):
@@ -513,6 +547,36 @@ def check_refusals(c):
     c.expect("a refused run leaves the old output whole", kept.read_bytes() == whole)
 
 
+def check_whole_files(c):
+    """What es-opt writes is there whole, or what was there before is."""
+    mlp = c.model("mlp/model.pt2")
+
+    def full():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+
+    for option in ("--html", "--cpp", "--model-explorer", "--save-outputs", "-o"):
+        old = c.folder / f"old{option}"
+        arguments = (mlp, "--run", option, f"./{old.name}")
+        old.write_text("what was there")
+        files = sorted(c.folder.iterdir())
+        done = subprocess.run([str(c.es_opt), *map(str, arguments)], capture_output=True, text=True, cwd=c.folder, preexec_fn=full)
+        c.expect(f"{option} on a full disk is an error", done.returncode == 1 and "writing failed after" in done.stderr and ERROR.match(done.stderr), done.stderr)
+        c.expect("... leaves the old file", old.read_text() == "what was there")
+        c.expect("... and nothing beside it", sorted(c.folder.iterdir()) == files)
+        c.refused(mlp, "--run", option, "/dev/full", says="No space left on device (at /dev/full)")
+        c.refused(mlp, "--run", option, "no/such/folder/x", says="no/such/folder/x")
+        c.works(*arguments)
+        c.expect("... and replaces it where there is space", old.read_bytes() != b"what was there" and sorted(c.folder.iterdir()) == files)
+    c.expect("a device takes what is written", c.works(mlp, "--cpp", "/dev/stdout") == (c.folder / "old--cpp").read_text())
+    log = c.folder / "log.txt"
+    log.write_text("before\n")
+    with log.open("a") as to:
+        done = subprocess.run([str(c.es_opt), str(mlp), "--text", "--cpp", "/dev/stdout"], stdout=to, stderr=subprocess.PIPE, text=True)
+    c.expect("standard output that is a file keeps what others wrote there",
+             log.read_text() == "before\n" + c.works(mlp, "--text") + (c.folder / "old--cpp").read_text(), done.stderr)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("es_opt", type=pathlib.Path)
@@ -522,7 +586,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         c = Checks(options.es_opt.resolve(), options.corpus.resolve(), pathlib.Path(folder))
         for check in (check_printing, check_passes, check_running, check_watching, check_models, check_reproducers, check_viewers,
-                      check_cpp, check_refusals):
+                      check_cpp, check_refusals, check_whole_files):
             check(c)
         c.es_opt = options.my_opt.resolve()
         check_own(c)

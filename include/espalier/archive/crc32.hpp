@@ -3,10 +3,11 @@
 // and this takes sixteen bytes a step.
 #pragma once
 
+#include <espalier/support/span.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 
 namespace espalier::detail {
 
@@ -27,7 +28,7 @@ struct crc_tables {
 };
 
 /// CRC-32 as zip, gzip and PNG have it. `before` is the checksum of the bytes that come before.
-inline std::uint32_t crc32(std::span<const std::byte> bytes, std::uint32_t before = 0) noexcept {
+inline std::uint32_t crc32(span<const std::byte> bytes, std::uint32_t before = 0) noexcept {
   static const crc_tables tables; // filled when first needed: as a constant it would cost every compilation
   auto& t = tables.t;
   std::uint32_t c = ~before;

@@ -5,11 +5,13 @@
 #pragma once
 
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 
 #include <boost/interprocess/file_mapping.hpp>
 #include <boost/interprocess/mapped_region.hpp>
 
 #include <cerrno>
+#include <charconv>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
@@ -17,9 +19,9 @@
 #include <istream>
 #include <memory>
 #include <ostream>
-#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -34,7 +36,7 @@ namespace espalier {
 class shared_bytes {
 public:
   shared_bytes() noexcept = default;
-  shared_bytes(std::span<const std::byte> bytes, std::shared_ptr<const void> owner) noexcept
+  shared_bytes(espalier::span<const std::byte> bytes, std::shared_ptr<const void> owner) noexcept
       : bytes_(bytes), owner_(std::move(owner)) {}
 
   /// Bytes that outlive every user of the result.
@@ -52,7 +54,7 @@ public:
     return {*p, p};
   }
 
-  std::span<const std::byte> span() const noexcept { return bytes_; }
+  espalier::span<const std::byte> span() const noexcept { return bytes_; }
   std::string_view text() const noexcept {
     return {reinterpret_cast<const char*>(bytes_.data()), bytes_.size()};
   }
@@ -68,7 +70,7 @@ public:
   const std::shared_ptr<const void>& owner() const noexcept { return owner_; }
 
 private:
-  std::span<const std::byte> bytes_;
+  espalier::span<const std::byte> bytes_;
   std::shared_ptr<const void> owner_;
 };
 
@@ -149,13 +151,20 @@ private:
 };
 
 /// A file that appears under its name complete or not at all. Bytes go to a hidden file beside it, `commit`
-/// moves that into place, and a destructor that runs before removes it. What is no regular file
-/// (`/dev/stdout`, a pipe) is written to directly. A kill can leave the hidden file behind, never a broken
-/// one under the name.
+/// moves that into place, and a destructor that runs before removes it. What is no regular file (a device, a
+/// pipe) is written to directly, as is `/dev/stdout` and other names of open files: what others wrote there
+/// stays. A kill can leave the hidden file behind, never a broken one under the name.
 class atomic_file final : public output {
 public:
   using output::write;
-  explicit atomic_file(const std::string& path) : path_(resolve(path)) {
+  explicit atomic_file(const std::string& path) : path_(path) {
+    if (const int open = open_file(path); open >= 0) {
+      file_ = ::fcntl(open, F_DUPFD_CLOEXEC, 0);
+      if (file_ < 0)
+        refuse("the file cannot be opened for writing");
+      return;
+    }
+    path_ = resolve(path);
     struct stat old {};
     bool exists = ::stat(path_.c_str(), &old) == 0;
     if (exists && !S_ISREG(old.st_mode)) {
@@ -225,6 +234,21 @@ public:
   }
 
 private:
+  // The number in the name of a file that this process has open; -1 for other names.
+  static int open_file(std::string_view path) noexcept {
+    if (path == "/dev/stdout")
+      return STDOUT_FILENO;
+    if (path == "/dev/stderr")
+      return STDERR_FILENO;
+    int number = -1;
+    for (const std::string_view folder : {"/dev/fd/", "/proc/self/fd/"})
+      if (path.starts_with(folder)) {
+        path.remove_prefix(folder.size());
+        const auto read = std::from_chars(path.data(), path.data() + path.size(), number);
+        return read.ec == std::errc() && read.ptr == path.data() + path.size() ? number : -1;
+      }
+    return number;
+  }
   // A symbolic link stays one: the file that it names is replaced.
   static std::string resolve(const std::string& path) {
     if (char* real = ::realpath(path.c_str(), nullptr)) {

@@ -10,13 +10,13 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/archive/zip.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <istream>
 #include <ostream>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -416,7 +416,7 @@ private:
 
   const Archive& a_;
   std::vector<record> records_;
-  std::unordered_map<std::string, std::span<const std::byte>> claimed_;
+  std::unordered_map<std::string, span<const std::byte>> claimed_;
   std::unordered_map<std::string, std::string> named_;
   std::unordered_map<std::string, std::size_t> next_;
   std::unordered_set<std::string> added_;

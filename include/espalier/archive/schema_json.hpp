@@ -6,12 +6,12 @@
 
 #include <espalier/archive/json.hpp>
 #include <espalier/archive/reflect.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -57,7 +57,7 @@ using read_member = void (*)(json::reader&, void* self, std::size_t index);
 
 template <class = when_used>
 void read_struct(json::reader& r, void* self, extra_fields& extra, std::string_view type_name,
-                 std::span<const std::string_view> names, std::size_t required, read_member read) {
+                 span<const std::string_view> names, std::size_t required, read_member read) {
   std::uint32_t seen = 0;
   std::size_t next = 0; // members mostly come in the schema's order
   for (json::object o(r); o.next();) {
@@ -86,7 +86,7 @@ void read_struct(json::reader& r, void* self, extra_fields& extra, std::string_v
 }
 
 inline void read_union(json::reader& r, void* self, std::string_view type_name,
-                       std::span<const std::string_view> names, read_member read,
+                       span<const std::string_view> names, read_member read,
                        void (*keep)(void* self, std::string name, std::string_view json)) {
   json::object o(r);
   if (!o.next())

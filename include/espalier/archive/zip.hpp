@@ -7,11 +7,11 @@
 #include <espalier/archive/crc32.hpp>
 #include <espalier/archive/file.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -72,7 +72,7 @@ public:
   }
 
   /// In the order of the directory, which is the order of writing.
-  std::span<const entry> entries() const noexcept { return entries_; }
+  span<const entry> entries() const noexcept { return entries_; }
   const entry* find(std::string_view name) const noexcept {
     auto it = index_.find(name);
     return it == index_.end() ? nullptr : &entries_[it->second];
@@ -317,7 +317,7 @@ public:
   explicit writer(output& to) noexcept : to_(to) {}
 
   /// Appends a record, and gives its checksum. Throws if the name was used before.
-  std::uint32_t add(std::string_view name, std::span<const std::byte> data) {
+  std::uint32_t add(std::string_view name, span<const std::byte> data) {
     using namespace detail;
     if (name.empty() || name.size() >= none16)
       fail(error_kind::usage, "a record's name has " + std::to_string(name.size()) + " bytes",
@@ -376,7 +376,7 @@ public:
     return crc;
   }
   std::uint32_t add(std::string_view name, std::string_view text) {
-    return add(name, std::as_bytes(std::span(text.data(), text.size())));
+    return add(name, boost::as_bytes(span(text.data(), text.size())));
   }
 
   /// Writes the directory. Nothing may be added after.

@@ -8,6 +8,7 @@
 #include <espalier/ir/argument.hpp>
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
@@ -25,7 +26,8 @@
 namespace espalier {
 
 /// The kind of a schema argument's type, lists and optionals looked through.
-inline arg_kind kind_of(const c10::Type& type) {
+template <class = when_used>
+arg_kind kind_of(const c10::Type& type) {
   switch (type.kind()) {
   case c10::TypeKind::OptionalType:
     return kind_of(*type.castRaw<c10::OptionalType>()->getElementType());
@@ -77,6 +79,7 @@ inline arg_kind kind_of(const c10::Type& type) {
 class argument_pool {
 public:
   /// Room for `n` arguments, all absent; stays where it is until `clear`.
+  template <class = when_used>
   argument* take(std::size_t n) {
     if (n > chunk_size) {
       big_.push_back(std::make_unique<argument[]>(n));
@@ -93,6 +96,7 @@ public:
     used_ += n;
     return p;
   }
+  template <class = when_used>
   void clear() noexcept {
     current_ = used_ = 0;
     big_.clear();
@@ -135,7 +139,7 @@ argument to_argument(const c10::IValue& v, arg_kind kind, argument_pool& pool, V
     argument* out = pool.take(items.size());
     for (std::size_t i = 0; i != items.size(); ++i)
       out[i] = to_argument(items[i], kind, pool, value_of);
-    return argument(std::span<const argument>(out, items.size()));
+    return argument(span<const argument>(out, items.size()));
   }
   if (v.isDevice())
     return argument(from_c10(v.toDevice()));
@@ -146,7 +150,7 @@ argument to_argument(const c10::IValue& v, arg_kind kind, argument_pool& pool, V
     argument* out = pool.take(2);
     out[0] = argument(c.real());
     out[1] = argument(c.imag());
-    return argument::of_complex(std::span<const argument, 2>(out, 2));
+    return argument::of_complex(span<const argument, 2>(out, 2));
   }
   if (v.isSymInt())
     return argument(from_c10(v.toSymInt()));
@@ -159,7 +163,8 @@ argument to_argument(const c10::IValue& v, arg_kind kind, argument_pool& pool, V
 /// A constant argument as an IValue; what a value, a subgraph or an operator stands for the caller must know,
 /// and gets an `error` (usage) here. Lists become generic lists unless all elements agree on int, float or
 /// bool.
-inline c10::IValue to_ivalue(const argument& a) {
+template <class = when_used>
+c10::IValue to_ivalue(const argument& a) {
   switch (a.form) {
   case arg_form::absent:
   case arg_form::none:
@@ -219,7 +224,8 @@ inline c10::IValue to_ivalue(const argument& a) {
 }
 
 /// Whether an IValue is the constant an argument says: used to tell defaults, which a graph leaves out.
-inline bool same_constant(const c10::IValue& a, const c10::IValue& b) {
+template <class = when_used>
+bool same_constant(const c10::IValue& a, const c10::IValue& b) {
   if (a.isNone() || b.isNone())
     return a.isNone() && b.isNone();
   if (a.isInt() && b.isInt())

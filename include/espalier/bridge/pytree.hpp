@@ -10,6 +10,7 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
@@ -28,7 +29,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -49,14 +49,16 @@ struct tree_leaf {
 /// says how long a list is and what keys a dict has.
 class leaf_reader {
 public:
-  explicit leaf_reader(std::span<const c10::IValue> leaves, const tree_spec* spec = nullptr) noexcept
+  explicit leaf_reader(span<const c10::IValue> leaves, const tree_spec* spec = nullptr) noexcept
       : leaves_(leaves), spec_(spec) {}
   /// Throws `error` (usage) when there is none left.
+  template <class = when_used>
   const c10::IValue& take() {
     const c10::IValue& v = peek();
     ++at_;
     return v;
   }
+  template <class = when_used>
   const c10::IValue& peek() const {
     if (at_ >= leaves_.size())
       fail(error_kind::usage, "fewer leaves than the type needs", "pytree",
@@ -70,6 +72,7 @@ public:
   /// Whether this is a part of what is read.
   bool nested() const noexcept { return nested_; }
   /// Throws `error` (usage) unless what is read next has `n` parts, as far as that is known.
+  template <class = when_used>
   void expect_parts(std::size_t n, std::string_view type) const {
     if (spec_ && !spec_->is_leaf() && spec_->children.size() != n)
       fail(error_kind::usage,
@@ -98,13 +101,14 @@ public:
     return x;
   }
   /// Goes behind all parts, in whatever order they were read.
+  template <class = when_used>
   void leave() noexcept {
     if (spec_)
       at_ = first_ + spec_->num_leaves();
   }
 
 private:
-  std::span<const c10::IValue> leaves_;
+  span<const c10::IValue> leaves_;
   const tree_spec* spec_;
   std::size_t at_ = 0, first_ = 0; // of what is read next
   bool nested_ = false;
@@ -131,7 +135,8 @@ struct leaf_tree {
   }
   static tree_spec spec(const T&) { return tree_spec::leaf(); }
 };
-inline std::string join(const std::string& path, std::string_view atom) {
+template <class = when_used>
+std::string join(const std::string& path, std::string_view atom) {
   return path.empty() ? std::string(atom) : path + "_" + std::string(atom);
 }
 } // namespace detail
@@ -376,7 +381,7 @@ void replace_leaves(T& x, leaf_reader& in) {
 
 /// A copy of `example` with other leaves.
 template <class T>
-T unflatten_like(const T& example, std::span<const c10::IValue> leaves) {
+T unflatten_like(const T& example, span<const c10::IValue> leaves) {
   T x = example;
   leaf_reader in(leaves);
   replace_leaves(x, in);

@@ -66,9 +66,11 @@ static_assert(static_cast<int>(memory_format::channels_last_3d) ==
               static_cast<int>(c10::MemoryFormat::ChannelsLast3d));
 
 /// To c10 and back. Casts: the numbers agree, but for `undefined`.
+template <class = when_used>
 constexpr c10::ScalarType to_c10(scalar_type t) noexcept {
   return t == scalar_type::undefined ? c10::ScalarType::Undefined : static_cast<c10::ScalarType>(t);
 }
+template <class = when_used>
 constexpr scalar_type from_c10(c10::ScalarType t) noexcept {
   return t == c10::ScalarType::Undefined ? scalar_type::undefined : static_cast<scalar_type>(t);
 }
@@ -82,7 +84,8 @@ inline device from_c10(c10::Device d) noexcept { return {static_cast<std::int8_t
 /// A size of ours as c10's. Symbolic sizes have no form there yet and are refused.
 inline c10::SymInt to_c10(const sym_int& s) { return c10::SymInt(s.as_int()); }
 /// A size of c10's as ours. A symbolic one is refused: it belongs to another tracer's environment.
-inline sym_int from_c10(const c10::SymInt& s) {
+template <class = when_used>
+sym_int from_c10(const c10::SymInt& s) {
   if (auto i = s.maybe_as_int())
     return sym_int(*i);
   fail(error_kind::unsupported, "a size made symbolic by another tracer cannot enter an espalier graph",
@@ -90,7 +93,8 @@ inline sym_int from_c10(const c10::SymInt& s) {
 }
 
 /// Sizes or strides as integers; a symbolic one throws `error` (unsupported).
-inline std::vector<std::int64_t> to_int_vector(const sym_ints& s) {
+template <class = when_used>
+std::vector<std::int64_t> to_int_vector(const sym_ints& s) {
   std::vector<std::int64_t> out;
   out.reserve(s.size());
   for (const auto& x : s)
@@ -101,7 +105,8 @@ inline sym_ints from_int_array(c10::IntArrayRef s) { return sym_ints(s.begin(), 
 
 /// What is known of a tensor without its data. Only strided tensors with concrete sizes have such a
 /// description; others throw `error` (unsupported).
-inline tensor_meta meta_of(const at::Tensor& t) {
+template <class = when_used>
+tensor_meta meta_of(const at::Tensor& t) {
   if (t.layout() != c10::Layout::Strided)
     fail(error_kind::unsupported,
          "a tensor of layout '" + std::string(to_string(from_c10(t.layout()))) + "' cannot enter a graph",

@@ -39,7 +39,8 @@ enum class payload_memory : bool {
 };
 
 /// Maps a file copy-on-write: what is written to the bytes stays in this process, page by page.
-inline shared_bytes map_file_private(const std::string& path) {
+template <class = when_used>
+shared_bytes map_file_private(const std::string& path) {
   const shared_bytes probe = map_file(path); // its errors are better than the mapping's
   if (probe.empty())
     return probe;
@@ -63,7 +64,8 @@ struct mapped_record {
 };
 inline void free_mapped_record(void* record) { delete static_cast<mapped_record*>(record); }
 /// The checksum that a tensor's storage still has to be compared with. None once the tensor was written to.
-inline pt2::pending_checksum pending_of(const at::Tensor& t) {
+template <class = when_used>
+pt2::pending_checksum pending_of(const at::Tensor& t) {
   const auto& data = t.storage().data_ptr();
   if (t.is_inference() || t._version() != 0 || data.get_deleter() != &free_mapped_record)
     return {};
@@ -79,6 +81,7 @@ public:
 
   /// The tensor of a raw payload, without gradient. Throws `error` (archive) when its record is too short for
   /// it or it is no plain tensor, and `error` (unsupported) for a pickled one.
+  template <class = when_used>
   at::Tensor tensor(const pt2::payload& p, std::string_view name) {
     if (p.meta.use_pickle || !p.meta.tensor_meta)
       fail(error_kind::unsupported,
@@ -114,6 +117,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   const c10::Storage& storage_of(const pt2::payload& p) {
     const auto [it, fresh] = storages_.try_emplace(p.bytes.data());
     if (!fresh)
@@ -141,7 +145,8 @@ private:
 };
 
 /// A tensor's meta as archives hold it.
-inline pt2::tensor_meta to_pt2_meta(const at::Tensor& t) {
+template <class = when_used>
+pt2::tensor_meta to_pt2_meta(const at::Tensor& t) {
   const auto dtype = detail::map_to(detail::scalar_type_map, from_c10(t.scalar_type()));
   if (!dtype)
     fail(error_kind::unsupported,
@@ -163,7 +168,8 @@ inline pt2::tensor_meta to_pt2_meta(const at::Tensor& t) {
 
 /// A tensor as a payload: its whole storage, which the payload keeps alive, so that tensors which share one
 /// share a record. A tensor of another device is copied to the CPU, its meta keeps the device.
-inline pt2::payload to_payload(const at::Tensor& t, bool is_parameter, std::string_view name) {
+template <class = when_used>
+pt2::payload to_payload(const at::Tensor& t, bool is_parameter, std::string_view name) {
   if (!t.defined() || t.layout() != c10::Layout::Strided || t.is_quantized())
     fail(error_kind::unsupported, "a weight that is not a plain strided tensor cannot be saved",
          "weight '" + std::string(name) + "'", "convert it with to_dense() or dequantize() first");

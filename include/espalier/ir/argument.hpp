@@ -7,13 +7,13 @@
 #include <espalier/meta/types.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/id.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <bit>
 #include <concepts>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 
 namespace espalier {
@@ -82,17 +82,17 @@ struct argument {
         bits((static_cast<std::int64_t>(d.index) << 8) | static_cast<std::uint8_t>(d.type)) {}
   constexpr argument(const sym_int& i) noexcept
       : form(i.is_int() ? arg_form::integer : arg_form::symbolic), bits(i.int_or(0)), symbol(i.as_expr()) {}
-  constexpr argument(std::span<const argument> l) noexcept
+  constexpr argument(span<const argument> l) noexcept
       : form(arg_form::list), items(l.data()), count(l.size()) {}
 
   /// `re + im j`; `parts` are the two numbers.
-  static constexpr argument of_complex(std::span<const argument, 2> parts) noexcept {
-    argument a(std::span<const argument>{parts});
+  static constexpr argument of_complex(span<const argument, 2> parts) noexcept {
+    argument a(span<const argument>{parts});
     a.form = arg_form::complex;
     return a;
   }
   /// Alternating keys (strings) and arguments.
-  static constexpr argument of_dict(std::span<const argument> pairs) noexcept {
+  static constexpr argument of_dict(span<const argument> pairs) noexcept {
     argument a(pairs);
     a.form = arg_form::dict;
     return a;

@@ -9,6 +9,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/fixed_string.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <concepts>
@@ -298,8 +299,8 @@ constexpr node_id with_argument(argument& slot, const T& x, arg_type t, Next&& n
         inner.push_back(std::move(r));
       }
       for (auto& r : inner)
-        items.push_back(argument(std::span<const argument>(r)));
-      slot = argument(std::span<const argument>(items));
+        items.push_back(argument(span<const argument>(r)));
+      slot = argument(span<const argument>(items));
       return next();
     } else {
       for (auto&& e : x) {
@@ -308,7 +309,7 @@ constexpr node_id with_argument(argument& slot, const T& x, arg_type t, Next&& n
         else
           items.push_back(argument(static_cast<const E&>(e)));
       }
-      slot = argument(std::span<const argument>(items));
+      slot = argument(span<const argument>(items));
       return next();
     }
   } else {
@@ -328,7 +329,7 @@ constexpr node_id with_argument(argument& slot, const T& x, arg_type t, Next&& n
       std::vector<argument> items;
       for (int i = 0; i < t.fixed_size; ++i)
         items.push_back(a);
-      slot = argument(std::span<const argument>(items));
+      slot = argument(span<const argument>(items));
       return next();
     }
     slot = a;

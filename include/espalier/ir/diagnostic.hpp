@@ -5,8 +5,8 @@
 
 #include <espalier/support/error.hpp>
 #include <espalier/support/id.hpp>
+#include <espalier/support/span.hpp>
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -34,7 +34,7 @@ inline std::string to_string(const diagnostic& d) {
 
 /// Throws the first diagnostic as an `error` (verification), telling how many others there are. Nothing if
 /// none.
-inline void throw_first(std::span<const diagnostic> found) {
+inline void throw_first(span<const diagnostic> found) {
   if (found.empty())
     return;
   std::string what = found.front().what;

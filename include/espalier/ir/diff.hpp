@@ -13,11 +13,11 @@
 #include <espalier/ir/print.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstdint>
 #include <ostream>
 #include <set>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -51,7 +51,7 @@ public:
   }
 
   /// In program order, removed nodes where they stood; subgraphs follow the graph that holds them.
-  std::span<const node_edit> edits() const noexcept { return edits_; }
+  span<const node_edit> edits() const noexcept { return edits_; }
   bool empty() const noexcept { return edits_.empty(); }
   std::size_t count(edit_kind k) const noexcept { return counts_[static_cast<int>(k)]; }
   /// Nodes and arguments looked at: what the diff cost, on any machine.
@@ -90,7 +90,10 @@ private:
   std::size_t steps_ = 0;
 };
 
-inline std::ostream& operator<<(std::ostream& os, const graph_diff& d) { return os << d.text(); }
+template <class = when_used>
+std::ostream& operator<<(std::ostream& os, const graph_diff& d) {
+  return os << d.text();
+}
 
 namespace detail {
 

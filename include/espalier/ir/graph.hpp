@@ -9,10 +9,10 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/op_traits.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <cstddef>
-#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -83,7 +83,7 @@ public:
   }
 
   /// A call of an operator known at run time only. The dialect's rules are checked and broken ones thrown.
-  constexpr node call_dynamic(op_id op, std::span<const argument> args, std::size_t num_results,
+  constexpr node call_dynamic(op_id op, span<const argument> args, std::size_t num_results,
                               bool list_result = false) {
     if (const auto why = D::rule_list::refuses(flags_of(op)); !why.empty())
       fail(error_kind::verification, std::string(why),
@@ -98,7 +98,7 @@ public:
     const std::array<argument, sizeof...(V)> a{argument(v)...};
     return node(*this, this->graph_storage::output(a));
   }
-  constexpr node output(std::span<const value> vs) {
+  constexpr node output(span<const value> vs) {
     std::vector<argument> a;
     for (auto& v : vs)
       a.push_back(argument(v));
@@ -115,7 +115,7 @@ private:
         args,
         [&] {
           return this->graph_storage::call(
-              id_of<Op>(), std::span<const argument>(args.data(), op_traits<Op>::arity), results, list);
+              id_of<Op>(), span<const argument>(args.data(), op_traits<Op>::arity), results, list);
         },
         a...);
   }

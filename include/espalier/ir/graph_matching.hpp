@@ -8,11 +8,11 @@
 #include <espalier/ir/hash.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/symbolic/expr.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <unordered_map>
 #include <utility>
@@ -75,7 +75,7 @@ public:
   }
   bool unmatched(node_id n) const noexcept { return !match[n.index].valid(); }
   /// Uses of a node's results, in program order.
-  std::span<const user> users(node_id n) const noexcept {
+  span<const user> users(node_id n) const noexcept {
     return {users_.data() + first_user_[n.index], first_user_[n.index + 1] - first_user_[n.index]};
   }
   /// Equal fingerprints mean equal values: nothing is written to in between.

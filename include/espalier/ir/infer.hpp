@@ -6,9 +6,9 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/rules.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
-#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -37,7 +37,7 @@ public:
       args_.push_back(convert(g, n, g.arg_slot(n, i)));
     return known_;
   }
-  constexpr std::span<const meta_arg> args() const noexcept { return args_; }
+  constexpr span<const meta_arg> args() const noexcept { return args_; }
 
 private:
   constexpr meta_arg convert(const graph_storage& g, node_id n, slot_id s) {
@@ -87,7 +87,7 @@ private:
       for (std::size_t i = 0; i != count; ++i)
         items.push_back(convert(g, n, slot_id{first.index + static_cast<std::uint32_t>(i)}));
       lists_.push_back(std::move(items));
-      return meta_arg(std::span<const meta_arg>(lists_.back()));
+      return meta_arg(span<const meta_arg>(lists_.back()));
     }
     default: {
       meta_arg a;
@@ -132,9 +132,9 @@ constexpr inferred infer_metas(graph_storage& g, node_id n) {
     return inferred::no_rule;
   const op_id o = g.op(n);
   if (std::is_constant_evaluated()) {
-    if (o.index >= detail::num_aten_ops || !detail::aten_rules.has[o.index])
+    if (o.index >= detail::num_aten_ops || !detail::aten_rules<>.has[o.index])
       return inferred::no_rule;
-    return detail::infer_metas(g, n, detail::aten_rules.at[o.index], detail::parsed_schema(o).get());
+    return detail::infer_metas(g, n, detail::aten_rules<>.at[o.index], detail::parsed_schema(o).get());
   }
   const rule_fn rule = rule_for(o);
   return rule ? detail::infer_metas(g, n, rule, schema_of(o)) : inferred::no_rule;

@@ -485,6 +485,9 @@ std::string print_short(const graph_storage& g) {
   return out;
 }
 
-inline std::ostream& operator<<(std::ostream& os, const graph_storage& g) { return os << print_readable(g); }
+template <class = when_used>
+std::ostream& operator<<(std::ostream& os, const graph_storage& g) {
+  return os << print_readable(g);
+}
 
 } // namespace espalier

@@ -14,10 +14,10 @@
 #include <espalier/support/error.hpp>
 #include <espalier/support/filled.hpp>
 #include <espalier/support/id.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -78,7 +78,7 @@ public:
   /// After subgraphs were dropped and the others moved up: `now[i]` is the number of what was subgraph `i`,
   /// or `dropped`. Every node names them by the new numbers already; `argument_changed` follows for each slot
   /// whose number is another.
-  constexpr virtual void subgraphs_renumbered(graph_storage&, std::span<const std::uint32_t> /*now*/) {}
+  constexpr virtual void subgraphs_renumbered(graph_storage&, span<const std::uint32_t> /*now*/) {}
 };
 
 /// Where new nodes go: before a node, or at the end (before the output node when there is one).
@@ -121,7 +121,7 @@ public:
     return slot_id{nodes_[n.index].first_slot + static_cast<std::uint32_t>(i)};
   }
   /// All slots of a node, list elements included: scanning them visits every use once.
-  constexpr std::span<const detail::slot> slots(node_id n) const noexcept {
+  constexpr span<const detail::slot> slots(node_id n) const noexcept {
     return {slots_.data() + nodes_[n.index].first_slot, nodes_[n.index].num_slots};
   }
   constexpr const detail::slot& slot(slot_id s) const noexcept { return slots_[s.index]; }
@@ -221,7 +221,7 @@ public:
   }
   /// A call of an operator. `args[i]` is the schema's argument `i`; trailing arguments may be left out, one
   /// in the middle is left out as `argument{}` (absent).
-  constexpr node_id call(op_id op, std::span<const argument> args, std::size_t num_results,
+  constexpr node_id call(op_id op, span<const argument> args, std::size_t num_results,
                          bool list_result = false, node_kind kind = node_kind::call_function) {
     const node_id n = add_node(kind, op, insert_before(), num_results);
     if (list_result)
@@ -242,7 +242,7 @@ public:
     return n;
   }
   /// The output node: last, at most one. Its arguments are the flat outputs.
-  constexpr node_id output(std::span<const argument> args) {
+  constexpr node_id output(span<const argument> args) {
     if (output_ != nil)
       fail(error_kind::usage, "the graph already has an output node", "", "change it with set_args");
     const node_id n = add_node(node_kind::output, {}, {}, 0);
@@ -391,7 +391,7 @@ public:
       listener_->argument_changed(*this, node_id{slots_[s.index].w1}, s, before);
   }
   /// Replaces all arguments of a node. Its old slots are left behind unless the new ones fit into them.
-  constexpr void set_args(node_id n, std::span<const argument> args) {
+  constexpr void set_args(node_id n, span<const argument> args) {
     drop_args(n);
     put_args(n, args);
     if (listener_)
@@ -445,7 +445,7 @@ public:
   }
   /// Puts the nodes in another order, which names each of them once, and tells how many moved: those that did
   /// not come next of what was left. O(nodes), where moving one by one costs O(log nodes) each.
-  constexpr std::size_t reorder(std::span<const node_id> order) {
+  constexpr std::size_t reorder(span<const node_id> order) {
     auto named = detail::filled<std::uint8_t>(nodes_.size(), 0);
     for (const node_id n : order)
       if (!alive(n) || named[n.index]++)
@@ -593,14 +593,14 @@ private:
   }
 
   // -- arguments
-  static constexpr std::size_t nested_slots(std::span<const argument> args) noexcept {
+  static constexpr std::size_t nested_slots(span<const argument> args) noexcept {
     std::size_t n = 0;
     for (auto& a : args)
       if (a.count)
         n += a.count + nested_slots({a.items, a.count});
     return n;
   }
-  constexpr void put_args(node_id n, std::span<const argument> args) {
+  constexpr void put_args(node_id n, span<const argument> args) {
     auto& r = nodes_[n.index];
     std::size_t given = args.size();
     while (given && args[given - 1].form == arg_form::absent)

@@ -9,11 +9,11 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -50,7 +50,7 @@ op_id extracted_op() {
 template <class = when_used>
 class border_finder {
 public:
-  border_finder(const graph_storage& g, std::span<const node_id> chosen) : g_(g), role_(g.node_capacity()) {
+  border_finder(const graph_storage& g, span<const node_id> chosen) : g_(g), role_(g.node_capacity()) {
     if (chosen.empty())
       fail(error_kind::usage, "no nodes were given", "extract_subgraph", "name at least one");
     for (const node_id n : chosen) {
@@ -215,14 +215,14 @@ private:
 /// verification when the set is not convex (a way leads out of it and back in; the message tells the way), or
 /// when gathering it would move a node that is not pure past another. Linear.
 template <class = when_used>
-subgraph_border border_of(const graph_storage& g, std::span<const node_id> nodes) {
+subgraph_border border_of(const graph_storage& g, span<const node_id> nodes) {
   return detail::border_finder(g, nodes).find();
 }
 
 /// Whether `border_of` has an answer for the set: what a pass that grows regions asks at every step. Nodes
 /// that are no calls of this graph throw as there. Linear.
 template <class = when_used>
-bool can_extract(const graph_storage& g, std::span<const node_id> nodes) {
+bool can_extract(const graph_storage& g, span<const node_id> nodes) {
   return detail::border_finder(g, nodes).exists();
 }
 
@@ -330,8 +330,7 @@ private:
 /// their old names. The call stands where the last of them stood; those that depend on the set and stood
 /// between follow it. Throws as `border_of`, before anything has changed. Returns the call. Linear.
 template <class = when_used>
-node_id extract_subgraph(graph_storage& g, std::span<const node_id> nodes,
-                         const extract_options& options = {}) {
+node_id extract_subgraph(graph_storage& g, span<const node_id> nodes, const extract_options& options = {}) {
   const subgraph_border border = border_of(g, nodes);
   return detail::outliner(g).run(border, copy_subgraph(g, border), options.name);
 }
@@ -357,7 +356,7 @@ public:
   }
 
   /// Throws `error` (verification) before anything has changed.
-  void run(node_id call, const graph_storage& body, std::span<const argument> operands) {
+  void run(node_id call, const graph_storage& body, span<const argument> operands) {
     check(call, body, operands);
     const auto inputs = placeholders(body);
     const node_id output = body.output_node();
@@ -432,7 +431,7 @@ private:
   static arg_view result_of(const graph_storage& body, node_id output, std::size_t i) {
     return arg_view(body, output, body.arg_slot(output, i));
   }
-  void check(node_id call, const graph_storage& body, std::span<const argument> operands) const {
+  void check(node_id call, const graph_storage& body, span<const argument> operands) const {
     const auto refuse = [&](std::string cause, std::string cure) {
       fail(error_kind::verification, std::move(cause), "inline_subgraph, " + quoted_name(g_, call),
            std::move(cure));
@@ -460,7 +459,7 @@ private:
 
   /// What an output is that became no value of this graph: a constant in the body, or an operand that is one.
   static argument constant_output(const graph_storage& body, node_id output, std::size_t i,
-                                  std::span<const node> inputs, std::span<const argument> operands) {
+                                  span<const node> inputs, span<const argument> operands) {
     graph_storage::copied_args args;
     const argument out = body.copy_arg(output, body.arg_slot(output, i), args);
     if (out.form == arg_form::value)
@@ -528,7 +527,7 @@ private:
 /// list, or when a used result is a list in `body`. Linear.
 template <class = when_used>
 void inline_subgraph(graph_storage& g, node_id call, const graph_storage& body,
-                     std::span<const argument> operands) {
+                     span<const argument> operands) {
   detail::inliner(g).run(call, body, operands);
 }
 
@@ -550,7 +549,7 @@ void inline_subgraph(graph_storage& g, node_id call) {
          "inline_subgraph, " + detail::quoted_name(g, call), "run the verifier on the graph");
   // a copy: nodes that take graphs add theirs to the ones among which the body is
   const graph_storage body = g.subgraph(static_cast<std::size_t>(args.top[0].bits));
-  inline_subgraph(g, call, body, std::span<const argument>(args.top).subspan(2));
+  inline_subgraph(g, call, body, span<const argument>(args.top).subspan(2));
 }
 
 } // namespace espalier

@@ -8,6 +8,7 @@
 #include <espalier/ir/text.hpp>
 #include <espalier/ir/text_reader.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/span.hpp>
 
 #include <deque>
 #include <optional>
@@ -346,8 +347,8 @@ private:
     if (pairs && items.size() % 2)
       in_.fail_here("a key without an argument", "write \"key\": argument");
     if (items.empty())
-      return argument(std::span<const argument>{});
-    return argument(std::span<const argument>(lists_.emplace_back(std::move(items))));
+      return argument(span<const argument>{});
+    return argument(span<const argument>(lists_.emplace_back(std::move(items))));
   }
   argument arg(scope& sc, unsigned depth) {
     switch (in_.peek()) {

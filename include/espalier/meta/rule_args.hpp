@@ -7,11 +7,11 @@
 #include <espalier/schema/default_value.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
+#include <espalier/support/span.hpp>
 
 #include <concepts>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -61,7 +61,7 @@ struct meta_arg {
   constexpr meta_arg(device x) : form(meta_form::device), dev(x) {}
   constexpr meta_arg(std::string_view s) : form(meta_form::string), text(s) {}
   constexpr meta_arg(std::nullopt_t) : form(meta_form::none) {}
-  constexpr meta_arg(std::span<const meta_arg> l) : form(meta_form::list), items(l.data()), count(l.size()) {}
+  constexpr meta_arg(span<const meta_arg> l) : form(meta_form::list), items(l.data()), count(l.size()) {}
 };
 
 /// One result of a rule: a tensor, a number (a size), or nothing.
@@ -92,7 +92,7 @@ struct rule_result {
 /// The arguments of one call.
 class rule_args {
 public:
-  constexpr rule_args(op_id op, const op_schema* schema, std::span<const meta_arg> args) noexcept
+  constexpr rule_args(op_id op, const op_schema* schema, span<const meta_arg> args) noexcept
       : op_(op), schema_(schema), args_(args) {}
   constexpr op_id op() const noexcept { return op_; }
   constexpr std::size_t size() const noexcept { return args_.size(); }
@@ -219,7 +219,7 @@ private:
   }
   op_id op_;
   const op_schema* schema_;
-  std::span<const meta_arg> args_;
+  span<const meta_arg> args_;
 };
 
 /// A shape rule.

@@ -49,6 +49,7 @@ struct rule_table {
   }
 };
 
+template <class = when_used>
 inline constexpr rule_table aten_rules = [] {
   rule_table t;
   namespace r = shape_rules;
@@ -342,6 +343,7 @@ inline constexpr rule_table aten_rules = [] {
 }();
 
 /// Rules of operators outside the table. One object for the process.
+template <class = when_used>
 class ESPALIER_SHARED user_rules {
 public:
   static user_rules& instance() {
@@ -364,7 +366,8 @@ private:
 };
 
 /// The result of an operator that returns the arguments it writes to: their metas.
-inline rule_result written_arguments(const rule_args& a) {
+template <class = when_used>
+rule_result written_arguments(const rule_args& a) {
   rule_result r;
   const op_schema* s = schema_of(a.op());
   for (auto& out : s->returns)
@@ -377,7 +380,8 @@ inline rule_result written_arguments(const rule_args& a) {
 }
 /// Whether an operator's results are arguments that it writes to and whose shape it leaves alone. An `out=`
 /// argument, and what is resized or set, may take another shape.
-inline bool returns_written_arguments(op_id o) {
+template <class = when_used>
+bool returns_written_arguments(op_id o) {
   const op_schema* s = schema_of(o);
   if (!s || s->returns.empty())
     return false;
@@ -398,35 +402,37 @@ inline bool returns_written_arguments(op_id o) {
 } // namespace detail
 
 /// The shape rule of an operator, or null when it has none.
-inline rule_fn rule_for(op_id o) {
+template <class = when_used>
+rule_fn rule_for(op_id o) {
   if (!o.valid())
     return nullptr;
   if (o.index < detail::num_aten_ops) {
-    if (const rule_fn f = detail::aten_rules.at[o.index])
+    if (const rule_fn f = detail::aten_rules<>.at[o.index])
       return f;
-  } else if (const rule_fn f = detail::user_rules::instance().get(o)) {
+  } else if (const rule_fn f = detail::user_rules<>::instance().get(o)) {
     return f;
   }
-  return flags_of(o).mutates && detail::returns_written_arguments(o) ? &detail::written_arguments : nullptr;
+  return flags_of(o).mutates && detail::returns_written_arguments(o) ? &detail::written_arguments<> : nullptr;
 }
 
 /// Makes a rule known for a user's operator: `shape_rule<Op>::infer`, or a function.
 template <op_type Op>
 void register_rule(rule_fn f = nullptr) {
   if constexpr (requires { &shape_rule<Op>::infer; }) {
-    detail::user_rules::instance().set(id_of<Op>(), f ? f : &shape_rule<Op>::infer);
+    detail::user_rules<>::instance().set(id_of<Op>(), f ? f : &shape_rule<Op>::infer);
   } else {
     if (!f)
       fail(error_kind::usage, "no rule was given", "register_rule",
            "pass a function, or specialise espalier::shape_rule for the operator");
-    detail::user_rules::instance().set(id_of<Op>(), f);
+    detail::user_rules<>::instance().set(id_of<Op>(), f);
   }
 }
 
 /// How many ATen operators have a rule of their own (operators that return what they write to not counted).
+template <class = when_used>
 constexpr std::size_t num_aten_rules() {
   std::size_t n = 0;
-  for (auto f : detail::aten_rules.at)
+  for (auto f : detail::aten_rules<>.at)
     n += f != nullptr;
   return n;
 }

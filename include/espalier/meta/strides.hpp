@@ -5,8 +5,8 @@
 
 #include <espalier/meta/rule_args.hpp>
 #include <espalier/meta/tensor_meta.hpp>
+#include <espalier/support/span.hpp>
 
-#include <span>
 #include <vector>
 
 namespace espalier {
@@ -169,8 +169,7 @@ constexpr sym_ints strides_for(const sym_ints& sizes, memory_format f) {
 namespace detail {
 /// The order of dimensions, innermost first, that TensorIterator goes through operands with these strides in
 /// (broadcast dimensions have stride 0 and don't count).
-constexpr inline_vector<std::size_t, 5> iteration_order(const sym_ints& sizes,
-                                                        std::span<const sym_ints> strides) {
+constexpr inline_vector<std::size_t, 5> iteration_order(const sym_ints& sizes, span<const sym_ints> strides) {
   const std::size_t n = sizes.size();
   inline_vector<std::size_t, 5> perm;
   for (std::size_t i = n; i-- > 0;)
@@ -224,7 +223,7 @@ constexpr sym_ints dense_strides_like(const sym_ints& sizes, const sym_ints& str
 /// The strides TensorIterator gives to a new output of `sizes`, from its tensor operands
 /// (ATen/TensorIterator.cpp: fast_set_up, reorder_dimensions). Operands that the iterator casts first must
 /// come cast: a cast changes the strides of a tensor that isn't dense.
-constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tensor_meta* const> operands) {
+constexpr sym_ints iterator_strides(const sym_ints& sizes, span<const tensor_meta* const> operands) {
   bool same_shape = true, contiguous = true, channels_last = true, same_strides = true;
   for (auto* m : operands) {
     same_shape = same_shape && m->sizes == sizes;
@@ -257,7 +256,7 @@ constexpr sym_ints iterator_strides(const sym_ints& sizes, std::span<const tenso
 
 /// A new tensor of `sizes` and `dtype` in the memory order of its operands.
 constexpr tensor_meta iterator_output(scalar_type t, sym_ints sizes, device d,
-                                      std::span<const tensor_meta* const> operands) {
+                                      span<const tensor_meta* const> operands) {
   tensor_meta m;
   m.dtype = t;
   m.dev = d;

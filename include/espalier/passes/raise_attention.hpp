@@ -8,11 +8,11 @@
 #include <espalier/ir/graph.hpp>
 #include <espalier/ir/infer.hpp>
 #include <espalier/schema/aten.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -59,7 +59,7 @@ private:
   value make(op_id op, std::initializer_list<argument> args, node like) {
     if (failed_)
       return {};
-    const node_id n = g_.call(op, std::span(args.begin(), args.size()), 1);
+    const node_id n = g_.call(op, span(args.begin(), args.size()), 1);
     made_.push_back(n);
     g_.set_origin(n, g_.origin_of(like.id()));
     try {
@@ -122,7 +122,7 @@ private:
       shape.push_back(is_int(a, -1) && known.is_int() ? argument(known)
                                                       : g_.copy_arg(h.viewed.id(), a.slot(), own_));
     }
-    const value v = make(id_of<aten::view>(), {part, std::span<const argument>(shape)}, like);
+    const value v = make(id_of<aten::view>(), {part, span<const argument>(shape)}, like);
     return make(id_of<aten::transpose_int>(), {v, 0, 1}, like);
   }
 
@@ -160,7 +160,7 @@ private:
 
     const argument parts_of[] = {3, parts.result(0).tensor().sizes[2].as_int()};
     begin(turned);
-    value all = make(id_of<aten::unflatten_int>(), {packed, -1, std::span<const argument>(parts_of)}, parts);
+    value all = make(id_of<aten::unflatten_int>(), {packed, -1, span<const argument>(parts_of)}, parts);
     all = make(id_of<aten::unsqueeze>(), {all, 0}, parts);
     all = make(id_of<aten::transpose_int>(), {all, 0, -2}, parts);
     all = make(id_of<aten::squeeze_dim>(), {all, -2}, parts);
@@ -213,13 +213,12 @@ private:
     const argument rows[] = {in[0].as_int() * in[1].as_int(), in[2].as_int()},
                    shape[] = {out[0].as_int(), out[1].as_int(), out[2].as_int()};
     begin(n);
-    const value flat =
-        make(id_of<aten::reshape>(), {swapped.result(), std::span<const argument>(rows)}, copied);
+    const value flat = make(id_of<aten::reshape>(), {swapped.result(), span<const argument>(rows)}, copied);
     const argument bias =
         n.num_args() > 2 ? g_.copy_arg(n.id(), n.arg(2).slot(), own_) : argument(std::nullopt);
     const value product = n.num_args() > 2 ? make(id_of<aten::linear>(), {flat, operand(n, 1), bias}, n)
                                            : make(id_of<aten::linear>(), {flat, operand(n, 1)}, n);
-    const value whole = make(id_of<aten::view>(), {product, std::span<const argument>(shape)}, n);
+    const value whole = make(id_of<aten::view>(), {product, span<const argument>(shape)}, n);
     if (!end())
       return false;
     replace(n.result(), whole);
@@ -247,7 +246,7 @@ private:
       return false;
     const argument over[] = {1};
     begin(n);
-    const value mean = make(id_of<aten::mean_dim>(), {weights.result(), std::span<const argument>(over)}, n);
+    const value mean = make(id_of<aten::mean_dim>(), {weights.result(), span<const argument>(over)}, n);
     if (!end())
       return false;
     replace(n.result(), mean);

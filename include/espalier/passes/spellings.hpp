@@ -8,12 +8,12 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -295,7 +295,7 @@ private:
       factors.push_back(copied(n, first + i));
     }
     out[1] = std::nullopt;
-    out.push_back(std::span<const argument>(factors));
+    out.push_back(span<const argument>(factors));
     return put(n, op_id{r.python}, std::move(out));
   }
   bool to_size(node_id n, const resampler& r) {
@@ -314,7 +314,7 @@ private:
         known.push_back(result.tensor().sizes[i + 2].as_int());
         out.push_back(factors[i].as_double());
       }
-      out[1] = std::span<const argument>(known);
+      out[1] = span<const argument>(known);
     } else if (!sizes.has_value()) {
       return false;
     }

@@ -18,12 +18,12 @@
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/verify.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -50,8 +50,7 @@ inline bool is_input_itself(const graph_storage& g, value_id v, value_id input) 
 /// writes come one after the other. `written` tells the target's position among the inputs. Inputs of one
 /// kind may be the same tensor. Nearly linear.
 inline std::vector<bool> overwritten_sources(const graph_storage& g, const program_info& info,
-                                             std::span<const node> inputs,
-                                             std::span<const std::size_t> written) {
+                                             span<const node> inputs, span<const std::size_t> written) {
   const auto& outputs = info.signature.outputs;
   std::vector<bool> found(outputs.size());
   if (!g.output_node().valid() ||
@@ -144,7 +143,7 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
   for (std::size_t i = 0; i != sources.size(); ++i)
     if (cloned[i]) {
       const value_id from = sources[i].val;
-      const node_id clone = g.call(id_of<aten::clone>(), std::span(&sources[i], 1), 1);
+      const node_id clone = g.call(id_of<aten::clone>(), span(&sources[i], 1), 1);
       if (infer_metas(g, clone) != inferred::done)
         g.set_meta(g.result(clone), g.meta_of(from));
       g.set_origin(clone, g.origin_of(g.def(from)));

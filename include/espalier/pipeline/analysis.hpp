@@ -5,12 +5,12 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <array>
 #include <concepts>
 #include <memory>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -79,7 +79,7 @@ public:
 private:
   // out of line: most pipelines ask for no analysis
   template <class = when_used>
-  [[gnu::noinline]] constexpr void drop_all_but(std::span<const key> kept) {
+  [[gnu::noinline]] constexpr void drop_all_but(span<const key> kept) {
     std::erase_if(entries_,
                   [&](const entry& e) { return std::find(kept.begin(), kept.end(), e.of) == kept.end(); });
   }

@@ -7,6 +7,7 @@
 #include <espalier/ir/hash.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/support/fixed_string.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -167,7 +168,7 @@ private:
           dialect_refines(facts_of<Else>.takes, facts_of<Then>.takes),
       "espalier: when(predicate, then, else) requires passes that can take the same graph; lower the "
       "graph before, or choose with select<CONDITION>(then, else)");
-  static constexpr bool lists(std::span<const property_info> all, const property_info& p) {
+  static constexpr bool lists(span<const property_info> all, const property_info& p) {
     for (const auto& q : all)
       if (q.type == p.type)
         return true;
@@ -208,6 +209,43 @@ constexpr auto select(Then t, Else e = {}) {
     return e;
 }
 
+namespace detail {
+
+/// The context is at a graph as long as this lives, and then where it was.
+class place_visit {
+public:
+  place_visit(pass_context& c, const graph_place& here) : c_(c), before_(c.move_to(&here)) {}
+  place_visit(const place_visit&) = delete;
+  ~place_visit() { c_.move_to(before_); }
+
+private:
+  pass_context& c_;
+  const graph_place* before_;
+};
+
+/// Calls `run(subgraph, position)` for every subgraph, innermost first, with the context there.
+template <class Run>
+pass_result on_each_subgraph(graph_storage& g, const graph_place* around, pass_context& c, const Run& run) {
+  pass_result sum;
+  for (std::size_t i = 0; i != g.num_subgraphs(); ++i) {
+    const graph_place here{g.text(g.subgraph_name(i)), around};
+    sum += on_each_subgraph(g.subgraph(i), &here, c, run);
+    const place_visit stays(c, here);
+    sum += run(g.subgraph(i), i);
+  }
+  return sum;
+}
+
+/// The contract of a pass on subgraphs. What holds of the subgraphs alone establishes nothing of the whole;
+/// what is destroyed in one is destroyed.
+constexpr pass_facts facts_on_subgraphs(std::string_view name, pass_facts f) {
+  f.name = name;
+  f.establishes = {};
+  return f;
+}
+
+} // namespace detail
+
 /// Runs a pass on every subgraph, innermost first, and not on the graph itself. For passes that look at one
 /// graph only; those of the library go into subgraphs by themselves.
 template <pass_type P>
@@ -220,50 +258,21 @@ struct subgraph_pass : pass {
   static constexpr std::string_view name = "on_subgraphs";
   [[no_unique_address]] P body;
   constexpr explicit subgraph_pass(P p = {}) : body(static_cast<P&&>(p)) {}
-  /// What holds of the subgraphs alone establishes nothing of the whole; what is destroyed in one is
-  /// destroyed.
-  static constexpr pass_facts computed_facts() { return facts_around(facts_of<P>); }
+  static constexpr pass_facts computed_facts() { return detail::facts_on_subgraphs(name, facts_of<P>); }
   template <class = when_used>
   void add_live(detail::live_facts& out) const {
-    out.push(facts_around(out.sum(name, body)));
+    out.push(detail::facts_on_subgraphs(name, out.sum(name, body)));
   }
 
   template <class U, class... Is>
   pass_result run_parts(U& unit, pass_context& c, std::size_t depth, Is&... is) const {
-    return inside(detail::storage_of(unit), c.place(), c, depth, is...);
+    return detail::on_each_subgraph(detail::storage_of(unit), c.place(), c,
+                                    [&](graph_storage& g, std::size_t position) {
+                                      return detail::run_stage(body, g, c, position, depth, is...);
+                                    });
   }
   std::string text() const { return text_without({}); }
   std::string text_without(detail::stage_names off) const { return detail::text_around(name, body, off); }
-
-private:
-  static constexpr pass_facts facts_around(pass_facts f) {
-    f.name = name;
-    f.establishes = {};
-    return f;
-  }
-  /// The context is at a graph as long as this lives, and then where it was.
-  class visit {
-  public:
-    visit(pass_context& c, const graph_place& here) : c_(c), before_(c.move_to(&here)) {}
-    visit(const visit&) = delete;
-    ~visit() { c_.move_to(before_); }
-
-  private:
-    pass_context& c_;
-    const graph_place* before_;
-  };
-  template <class... Is>
-  pass_result inside(graph_storage& g, const graph_place* around, pass_context& c, std::size_t depth,
-                     Is&... is) const {
-    pass_result sum;
-    for (std::size_t i = 0; i != g.num_subgraphs(); ++i) {
-      const graph_place here{g.text(g.subgraph_name(i)), around};
-      sum += inside(g.subgraph(i), &here, c, depth, is...);
-      const visit stays(c, here);
-      sum += detail::run_stage(body, g.subgraph(i), c, i, depth, is...);
-    }
-    return sum;
-  }
 };
 /// `on_subgraphs(pass)`.
 template <pass_type P>

@@ -7,11 +7,11 @@
 
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/support/fixed_string.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <utility>
 
@@ -47,7 +47,7 @@ public:
   /// A pipeline whose input is not known yet: what it asks of its input is collected.
   constexpr pipeline_prover() = default;
   /// A pipeline over a graph of a known dialect that has the properties listed and no others.
-  constexpr explicit pipeline_prover(const dialect_info& d, std::span<const property_info> has = {})
+  constexpr explicit pipeline_prover(const dialect_info& d, span<const property_info> has = {})
       : now_(d), exact_(true), closed_(true) {
     for (const auto& p : has)
       set(p, true, pipeline_verdict::nobody);
@@ -76,7 +76,7 @@ public:
       set(p, true, position);
     return verdict_.legal();
   }
-  constexpr bool steps(std::span<const pass_facts> all) {
+  constexpr bool steps(span<const pass_facts> all) {
     for (std::size_t i = 0; i != all.size(); ++i)
       if (!step(all[i], i))
         return false;
@@ -252,7 +252,7 @@ struct pipeline_sentence {
 
 /// WHAT pass at WHICH position cannot run, WHO is to blame, and HOW to mend it; empty for a legal pipeline.
 /// `names` are those of the passes.
-constexpr pipeline_sentence explain(const pipeline_verdict& v, std::span<const pass_facts> all) {
+constexpr pipeline_sentence explain(const pipeline_verdict& v, span<const pass_facts> all) {
   pipeline_sentence s;
   const auto pass_at = [&](std::size_t i) { s << "pass '" << all[i].name << "' at position " << i + 1; };
   switch (v.fault) {

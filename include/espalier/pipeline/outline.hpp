@@ -7,10 +7,10 @@
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/order.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -25,7 +25,7 @@ namespace detail {
 template <class = when_used>
 class region_gatherer {
 public:
-  region_gatherer(graph_storage& g, std::span<const std::vector<node_id>> regions)
+  region_gatherer(graph_storage& g, span<const std::vector<node_id>> regions)
       : g_(g), regions_(regions), cluster_(g.node_capacity(), none), state_(g.node_capacity()),
         pinned_before_(g.node_capacity()) {}
 
@@ -63,7 +63,7 @@ private:
     while (!stack_.empty()) {
       const node_id lead = stack_.back();
       const std::uint32_t r = cluster_[lead.index];
-      const std::span<const node_id> all = r == none ? std::span(&lead, 1) : std::span(regions_[r]);
+      const span<const node_id> all = r == none ? span(&lead, 1) : span(regions_[r]);
       auto& s = state_[lead.index];
       if (s == waiting) {
         s = opened;
@@ -91,7 +91,7 @@ private:
   }
 
   graph_storage& g_;
-  std::span<const std::vector<node_id>> regions_;
+  span<const std::vector<node_id>> regions_;
   std::vector<std::uint32_t> cluster_; // by node: the region
   std::vector<state> state_;           // by lead
   std::vector<node_id> pinned_before_; // by node
@@ -103,7 +103,7 @@ template <class = when_used>
 class border_reader {
 public:
   explicit border_reader(const graph_storage& g) : g_(g) {}
-  subgraph_border operator()(std::span<const node_id> region) {
+  subgraph_border operator()(span<const node_id> region) {
     subgraph_border b;
     b.nodes.assign(region.begin(), region.end());
     ++stamp_;
@@ -149,7 +149,7 @@ private:
 /// `prefix_0`, `prefix_1`, ... The regions must be some of those that `find_regions` gave for this very
 /// graph. Gives the calls, in the order of the regions. Linear.
 template <class = when_used>
-std::vector<node_id> outline_regions(graph_storage& g, std::span<const std::vector<node_id>> regions,
+std::vector<node_id> outline_regions(graph_storage& g, span<const std::vector<node_id>> regions,
                                      std::string_view prefix = "subgraph") {
   std::vector<node_id> calls;
   if (regions.empty())

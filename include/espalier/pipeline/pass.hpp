@@ -8,9 +8,9 @@
 #include <espalier/pipeline/analysis.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/property.hpp>
+#include <espalier/support/span.hpp>
 
 #include <concepts>
-#include <span>
 #include <string_view>
 #include <type_traits>
 
@@ -48,14 +48,14 @@ struct pass {
 struct pass_facts {
   std::string_view name;
   dialect_info takes{}, gives{};
-  std::span<const property_info> needs, establishes, destroys;
-  bool destroys_rest = false;                    ///< every property but those established
-  std::span<const std::string_view> preserves{}; ///< names of analyses
-  bool preserves_all = false;                    ///< every analysis
-  std::string_view description{};                ///< one line for lists; empty when the pass says none
+  span<const property_info> needs, establishes, destroys;
+  bool destroys_rest = false;               ///< every property but those established
+  span<const std::string_view> preserves{}; ///< names of analyses
+  bool preserves_all = false;               ///< every analysis
+  std::string_view description{};           ///< one line for lists; empty when the pass says none
   std::string_view options{}; ///< what stands between `<` and `>` in its text; empty: it has none
   bool needs_graph = true;    ///< false: it does not look, and may run before there is a graph
-  std::span<const std::string_view> statistics{}; ///< what it counts, in the order of its declaration
+  span<const std::string_view> statistics{}; ///< what it counts, in the order of its declaration
 };
 
 /// A pass: derived from `pass`, with a name. Where it can run is asked where it is run.
@@ -87,7 +87,7 @@ struct analysis_names<analyses<As...>> {
       "espalier: analyses<A...> requires types that have a `static constexpr std::string_view name`; "
       "write an analysis of the library (es::use_counts) or one of yours");
   static constexpr std::string_view data[sizeof...(As) + 1] = {As::name..., {}};
-  static constexpr std::span<const std::string_view> view{data, sizeof...(As)};
+  static constexpr span<const std::string_view> view{data, sizeof...(As)};
 };
 template <>
 struct analysis_names<all_analyses> : analysis_names<analyses<>> {};
@@ -109,8 +109,8 @@ constexpr std::string_view options_of() noexcept {
 
 /// The statistics that a pass declares: `static constexpr std::string_view statistics[] = {"folded"};`.
 template <class P>
-constexpr std::span<const std::string_view> statistics_of() noexcept {
-  if constexpr (requires { std::span<const std::string_view>(P::statistics); })
+constexpr span<const std::string_view> statistics_of() noexcept {
+  if constexpr (requires { span<const std::string_view>(P::statistics); })
     return P::statistics;
   else
     return {};

@@ -6,9 +6,9 @@
 #include <espalier/pipeline/analysis.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/support/config.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +18,7 @@ namespace espalier {
 
 namespace detail {
 /// Names of stages that are left out.
-using stage_names = std::span<const std::string_view>;
+using stage_names = span<const std::string_view>;
 constexpr bool is_among(stage_names names, std::string_view name) noexcept {
   for (const auto n : names)
     if (n == name)
@@ -74,11 +74,11 @@ public:
   }
   /// What the pass that runs is going to count: rows of zero until it does.
   template <class = when_used>
-  constexpr void declare(std::span<const std::string_view> names) {
+  constexpr void declare(span<const std::string_view> names) {
     for (const auto name : names)
       count(name, 0);
   }
-  constexpr std::span<const pass_statistic> statistics() const noexcept { return statistics_; }
+  constexpr span<const pass_statistic> statistics() const noexcept { return statistics_; }
 
   /// Whether somebody collects remarks: a pass writes them only then.
   constexpr bool wants_remarks() const noexcept { return remarks_ != nullptr; }
@@ -111,8 +111,8 @@ public:
 
   /// Names of stages to leave out. Whether the rest is legal is proven when a pipeline starts.
   /// They must live as long as pipelines run.
-  constexpr std::span<const std::string_view> disabled() const noexcept { return disabled_; }
-  constexpr void disable(std::span<const std::string_view> names) noexcept { disabled_ = names; }
+  constexpr span<const std::string_view> disabled() const noexcept { return disabled_; }
+  constexpr void disable(span<const std::string_view> names) noexcept { disabled_ = names; }
   [[gnu::noinline]] constexpr bool is_disabled(std::string_view name) const noexcept {
     for (auto n : disabled_)
       if (n == name)
@@ -154,7 +154,7 @@ public:
 private:
   analysis_cache analyses_;
   std::vector<pass_statistic> statistics_;
-  std::span<const std::string_view> disabled_;
+  span<const std::string_view> disabled_;
   stage_info stage_{};
   std::size_t edits_ = 0, budget_ = unlimited;
   std::string_view last_edit_;

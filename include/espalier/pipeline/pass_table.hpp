@@ -4,8 +4,8 @@
 #pragma once
 
 #include <espalier/pipeline/pass.hpp>
+#include <espalier/support/span.hpp>
 
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -13,13 +13,13 @@ namespace espalier {
 
 namespace detail {
 
-inline std::string listed(std::span<const property_info> ps) {
+inline std::string listed(span<const property_info> ps) {
   std::string out;
   for (const auto& p : ps)
     out += (out.empty() ? "" : ", ") + std::string(p.name);
   return out;
 }
-inline std::string listed(std::span<const std::string_view> names) {
+inline std::string listed(span<const std::string_view> names) {
   std::string out;
   for (auto n : names)
     out += (out.empty() ? "" : ", ") + std::string(n);
@@ -30,7 +30,7 @@ inline std::string listed(std::span<const std::string_view> names) {
 
 /// A Markdown table of contracts, a row each, in the order given.
 template <class = when_used>
-std::string pass_table(std::span<const pass_facts> passes) {
+std::string pass_table(span<const pass_facts> passes) {
   std::string out = "| pass | does | takes | gives | needs | establishes | destroys | preserves |\n"
                     "|---|---|---|---|---|---|---|---|\n";
   for (const auto& f : passes) {

@@ -9,11 +9,11 @@
 #include <espalier/pipeline/legality.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -232,7 +232,7 @@ private:
 /// Proves that a pipeline is legal without the stages that are switched off, asks no more of its input, and
 /// ends where the whole would.
 template <class Pipeline>
-void check_disabled(const Pipeline& pipeline, std::span<const pass_facts> stages, const pass_context& c,
+void check_disabled(const Pipeline& pipeline, span<const pass_facts> stages, const pass_context& c,
                     const std::string& text) {
   live_facts left(c, text);
   pipeline.add_live(left);
@@ -462,7 +462,7 @@ public:
   /// The stages as they are written, from position `first` on: `dce | cse`.
   std::string text(std::size_t first = 0) const { return text_without({}, first); }
   /// The same without the stages, and the parts of stages, that are switched off.
-  std::string text_without(std::span<const std::string_view> off, std::size_t first = 0) const {
+  std::string text_without(span<const std::string_view> off, std::size_t first = 0) const {
     return text_all(std::index_sequence_for<Ps...>{}, off, first);
   }
 
@@ -506,8 +506,7 @@ private:
   }
 
   template <std::size_t... I>
-  std::string text_all(std::index_sequence<I...>, std::span<const std::string_view> off,
-                       std::size_t first) const {
+  std::string text_all(std::index_sequence<I...>, span<const std::string_view> off, std::size_t first) const {
     std::string out;
     const auto add = [&](const std::string& part) {
       out += (out.empty() || part.empty() ? "" : " | ") + part;

@@ -7,11 +7,11 @@
 
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/support/type_hash.hpp>
 
 #include <concepts>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 namespace espalier {
@@ -79,7 +79,7 @@ struct property_list<properties<Ps...>> {
       "espalier: properties<P...> requires types that have a `static constexpr std::string_view name`; "
       "write a property of the library (es::property::functional) or such a type of yours");
   static constexpr property_info data[sizeof...(Ps) + 1] = {make_property_info<Ps>()..., {}};
-  static constexpr std::span<const property_info> view{data, sizeof...(Ps)};
+  static constexpr span<const property_info> view{data, sizeof...(Ps)};
 };
 template <>
 struct property_list<all_properties> : property_list<properties<>> {};

@@ -18,12 +18,12 @@
 #include <espalier/pipeline/order.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_traits.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -125,7 +125,7 @@ public:
       if (const std::uint32_t k = group_of(n); k != none)
         nodes_[at[k]++] = n;
   }
-  std::span<const node_id> operator[](std::size_t k) const noexcept {
+  span<const node_id> operator[](std::size_t k) const noexcept {
     return {nodes_.data() + first_[k], first_[k + 1] - first_[k]};
   }
 
@@ -298,7 +298,7 @@ private:
       }
     }
   }
-  void join(std::span<const node_id> part) {
+  void join(span<const node_id> part) {
     const std::uint32_t me = root(part.front().index);
     std::uint32_t limit = last_stage_;
     bool is_used = false;
@@ -480,7 +480,7 @@ private:
       const graph_storage& g = f_.g_;
       ++f_.plan_.steps;
       const node_id lead{queue_[at_]};
-      const auto members = f_.role_[lead.index] == inside ? parts_[lead.index] : std::span(&lead, 1);
+      const auto members = f_.role_[lead.index] == inside ? parts_[lead.index] : span(&lead, 1);
       const node_id n = members[member_];
       if (use_.valid()) {
         const node_id u = g.user(use_);

@@ -73,6 +73,7 @@ struct constant_fold : pass {
   constexpr constant_fold() = default;
   constexpr explicit constant_fold(const fold_options& o) : rules(o) {}
 
+  template <class = when_used>
   pass_result run(program_base& p, pass_context& c) const {
     const plan found = find(std::as_const(p), c);
     if (found.results.empty())
@@ -82,6 +83,7 @@ struct constant_fold : pass {
   }
 
   /// `constant_fold`, or `constant_fold<parameters, max_bytes=4096>`.
+  template <class = when_used>
   std::string text() const {
     constexpr fold_options usual;
     option_printer out;
@@ -114,6 +116,7 @@ private:
   };
 
   /// Sources and calls, by walking forward; then, backward, those that a result needs.
+  template <class = when_used>
   plan find(const program_base& p, pass_context& c) const {
     const graph_storage& g = p.storage();
     detail::call_classes classes;
@@ -188,6 +191,7 @@ private:
     return out;
   }
 
+  template <class = when_used>
   static bool computable(const graph_storage& g, node_id n, detail::call_classes& classes,
                          detail::alias_classes& memory) {
     switch (classes(g.op(n))) {
@@ -213,6 +217,7 @@ private:
     return true;
   }
   /// Operators whose results have no definite values.
+  template <class = when_used>
   static bool makes_garbage(std::string_view op) {
     op = op.substr(0, op.find('.'));
     return detail::one_of(op, {"aten::empty", "aten::empty_like", "aten::empty_strided", "aten::new_empty",
@@ -220,6 +225,7 @@ private:
                                "aten::_efficientzerotensor"});
   }
   /// Infinite when it is not known, or no strided tensor with data.
+  template <class = when_used>
   static double bytes_of(const value_meta& m) {
     double n = std::numeric_limits<double>::infinity();
     if (m.kind != value_kind::tensor || m.tensor.lay != layout::strided ||
@@ -230,6 +236,7 @@ private:
       n = s.is_int() ? n * static_cast<double>(s.as_int()) : std::numeric_limits<double>::infinity();
     return n;
   }
+  template <class = when_used>
   bool fits(const graph_storage& g, node_id n, double read) const {
     double made = 0;
     for (std::size_t i = 0; i != g.num_results(n); ++i)
@@ -239,6 +246,7 @@ private:
   }
 
   /// Runs the calls as a graph of their own, as eager mode would.
+  template <class = when_used>
   static std::vector<at::Tensor> compute(const graph_storage& g, const plan& what) {
     graph_storage alone;
     detail::node_copier copy(g, alone);
@@ -267,6 +275,7 @@ private:
     return out;
   }
 
+  template <class = when_used>
   static pass_result replace(program_base& p, const plan& what, const std::vector<at::Tensor>& tensors,
                              pass_context& c) {
     graph_storage& g = p.storage();

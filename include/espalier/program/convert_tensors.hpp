@@ -35,6 +35,7 @@ class joint_conversion {
 public:
   /// A tensor that will be converted, or only may share memory with one. Called for all before the first
   /// conversion.
+  template <class = when_used>
   void announce(const at::Tensor& t, bool converted) {
     if (!t.defined() || t.layout() != c10::kStrided || !t.has_storage())
       return;
@@ -85,6 +86,7 @@ private:
     at::ScalarType type = at::ScalarType::Undefined;
     at::Tensor flat; // those elements, converted
   };
+  template <class = when_used>
   static std::pair<std::int64_t, std::int64_t> extent(const at::Tensor& t) {
     std::int64_t high = t.storage_offset() + (t.numel() != 0);
     for (std::int64_t d = 0; d != t.dim() && t.numel() != 0; ++d)

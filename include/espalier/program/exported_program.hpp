@@ -11,12 +11,12 @@
 #include <espalier/ir/verify.hpp>
 #include <espalier/program/program_base.hpp>
 #include <espalier/program/program_verify.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <memory>
-#include <span>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -39,8 +39,9 @@ struct typed_call {
 
 /// Puts the leaves of `given` in the order of `wanted`; false when the two do not nest alike, or have other
 /// keys. Types may differ in name: Python's dataclass is a struct here. Keys may stand in another order.
-inline bool arrange_leaves(const tree_spec& given, const tree_spec& wanted, std::span<tree_leaf> leaves,
-                           std::vector<c10::IValue>& out) {
+template <class = when_used>
+bool arrange_leaves(const tree_spec& given, const tree_spec& wanted, span<tree_leaf> leaves,
+                    std::vector<c10::IValue>& out) {
   if (given.is_leaf() != wanted.is_leaf() || given.children.size() != wanted.children.size())
     return false;
   if (given.is_leaf()) {

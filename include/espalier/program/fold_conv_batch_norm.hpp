@@ -48,6 +48,7 @@ struct fold_conv_batch_norm : pass {
   static constexpr std::string_view description = "makes a convolution and its batch norm one convolution";
   using destroys = properties<property::canonical, property::no_duplicates>;
 
+  template <class = when_used>
   static pass_result run(program_base& p, pass_context& c) {
     const auto pairs = find(std::as_const(p), c);
     if (pairs.empty())
@@ -74,6 +75,7 @@ private:
     std::optional<std::size_t> transposed_at{};
   };
 
+  template <class = when_used>
   static conv_form form_of(op_id o) {
     const std::string_view n = name_of(o), base = n.substr(0, n.find('.'));
     if (detail::one_of(base, {"aten::conv1d", "aten::conv2d", "aten::conv3d"}))
@@ -85,6 +87,7 @@ private:
     return {};
   }
   /// Where a batch norm's schema has `training`, if it does, and `eps`; the rest is in the same places.
+  template <class = when_used>
   static std::optional<std::pair<std::size_t, std::size_t>> norm_form(op_id o) {
     const std::string_view n = name_of(o);
     if (n == "aten::batch_norm" || n == "aten::native_batch_norm")
@@ -94,6 +97,7 @@ private:
     return {};
   }
 
+  template <class = when_used>
   static std::vector<pair> find(const program_base& p, pass_context& c) {
     const graph_storage& g = p.storage();
     detail::call_classes classes;
@@ -161,6 +165,7 @@ private:
   }
 
   /// One element type, one channel a statistic, a batch dimension, and no other result of the norm in use.
+  template <class = when_used>
   static bool same_layout(node conv, node norm, const pair& x) {
     const value_meta &a = conv.result().meta(), &b = norm.result().meta();
     if (a.kind != value_kind::tensor || b.kind != value_kind::tensor || a.tensor.dtype != b.tensor.dtype ||
@@ -179,6 +184,7 @@ private:
     return true;
   }
 
+  template <class = when_used>
   static std::pair<at::Tensor, at::Tensor> folded(const pair& x) {
     const at::NoGradGuard no_grad;
     const at::Tensor& w = x.weight.tensor;
@@ -207,6 +213,7 @@ private:
     return {out.set_requires_grad(grad), bias.to(w.scalar_type()).set_requires_grad(grad)};
   }
 
+  template <class = when_used>
   static pass_result replace(program_base& p, const std::vector<pair>& pairs,
                              const std::vector<std::pair<at::Tensor, at::Tensor>>& tensors, pass_context& c) {
     graph_storage& g = p.storage();

@@ -28,7 +28,8 @@
 namespace espalier::detail {
 
 /// A value as a schema's type wants it: lists of the right element type, numbers as tensors, devices.
-inline c10::IValue typed_as(c10::IValue v, const c10::Type& t) {
+template <class = when_used>
+c10::IValue typed_as(c10::IValue v, const c10::Type& t) {
   if (const auto* optional = t.castRaw<c10::OptionalType>())
     return v.isNone() ? v : typed_as(std::move(v), *optional->getElementType());
   if (t.kind() == c10::TypeKind::ListType && v.isList()) {
@@ -45,6 +46,7 @@ struct call_arguments {
   std::vector<c10::IValue> positional;
   std::vector<std::pair<std::string, c10::IValue>> named;
 
+  template <class = when_used>
   bool has(std::string_view name) const {
     for (const auto& n : named)
       if (n.first == name)
@@ -52,6 +54,7 @@ struct call_arguments {
     return false;
   }
   /// The named argument, which is removed; nothing when there is none of that name.
+  template <class = when_used>
   std::optional<c10::IValue> take(std::string_view name) {
     for (auto it = named.begin(); it != named.end(); ++it)
       if (it->first == name) {
@@ -61,6 +64,7 @@ struct call_arguments {
       }
     return std::nullopt;
   }
+  template <class = when_used>
   c10::IValue need(const std::string& name) {
     if (auto v = take(name))
       return *std::move(v);
@@ -71,7 +75,8 @@ struct call_arguments {
 
 /// The arguments of a higher-order call from the `first` on. Graphs keep arguments by position; the names
 /// that a file gave them are in a note of the node.
-inline call_arguments arguments_of(const higher_order_call& c, std::size_t first) {
+template <class = when_used>
+call_arguments arguments_of(const higher_order_call& c, std::size_t first) {
   call_arguments out;
   auto text = c.at.graph().origin_text(c.at, note::args);
   for (std::size_t i = 0; i != c.args.size(); ++i) {
@@ -89,7 +94,8 @@ inline call_arguments arguments_of(const higher_order_call& c, std::size_t first
 }
 
 /// The operator that argument `i` names.
-inline c10::OperatorHandle operator_of(const higher_order_call& c, std::size_t i) {
+template <class = when_used>
+c10::OperatorHandle operator_of(const higher_order_call& c, std::size_t i) {
   if (i < c.args.size() && c.args[i].isString())
     if (const auto handle = find_operator(c.args[i].toStringRef()))
       return *handle;
@@ -101,8 +107,8 @@ inline c10::OperatorHandle operator_of(const higher_order_call& c, std::size_t i
 }
 
 /// Arguments by position and name in the order of a schema, its defaults for the rest.
-inline torch::jit::Stack arranged(const c10::FunctionSchema& schema, const std::string& name,
-                                  call_arguments args) {
+template <class = when_used>
+torch::jit::Stack arranged(const c10::FunctionSchema& schema, const std::string& name, call_arguments args) {
   torch::jit::Stack stack;
   const auto& formal = schema.arguments();
   const auto refuse = [&](const std::string& what) {
@@ -126,14 +132,16 @@ inline torch::jit::Stack arranged(const c10::FunctionSchema& schema, const std::
   return stack;
 }
 /// Calls an operator with arguments by position and name.
-inline torch::jit::Stack call_operator(const c10::OperatorHandle& op, call_arguments args) {
+template <class = when_used>
+torch::jit::Stack call_operator(const c10::OperatorHandle& op, call_arguments args) {
   auto stack = arranged(op.schema(), toString(op.schema().operator_name()), std::move(args));
   op.callBoxed(stack);
   return stack;
 }
 
 /// A copy with the same sizes, strides and offset: an operator that writes may depend on them.
-inline at::Tensor copy_in_layout(const at::Tensor& t) {
+template <class = when_used>
+at::Tensor copy_in_layout(const at::Tensor& t) {
   if (!t.defined())
     return t;
   std::int64_t extent = t.numel() ? 1 : 0;
@@ -144,7 +152,8 @@ inline at::Tensor copy_in_layout(const at::Tensor& t) {
   return at::as_strided(at::clone(all, at::MemoryFormat::Contiguous), t.sizes(), t.strides(), offset);
 }
 /// The same of each tensor of a list.
-inline c10::IValue copied_in_layout(const c10::IValue& v) {
+template <class = when_used>
+c10::IValue copied_in_layout(const c10::IValue& v) {
   if (v.isTensor())
     return copy_in_layout(v.toTensor());
   if (!v.isList())
@@ -155,9 +164,13 @@ inline c10::IValue copied_in_layout(const c10::IValue& v) {
   return c10::IValue(std::move(out));
 }
 
-inline bool is_written(const c10::Argument& a) { return a.alias_info() && a.alias_info()->isWrite(); }
+template <class = when_used>
+bool is_written(const c10::Argument& a) {
+  return a.alias_info() && a.alias_info()->isWrite();
+}
 /// What the operator gave: None stands for no result.
-inline std::vector<c10::IValue> results_or_none(torch::jit::Stack stack) {
+template <class = when_used>
+std::vector<c10::IValue> results_or_none(torch::jit::Stack stack) {
   if (stack.empty())
     stack.emplace_back();
   return stack;
@@ -165,7 +178,8 @@ inline std::vector<c10::IValue> results_or_none(torch::jit::Stack stack) {
 
 /// auto_functionalized(operator, **arguments): copies what the operator writes to, calls it, gives its
 /// results and the copies.
-inline std::vector<c10::IValue> run_auto_functionalized(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_auto_functionalized(higher_order_call& c) {
   const auto op = operator_of(c, 0);
   auto args = arguments_of(c, 1);
   std::vector<c10::IValue> written;
@@ -182,8 +196,9 @@ inline std::vector<c10::IValue> run_auto_functionalized(higher_order_call& c) {
 }
 
 /// The view of a base that `_NAME_*` arguments describe.
-inline c10::IValue rebuilt_view(call_arguments& args, const std::string& prefix,
-                                const std::vector<at::Tensor>& bases) {
+template <class = when_used>
+c10::IValue rebuilt_view(call_arguments& args, const std::string& prefix,
+                         const std::vector<at::Tensor>& bases) {
   const auto index = args.need(prefix + "_base_index");
   if (index.isNone())
     return {};
@@ -213,7 +228,8 @@ inline c10::IValue rebuilt_view(call_arguments& args, const std::string& prefix,
 /// auto_functionalized_v2(operator, _all_bases=[...], ...): what the operator writes to are views of bases,
 /// described by further arguments. Copies the bases, rebuilds the views, calls the operator, gives its
 /// results and the new bases.
-inline std::vector<c10::IValue> run_auto_functionalized_v2(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_auto_functionalized_v2(higher_order_call& c) {
   const auto op = operator_of(c, 0);
   auto args = arguments_of(c, 1);
   const auto& formal = op.schema().arguments();
@@ -253,7 +269,8 @@ inline std::vector<c10::IValue> run_auto_functionalized_v2(higher_order_call& c)
 }
 
 /// print(format, *args, **kwargs): Python's `{}`, `{0}` and `{name}`, without format specifications.
-inline std::vector<c10::IValue> run_print(const call_arguments& args) {
+template <class = when_used>
+std::vector<c10::IValue> run_print(const call_arguments& args) {
   const std::string format = args.positional.empty() ? std::string() : args.positional[0].toStringRef();
   std::size_t next = 1;
   std::string text;
@@ -297,7 +314,8 @@ inline std::vector<c10::IValue> run_print(const call_arguments& args) {
 
 /// with_effects(token, operator, *args, **kwargs): the operator's results after a new token. Order needs none
 /// here: nodes run one after the other.
-inline std::vector<c10::IValue> run_with_effects(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_with_effects(higher_order_call& c) {
   auto args = arguments_of(c, 2);
   std::vector<c10::IValue> out{c10::IValue()};
   auto results = c.args[1].isString() && c.args[1].toStringRef() == "higher_order::print"
@@ -308,7 +326,8 @@ inline std::vector<c10::IValue> run_with_effects(higher_order_call& c) {
 }
 
 /// call_torchbind(object, method, *args, **kwargs): a method of an object whose C++ class is registered.
-inline std::vector<c10::IValue> run_call_torchbind(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_call_torchbind(higher_order_call& c) {
   const auto object = c.args[0].toObject();
   const auto& name = c.args[1].toStringRef();
   auto* method = object->type()->findMethod(name);

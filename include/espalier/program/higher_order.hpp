@@ -20,25 +20,30 @@
 
 namespace espalier::detail {
 
-inline bool truth_of(const c10::IValue& v) {
+template <class = when_used>
+bool truth_of(const c10::IValue& v) {
   return v.isTensor() ? v.toTensor().item<bool>() : py_number(v).truth();
 }
 /// The arguments from the `first` on: operands given one by one.
-inline std::vector<c10::IValue> rest(const higher_order_call& c, std::size_t first) {
+template <class = when_used>
+std::vector<c10::IValue> rest(const higher_order_call& c, std::size_t first) {
   return std::vector<c10::IValue>(
       c.args.begin() + static_cast<std::ptrdiff_t>(std::min(first, c.args.size())), c.args.end());
 }
-inline void append(std::vector<c10::IValue>& to, const std::vector<c10::IValue>& more) {
+template <class = when_used>
+void append(std::vector<c10::IValue>& to, const std::vector<c10::IValue>& more) {
   to.insert(to.end(), more.begin(), more.end());
 }
 
 /// cond(predicate, true graph, false graph, operands)
-inline std::vector<c10::IValue> run_cond(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_cond(higher_order_call& c) {
   return c.run_graph(truth_of(c.args[0]) ? 1 : 2, c.list(3));
 }
 
 /// while_loop(condition graph, body graph, carried, additional)
-inline std::vector<c10::IValue> run_while_loop(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_while_loop(higher_order_call& c) {
   auto carried = c.list(2);
   const auto additional = c.args.size() > 3 ? c.list(3) : std::vector<c10::IValue>{};
   const auto with_additional = [&] {
@@ -52,7 +57,8 @@ inline std::vector<c10::IValue> run_while_loop(higher_order_call& c) {
 }
 
 /// map_impl(graph, mapped, shared): the graph on each slice of the mapped tensors, results stacked.
-inline std::vector<c10::IValue> run_map(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_map(higher_order_call& c) {
   const auto mapped = c.list(1);
   const auto shared = c.list(2);
   if (mapped.empty())
@@ -76,7 +82,8 @@ inline std::vector<c10::IValue> run_map(higher_order_call& c) {
 }
 
 /// scan(graph, init, xs, additional): carries the first results on, stacks the others.
-inline std::vector<c10::IValue> run_scan(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_scan(higher_order_call& c) {
   auto carried = c.list(1);
   const auto xs = c.list(2);
   const auto additional = c.args.size() > 3 ? c.list(3) : std::vector<c10::IValue>{};
@@ -104,7 +111,8 @@ inline std::vector<c10::IValue> run_scan(higher_order_call& c) {
 
 /// associative_scan(graph, xs, additional): the running combination of the slices, first with second and so
 /// on.
-inline std::vector<c10::IValue> run_associative_scan(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_associative_scan(higher_order_call& c) {
   const auto xs = c.list(1);
   const auto additional = c.args.size() > 2 ? c.list(2) : std::vector<c10::IValue>{};
   if (xs.empty())
@@ -136,7 +144,8 @@ inline std::vector<c10::IValue> run_associative_scan(higher_order_call& c) {
 }
 
 /// wrap_with_set_grad_enabled(enabled, graph, operands...)
-inline std::vector<c10::IValue> run_with_grad_mode(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_with_grad_mode(higher_order_call& c) {
   const c10::AutoGradMode guard(truth_of(c.args[0]));
   return c.run_graph(1, rest(c, 2));
 }
@@ -144,6 +153,7 @@ inline std::vector<c10::IValue> run_with_grad_mode(higher_order_call& c) {
 /// Autocast as a region; restored whatever happens inside.
 class autocast_region {
 public:
+  template <class = when_used>
   autocast_region(c10::DeviceType d, const c10::IValue& dtype, bool enabled, const c10::IValue& cache)
       : device_(d), was_enabled_(at::autocast::is_autocast_enabled(d)),
         was_type_(at::autocast::get_autocast_dtype(d)),
@@ -173,7 +183,8 @@ private:
 };
 
 /// wrap_with_autocast(device type, dtype, enabled, cache enabled, graph, operands...)
-inline std::vector<c10::IValue> run_with_autocast(higher_order_call& c) {
+template <class = when_used>
+std::vector<c10::IValue> run_with_autocast(higher_order_call& c) {
   const autocast_region region(c10::Device(c.args[0].toStringRef()).type(), c.args[1], truth_of(c.args[2]),
                                c.args[3]);
   return c.run_graph(4, rest(c, 5));
@@ -186,7 +197,8 @@ std::vector<c10::IValue> run_plain(higher_order_call& c) {
 }
 
 /// What to do about a higher-order operator that LibTorch alone cannot run.
-inline std::string higher_order_cure(std::string_view name) {
+template <class = when_used>
+std::string higher_order_cure(std::string_view name) {
   if (name.starts_with("triton_kernel"))
     return "a Triton kernel is Python code compiled at run time: give the model an operator that C++ "
            "registers, "
@@ -196,7 +208,8 @@ inline std::string higher_order_cure(std::string_view name) {
   return "call run_decompositions() in Python before saving, which lowers some, or run the program in Python";
 }
 
-inline higher_order_run find_higher_order(std::string_view name) {
+template <class = when_used>
+higher_order_run find_higher_order(std::string_view name) {
   struct row {
     std::string_view name;
     higher_order_run run;

@@ -10,13 +10,13 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/program/detail/int_expr.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/symbolic/expr_text.hpp>
 
 #include <ATen/core/ivalue.h>
 
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -29,7 +29,8 @@ namespace espalier {
 namespace detail {
 
 /// The Python expressions by which guards name the leaves of the inputs: `L['x']`, `L['d']['n'][0]`.
-inline void source_names(const tree_spec& t, const std::string& path, std::vector<std::string>& out) {
+template <class = when_used>
+void source_names(const tree_spec& t, const std::string& path, std::vector<std::string>& out) {
   if (t.is_leaf()) {
     out.push_back(path);
     return;
@@ -45,7 +46,8 @@ inline void source_names(const tree_spec& t, const std::string& path, std::vecto
   }
 }
 /// The same for a program's ((args...), {kwargs}).
-inline std::vector<std::string> source_names(const module_call_signature& s) {
+template <class = when_used>
+std::vector<std::string> source_names(const module_call_signature& s) {
   std::vector<std::string> out;
   if (s.in_spec.children.size() != 2)
     return out;
@@ -63,7 +65,8 @@ inline std::vector<std::string> source_names(const module_call_signature& s) {
   return out;
 }
 
-inline std::string text_of(const constant_value& v) {
+template <class = when_used>
+std::string text_of(const constant_value& v) {
   struct visitor {
     std::string operator()(std::monostate) const { return "None"; }
     std::string operator()(bool b) const { return b ? "True" : "False"; }
@@ -77,7 +80,8 @@ inline std::string text_of(const constant_value& v) {
   };
   return std::visit(visitor{}, v);
 }
-inline c10::IValue ivalue_of(const constant_value& v) {
+template <class = when_used>
+c10::IValue ivalue_of(const constant_value& v) {
   struct visitor {
     c10::IValue operator()(std::monostate) const { return {}; }
     c10::IValue operator()(bool b) const { return b; }
@@ -87,7 +91,8 @@ inline c10::IValue ivalue_of(const constant_value& v) {
   };
   return std::visit(visitor{}, v);
 }
-inline std::string text_of(const c10::IValue& v) {
+template <class = when_used>
+std::string text_of(const c10::IValue& v) {
   if (v.isTensor()) {
     if (!v.toTensor().defined())
       return "an undefined tensor";
@@ -107,7 +112,8 @@ inline std::string text_of(const c10::IValue& v) {
     return "'" + v.toStringRef() + "'";
   return "a " + v.tagKind();
 }
-inline bool equals(const c10::IValue& v, const constant_value& c) {
+template <class = when_used>
+bool equals(const c10::IValue& v, const constant_value& c) {
   if (std::holds_alternative<std::monostate>(c))
     return v.isNone();
   if (auto* b = std::get_if<bool>(&c))
@@ -125,6 +131,7 @@ inline bool equals(const c10::IValue& v, const constant_value& c) {
 /// The checks of one program, prepared once. Copies what it needs.
 class input_check {
 public:
+  template <class = when_used>
   input_check(const graph_storage& g, const program_info& info) {
     std::vector<std::string> sources;
     if (const auto* root = info.root())
@@ -167,6 +174,7 @@ public:
   /// How many leaves a call takes.
   std::size_t num_inputs() const noexcept { return inputs_.size(); }
   /// How many of them are not constants that the program was specialised on.
+  template <class = when_used>
   std::size_t num_free_inputs() const noexcept {
     std::size_t n = 0;
     for (const auto& e : inputs_)
@@ -174,6 +182,7 @@ public:
     return n;
   }
   /// Puts the constants that the program was specialised on between the given values.
+  template <class = when_used>
   std::vector<c10::IValue> with_constants(std::vector<c10::IValue> given) const {
     std::vector<c10::IValue> out;
     std::size_t next = 0;
@@ -183,12 +192,13 @@ public:
     return out;
   }
   /// Guards that are more than arithmetic on sizes and are not checked.
-  std::span<const std::string> unchecked_guards() const noexcept { return unchecked_; }
+  span<const std::string> unchecked_guards() const noexcept { return unchecked_; }
   const std::string& name(std::size_t i) const { return inputs_[i].name; }
 
   /// Throws `error` (constraint) naming the input, the dimension, what was expected and what was found. Gives
   /// the values of the symbols.
-  std::vector<std::pair<std::string, std::int64_t>> check(std::span<const c10::IValue> inputs) const {
+  template <class = when_used>
+  std::vector<std::pair<std::string, std::int64_t>> check(span<const c10::IValue> inputs) const {
     detail::bindings bound = bind(inputs, true);
     std::vector<std::pair<std::string, std::int64_t>> out;
     for (std::uint32_t s = 0; s != symbols_.size(); ++s)
@@ -197,7 +207,8 @@ public:
     return out;
   }
   /// The values of the symbols, unchecked: for calls that skip the checks.
-  std::vector<std::pair<std::string, std::int64_t>> symbols(std::span<const c10::IValue> inputs) const {
+  template <class = when_used>
+  std::vector<std::pair<std::string, std::int64_t>> symbols(span<const c10::IValue> inputs) const {
     detail::bindings bound = bind(inputs, false);
     std::vector<std::pair<std::string, std::int64_t>> out;
     for (std::uint32_t s = 0; s != symbols_.size(); ++s)
@@ -234,11 +245,13 @@ private:
       "pass sizes that fit, or export the program again with other inputs or dynamic shapes; "
       "call_options{.check_inputs = false} skips this check";
 
+  template <class = when_used>
   std::optional<detail::int_expr> size(const sym_int& s) {
     return detail::int_expr::compile(s.is_int() ? std::to_string(s.int_or(0)) : detail::sym_text(s.as_expr()),
                                      symbols_);
   }
 
+  template <class = when_used>
   static bool resolve(guard& g, const std::vector<std::string>& sources) {
     for (std::uint32_t i = 0; i != g.atoms.size(); ++i) {
       std::string_view text = g.atoms.name(i);
@@ -274,7 +287,8 @@ private:
     }
     return true;
   }
-  static std::optional<std::int64_t> value_of(const guard::atom& a, std::span<const c10::IValue> inputs) {
+  template <class = when_used>
+  static std::optional<std::int64_t> value_of(const guard::atom& a, span<const c10::IValue> inputs) {
     if (a.input >= inputs.size())
       return std::nullopt;
     const auto& v = inputs[a.input];
@@ -291,16 +305,19 @@ private:
     return a.kind == what::size ? t.size(a.dim) : t.stride(a.dim);
   }
 
+  template <class = when_used>
   [[noreturn]] static void refuse(std::string cause, std::string place, std::string_view cure = other_sizes) {
     fail(error_kind::constraint, std::move(cause), std::move(place), std::string(cure));
   }
   std::string place(std::size_t i) const { return "input '" + inputs_[i].name + "'"; }
+  template <class = when_used>
   std::string describe(std::size_t i, std::size_t d) const {
     return inputs_[i].kind == value_kind::tensor
                ? "dimension " + std::to_string(d) + " of '" + inputs_[i].name + "'"
                : "'" + inputs_[i].name + "'";
   }
 
+  template <class = when_used>
   void check_kind(std::size_t i, const c10::IValue& v) const {
     const auto& e = inputs_[i];
     if (e.arg.form == io_form::constant) {
@@ -327,7 +344,8 @@ private:
              "pass an integer");
   }
 
-  detail::bindings bind(std::span<const c10::IValue> inputs, bool checked) const {
+  template <class = when_used>
+  detail::bindings bind(span<const c10::IValue> inputs, bool checked) const {
     detail::bindings bound(symbols_.size());
     std::vector<std::pair<std::size_t, std::size_t>> owner(symbols_.size()); // which dimension bound a symbol
     if (checked) {
@@ -422,6 +440,7 @@ private:
     }
     return bound;
   }
+  template <class = when_used>
   std::string known(const detail::int_expr& e, const detail::bindings& bound) const {
     std::string s;
     std::vector<std::uint32_t> seen;
@@ -434,6 +453,7 @@ private:
     });
     return s;
   }
+  template <class = when_used>
   static std::string interval(const range& r) {
     if (r.min && r.max)
       return "between " + std::to_string(*r.min) + " and " + std::to_string(*r.max);

@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -24,7 +23,7 @@ namespace espalier {
 struct run_options {
   /// Called after each node of the graph (subgraphs too) with its results; an exception it throws ends the
   /// run.
-  std::function<void(node, std::span<const c10::IValue>)> on_node{};
+  std::function<void(node, span<const c10::IValue>)> on_node{};
   /// Values of symbols, by name, for arguments that are expressions no node computes.
   std::vector<std::pair<std::string, std::int64_t>> symbols{};
   /// Gives the value of an attribute that the graph reads (`get_attr`). A program looks in its state and
@@ -36,11 +35,13 @@ struct run_options {
 class interpreter {
 public:
   /// Prepares the graph. Throws `error` (unsupported) naming every operator that LibTorch does not know.
+  template <class = when_used>
   explicit interpreter(const graph_storage& g) : plan_(g) {}
 
   /// Runs the graph: one value a placeholder in, one value an output out. Values are released after their
   /// last use. Throws `error`: the cause LibTorch gave, the node, the operator and the line of the user's
   /// program.
+  template <class = when_used>
   std::vector<c10::IValue> run(std::vector<c10::IValue> inputs, const run_options& options = {}) const {
     return run(plan_, std::move(inputs), options);
   }
@@ -50,6 +51,7 @@ public:
 private:
   friend struct higher_order_call;
   struct frame;
+  template <class = when_used>
   static std::vector<c10::IValue> run(const detail::plan& p, std::vector<c10::IValue> inputs,
                                       const run_options& options);
   detail::plan plan_;
@@ -63,11 +65,13 @@ struct higher_order_call {
   const run_options& options;
 
   /// Runs the subgraph that argument `i` is.
+  template <class = when_used>
   std::vector<c10::IValue> run_graph(std::size_t i, std::vector<c10::IValue> inputs) const {
     return interpreter::run(*plan.subplans[static_cast<std::size_t>(args[i].toInt())], std::move(inputs),
                             options);
   }
   /// The elements of a list argument.
+  template <class = when_used>
   std::vector<c10::IValue> list(std::size_t i) const {
     const auto items = args[i].toListRef();
     return std::vector<c10::IValue>(items.begin(), items.end());
@@ -75,12 +79,14 @@ struct higher_order_call {
 };
 
 namespace detail {
-inline error_kind kind_of_failure(std::string_view op) noexcept {
+template <class = when_used>
+error_kind kind_of_failure(std::string_view op) noexcept {
   return op.find("_assert") != op.npos || op.find("sym_constrain_range") != op.npos ? error_kind::constraint
                                                                                     : error_kind::unsupported;
 }
 /// An exception of an operator as one of ours, with the node that failed.
-[[noreturn]] ESPALIER_COLD inline void rethrow(node n) {
+template <class = when_used>
+[[noreturn]] ESPALIER_COLD void rethrow(node n) {
   const std::string place = describe(n);
   const auto kind = kind_of_failure(name_of(n.op()));
   const std::string cure =
@@ -102,6 +108,7 @@ inline error_kind kind_of_failure(std::string_view op) noexcept {
 /// The values of one run.
 class run_state {
 public:
+  template <class = when_used>
   run_state(const plan& p, std::vector<c10::IValue> inputs, const run_options& o)
       : plan_(p), values_(p.graph->value_capacity()) {
     if (inputs.size() != p.inputs.size())
@@ -133,6 +140,7 @@ public:
   c10::IValue& value(std::uint32_t v) noexcept { return values_[v]; }
 
   /// The operand's value, moved out when nobody else needs it.
+  template <class = when_used>
   c10::IValue get(const operand& o) {
     switch (o.from) {
     case operand::source::constant:
@@ -161,6 +169,7 @@ public:
     return {};
   }
 
+  template <class = when_used>
   void bind_results(const step& s) {
     if (bound_.empty())
       return;
@@ -169,6 +178,7 @@ public:
         bind(site);
   }
   /// Symbols known so far, for a subgraph.
+  template <class = when_used>
   void export_symbols(run_options& o) const {
     for (std::uint32_t i = 0; i != bound_.size(); ++i)
       if (bound_[i])
@@ -176,6 +186,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   void bind(const plan::binding_site& site) {
     const auto& v = values_[site.value];
     if (bound_[site.slot])
@@ -192,8 +203,9 @@ private:
 
 } // namespace detail
 
-inline std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10::IValue> inputs,
-                                                 const run_options& options) {
+template <class>
+std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10::IValue> inputs,
+                                          const run_options& options) {
   detail::run_state state(p, std::move(inputs), options);
   torch::jit::Stack stack;
   for (const detail::step& s : p.steps) {
@@ -260,3 +272,4 @@ inline std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vec
 } // namespace espalier
 
 #include <espalier/program/higher_order.hpp>
+#include <espalier/support/span.hpp>

@@ -22,8 +22,9 @@ namespace espalier {
 /// buffer if the state has it under that name, else a constant. They stand before the user inputs, in the
 /// order of parameters, buffers, constants. Gives the number of inputs added. Throws `error`: usage (a tensor
 /// that is nowhere), unsupported (a read in a subgraph).
-inline std::size_t lift_attributes(graph_storage& g, program_info& info, const state_dict& state,
-                                   const state_dict& constants) {
+template <class = when_used>
+std::size_t lift_attributes(graph_storage& g, program_info& info, const state_dict& state,
+                            const state_dict& constants) {
   return lift_attributes(g, info, [&](std::string_view name) -> std::optional<attribute_info> {
     if (const auto at = state.position(name); at != state.size())
       return attribute_info{state[at].is_parameter ? input_kind::parameter : input_kind::buffer,

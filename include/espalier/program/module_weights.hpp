@@ -35,7 +35,8 @@ struct name_report {
 };
 
 /// A report as lines of text.
-inline std::string to_string(const name_report& r) {
+template <class = when_used>
+std::string to_string(const name_report& r) {
   std::string s = std::to_string(r.loaded.size()) + " loaded, " + std::to_string(r.missing.size()) +
                   " missing, " + std::to_string(r.unexpected.size()) + " unexpected, " +
                   std::to_string(r.mismatched.size()) + " of other sizes";
@@ -60,14 +61,16 @@ struct state_options {
 
 namespace detail {
 
-inline std::string describe(const at::Tensor& t) {
+template <class = when_used>
+std::string describe(const at::Tensor& t) {
   std::string s = std::string(c10::toString(t.scalar_type())) + "[";
   for (std::int64_t d = 0; d != t.dim(); ++d)
     s += (d ? ", " : "") + std::to_string(t.size(d));
   return s + "]";
 }
 /// Trailing parts (between dots) that two names share.
-inline std::size_t common_suffix(std::string_view a, std::string_view b) {
+template <class = when_used>
+std::size_t common_suffix(std::string_view a, std::string_view b) {
   std::size_t n = 0;
   while (!a.empty() && !b.empty()) {
     const auto i = a.rfind('.'), j = b.rfind('.');
@@ -83,7 +86,8 @@ inline std::size_t common_suffix(std::string_view a, std::string_view b) {
 }
 
 /// The tensors of a module by name, parameters first, in order. Tied ones come under every name.
-inline std::vector<state_entry> state_of(const torch::nn::Module& m) {
+template <class = when_used>
+std::vector<state_entry> state_of(const torch::nn::Module& m) {
   std::vector<state_entry> out;
   for (const auto& p : m.named_parameters())
     if (p.value().defined())
@@ -96,8 +100,9 @@ inline std::vector<state_entry> state_of(const torch::nn::Module& m) {
 
 /// Pairs what is missing with what is unexpected: equal sizes and types, and the longest common end of the
 /// names, when no other pair is as good.
-inline void guess_renames(name_report& r, const std::vector<std::pair<std::string, at::Tensor>>& unexpected,
-                          const std::map<std::string, at::Tensor>& missing) {
+template <class = when_used>
+void guess_renames(name_report& r, const std::vector<std::pair<std::string, at::Tensor>>& unexpected,
+                   const std::map<std::string, at::Tensor>& missing) {
   std::set<std::string> taken;
   for (const auto& [from, t] : unexpected) {
     std::size_t best = 0;
@@ -123,8 +128,9 @@ inline void guess_renames(name_report& r, const std::vector<std::pair<std::strin
 
 /// Copies tensors into a module's parameters and buffers of the same names. Throws `error` (usage) with the
 /// report when `strict` and something does not meet; the module is then unchanged.
-inline name_report load_state_dict(torch::nn::Module& module, const state_dict& from,
-                                   const state_options& options = {}) {
+template <class = when_used>
+name_report load_state_dict(torch::nn::Module& module, const state_dict& from,
+                            const state_options& options = {}) {
   name_report r;
   std::map<std::string, at::Tensor> wanted;
   for (auto& e : detail::state_of(module))
@@ -173,8 +179,9 @@ inline name_report load_state_dict(torch::nn::Module& module, const state_dict& 
 }
 /// The same from a .pt2 file: its parameters and buffers, the ones that are not persistent too when the
 /// module has them.
-inline name_report load_state_dict(torch::nn::Module& module, const std::string& path,
-                                   const state_options& options = {}) {
+template <class = when_used>
+name_report load_state_dict(torch::nn::Module& module, const std::string& path,
+                            const state_options& options = {}) {
   pt2::archive a = pt2::read_archive(map_file_private(path), path); // all of it is read
   pt2::model& m = *detail::pick_program(a.models, options.model, path);
   weight_reader read(payload_memory::private_);
@@ -194,7 +201,8 @@ inline name_report load_state_dict(torch::nn::Module& module, const std::string&
 }
 
 /// A program that computes nothing and holds a state: how weights alone travel in a .pt2 file.
-inline exported_program<training_ir> state_program(const std::vector<state_entry>& state) {
+template <class = when_used>
+exported_program<training_ir> state_program(const std::vector<state_entry>& state) {
   graph<training_ir> g;
   program_info info;
   info.verifier = training_ir::verifier;
@@ -224,7 +232,8 @@ inline exported_program<training_ir> state_program(const std::vector<state_entry
   return p;
 }
 /// Saves the parameters and buffers of a module. Python reads them with `torch.export.load(path).state_dict`.
-inline void save_state_dict(const torch::nn::Module& module, const std::string& path) {
+template <class = when_used>
+void save_state_dict(const torch::nn::Module& module, const std::string& path) {
   save(state_program(detail::state_of(module)), path);
 }
 

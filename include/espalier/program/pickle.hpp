@@ -10,6 +10,7 @@
 #include <espalier/archive/zip.hpp>
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
@@ -19,7 +20,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -34,6 +34,7 @@ namespace detail {
 /// _save).
 class torch_pickler {
 public:
+  template <class = when_used>
   std::vector<std::byte> save(const c10::IValue& v) {
     out_ = "\x80\x02";
     put(v);
@@ -57,18 +58,22 @@ public:
   }
 
 private:
-  static std::span<const std::byte> as_bytes(std::string_view s) {
+  template <class = when_used>
+  static span<const std::byte> as_bytes(std::string_view s) {
     return {reinterpret_cast<const std::byte*>(s.data()), s.size()};
   }
+  template <class = when_used>
   void u32(std::uint32_t x) {
     for (int i = 0; i != 4; ++i)
       out_ += static_cast<char>(x >> (8 * i));
   }
+  template <class = when_used>
   void text(std::string_view s) {
     out_ += 'X';
     u32(static_cast<std::uint32_t>(s.size()));
     out_ += s;
   }
+  template <class = when_used>
   void integer(std::int64_t x) {
     if (x >= INT32_MIN && x <= INT32_MAX) {
       out_ += 'J';
@@ -80,6 +85,7 @@ private:
     for (int i = 0; i != 8; ++i)
       out_ += static_cast<char>(static_cast<std::uint64_t>(x) >> (8 * i));
   }
+  template <class = when_used>
   void global(std::string_view module, std::string_view name) {
     out_ += 'c';
     out_ += module;
@@ -87,12 +93,14 @@ private:
     out_ += name;
     out_ += '\n';
   }
+  template <class = when_used>
   void sizes(c10::IntArrayRef s) {
     out_ += '(';
     for (const auto x : s)
       integer(x);
     out_ += 't';
   }
+  template <class = when_used>
   static std::string_view storage_class(c10::ScalarType t) {
     switch (t) {
     case c10::ScalarType::Byte:
@@ -125,6 +133,7 @@ private:
            "convert it to another type, or save without example inputs");
     }
   }
+  template <class = when_used>
   void tensor(at::Tensor t) {
     const bool grad = t.requires_grad();
     if (t.layout() != c10::Layout::Strided || t.is_quantized())
@@ -150,6 +159,7 @@ private:
     out_ += ")R";
     out_ += "tR";
   }
+  template <class = when_used>
   void put(const c10::IValue& v) {
     if (v.isNone())
       out_ += 'N';
@@ -194,7 +204,8 @@ private:
 };
 
 /// A value of the structure `t` with the next leaves.
-inline c10::IValue nest(const tree_spec& t, std::span<const c10::IValue> leaves, std::size_t& at) {
+template <class = when_used>
+c10::IValue nest(const tree_spec& t, span<const c10::IValue> leaves, std::size_t& at) {
   if (t.is_leaf())
     return at < leaves.size() ? leaves[at++] : c10::IValue();
   if (t.type == "builtins.dict" || t.type == "collections.OrderedDict") {
@@ -223,7 +234,8 @@ inline c10::IValue nest(const tree_spec& t, std::span<const c10::IValue> leaves,
 }
 
 /// The leaves of a value of the structure `t`, in order.
-inline void flatten_like(const c10::IValue& v, const tree_spec& t, std::vector<c10::IValue>& out) {
+template <class = when_used>
+void flatten_like(const c10::IValue& v, const tree_spec& t, std::vector<c10::IValue>& out) {
   const auto refuse = [&] {
     fail(error_kind::unsupported, "the pickled inputs do not have the program's structure", "example inputs",
          "pass inputs to the call");
@@ -261,12 +273,16 @@ inline void flatten_like(const c10::IValue& v, const tree_spec& t, std::vector<c
 } // namespace detail
 
 /// What Python's `torch.load` reads: tensors, numbers, strings, None, tuples, lists and dicts of these.
-inline std::vector<std::byte> torch_save(const c10::IValue& v) { return detail::torch_pickler().save(v); }
+template <class = when_used>
+std::vector<std::byte> torch_save(const c10::IValue& v) {
+  return detail::torch_pickler().save(v);
+}
 
 /// What Python's `torch.save` wrote. Throws `error` (unsupported) when it holds classes that C++ does not
 /// know, or is in the format from before PyTorch 1.6, which is no zip archive (`torch/serialization.py`:
 /// _legacy_save); `error` (archive) when it is neither.
-inline c10::IValue torch_load(std::span<const std::byte> bytes) {
+template <class = when_used>
+c10::IValue torch_load(span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.starts_with("\x80\x02\x8a\x0al\xfc\x9c\x46\xf9 j\xa8P\x19."))
     fail(error_kind::unsupported, "this is the format of torch.save from before PyTorch 1.6",

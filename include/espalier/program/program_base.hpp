@@ -60,6 +60,7 @@ struct archive_rest {
 
 class program_base {
 public:
+  template <class = when_used>
   program_info& info() noexcept {
     drop_plan();
     return info_;
@@ -84,6 +85,7 @@ public:
   const archive_rest& rest() const noexcept { return rest_; }
 
   /// The parameters, for an optimizer: `torch::optim::SGD(program.parameters(), 0.1)`.
+  template <class = when_used>
   std::vector<at::Tensor> parameters() const {
     std::vector<at::Tensor> out;
     for (const auto& e : state_)
@@ -92,12 +94,14 @@ public:
     return out;
   }
   /// Sets every gradient to none.
+  template <class = when_used>
   void zero_grad() {
     for (auto& p : parameters())
       p.mutable_grad() = at::Tensor();
   }
 
   const graph_storage& storage() const noexcept { return *graph_; }
+  template <class = when_used>
   graph_storage& storage() noexcept {
     drop_plan();
     return *graph_;
@@ -107,12 +111,14 @@ public:
   /// may be left out altogether. Buffers and inputs that the program changes are changed, all at once, after
   /// the last node. Gives the leaves of the result. Throws `error`: constraint (inputs that do not fit), or
   /// what an operator reported, with its node.
+  template <class = when_used>
   std::vector<c10::IValue> operator()(std::vector<c10::IValue> inputs,
                                       const call_options& options = {}) const {
     return run(std::move(inputs), options).user;
   }
 
   /// The same, with the gradients of a joint graph.
+  template <class = when_used>
   program_results run(std::vector<c10::IValue> inputs, const call_options& options = {}) const {
     const auto p = prepared_plan();
     if (inputs.size() == p->check.num_free_inputs() && inputs.size() != p->check.num_inputs())
@@ -173,6 +179,7 @@ public:
   /// One value a placeholder of the graph, in order, for a call with these inputs: what an interpreter of the
   /// graph alone takes. With `converted`, floating-point inputs may be those of the program before its
   /// element type or device was changed: they are given the placeholder's.
+  template <class = when_used>
   std::vector<c10::IValue> placeholder_values(std::vector<c10::IValue> inputs, bool converted = false) const {
     const auto p = prepared_plan();
     if (inputs.size() == p->check.num_free_inputs() && inputs.size() != p->check.num_inputs())
@@ -189,13 +196,18 @@ public:
   }
 
   /// Throws unless the inputs are ones the program takes; runs nothing.
-  void check_inputs(const std::vector<c10::IValue>& inputs) const { prepared_plan()->check.check(inputs); }
+  template <class = when_used>
+  void check_inputs(const std::vector<c10::IValue>& inputs) const {
+    prepared_plan()->check.check(inputs);
+  }
   /// Guards of the program that no call checks: they are more than arithmetic on sizes.
+  template <class = when_used>
   std::vector<std::string> unchecked_guards() const {
     const auto u = prepared_plan()->check.unchecked_guards();
     return {u.begin(), u.end()};
   }
   /// Names of the leaves that a call takes, in order.
+  template <class = when_used>
   std::vector<std::string> input_names() const {
     const auto p = prepared_plan();
     std::vector<std::string> out;
@@ -222,6 +234,7 @@ protected:
     }
   }
 
+  template <class = when_used>
   void drop_plan() const {
     if (plan_)
       plan_->drop();
@@ -266,6 +279,7 @@ private:
     std::shared_ptr<const prepared> p_;
   };
 
+  template <class = when_used>
   std::shared_ptr<const prepared> prepared_plan() const {
     return plan_->get([this] {
       assign_names(*graph_);
@@ -310,6 +324,7 @@ private:
   }
 
   /// Gives floating-point inputs the element types and devices of their placeholders.
+  template <class = when_used>
   void convert_inputs(std::vector<c10::IValue>& inputs) const {
     std::size_t next = 0;
     for (node n : nodes(*graph_)) {
@@ -326,6 +341,7 @@ private:
   }
 
   /// A custom object: LibTorch opens it when its class is registered in this process.
+  template <class = when_used>
   c10::IValue opened_object(const input_spec& s) const {
     const auto* p = objects_.find(s.target);
     if (!p)
@@ -344,6 +360,7 @@ private:
     }
   }
 
+  template <class = when_used>
   c10::IValue stored(const source& s) const {
     if (s.from == source::place::nothing || s.from == source::place::object)
       return s.value;
@@ -363,12 +380,14 @@ private:
   struct write {
     at::Tensor to, from;
   };
+  template <class = when_used>
   static void add_write(std::vector<write>& writes, const c10::IValue& to, const c10::IValue& from) {
     if (from.isTensor() && !to.toTensor().is_same(from.toTensor()))
       writes.push_back({to.toTensor(), from.toTensor().detach()});
   }
   /// Writes as if all at once: a source that shares memory with the target of an earlier write (two buffers
   /// that are swapped), or with its own, is copied before the first of them.
+  template <class = when_used>
   static void write_back(std::vector<write>& writes) {
     const at::NoGradGuard no_grad;
     std::vector<std::pair<const c10::StorageImpl*, std::size_t>> targets; // sorted, for the first of each

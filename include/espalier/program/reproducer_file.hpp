@@ -29,6 +29,7 @@ struct reproducer_record {
                       validate);
 
   reproducer_record() = default;
+  template <class = when_used>
   reproducer_record(const reproduction& how, bool verifies = false, bool validates = false)
       : pipeline(how.pipeline), pass(how.pass), message(how.message), dialect(how.dialect.name),
         position(static_cast<std::int64_t>(how.position)), verify_each(verifies), validate(validates) {}
@@ -53,7 +54,8 @@ void save_reproducer(const exported_program<D, S>& before, const reproducer_reco
 
 /// The record of a file that `save_reproducer` wrote; `load` gives its program. Throws `error` (usage) when
 /// the file has none.
-inline reproducer_record read_reproducer(const std::string& path) {
+template <class = when_used>
+reproducer_record read_reproducer(const std::string& path) {
   const auto a = pt2::read_archive(path, pt2::verify::structure);
   const auto* record = a.extra_file(detail::reproducer_name);
   if (!record)

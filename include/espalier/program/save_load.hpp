@@ -13,12 +13,12 @@
 #include <espalier/program/exported_program.hpp>
 #include <espalier/program/lift_attributes.hpp>
 #include <espalier/program/pickle.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <istream>
 #include <ostream>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -30,8 +30,9 @@ namespace espalier {
 namespace detail {
 
 /// Reads the payloads of a table into a state dict; those that are no plain tensors stay closed in `objects`.
-inline void read_payloads(pt2::payload_table& from, weight_reader& read, state_dict& to,
-                          pt2::payload_table* objects, archive_rest* rest = nullptr) {
+template <class = when_used>
+void read_payloads(pt2::payload_table& from, weight_reader& read, state_dict& to, pt2::payload_table* objects,
+                   archive_rest* rest = nullptr) {
   for (auto& e : from.entries) {
     if (rest && !e.value.meta.extra.empty())
       rest->entries[e.key].assign(e.value.meta.extra.begin(), e.value.meta.extra.end());
@@ -46,7 +47,8 @@ inline void read_payloads(pt2::payload_table& from, weight_reader& read, state_d
   }
 }
 
-inline void read_examples(const shared_bytes& pickle, const program_info& info, example_inputs& to) {
+template <class = when_used>
+void read_examples(const shared_bytes& pickle, const program_info& info, example_inputs& to) {
   to.pickle = pickle;
   if (pickle.empty())
     return;
@@ -169,7 +171,7 @@ exported_program<D, Signature> load(std::istream& in, const load_options& option
 }
 /// From memory, which is not needed afterwards.
 template <dialect D = training_ir, class Signature = dynamic>
-exported_program<D, Signature> load(std::span<const std::byte> bytes, const load_options& options = {}) {
+exported_program<D, Signature> load(span<const std::byte> bytes, const load_options& options = {}) {
   return detail::make_program<D, Signature>(
       pt2::read_archive(shared_bytes::borrow(bytes.data(), bytes.size()), "memory"),
       payload_memory::read_only, options, "memory");
@@ -192,7 +194,8 @@ struct save_options {
 
 namespace detail {
 
-inline shared_bytes pickle_examples(const example_inputs& x, const program_info& info) {
+template <class = when_used>
+shared_bytes pickle_examples(const example_inputs& x, const program_info& info) {
   if (!x.pickle.empty() || x.leaves.empty())
     return x.pickle;
   const auto* root = info.root();
@@ -204,7 +207,8 @@ inline shared_bytes pickle_examples(const example_inputs& x, const program_info&
 
 /// A tensor that was changed in place changed the bytes of all that share its storage: no checksum speaks of
 /// them any more.
-inline void forget_checksums_of_changed(pt2::model& m) {
+template <class = when_used>
+void forget_checksums_of_changed(pt2::model& m) {
   std::unordered_set<const std::byte*> changed;
   const auto each = [&](auto&& f) {
     for (auto* table : {&m.weights, &m.constants})
@@ -222,7 +226,8 @@ inline void forget_checksums_of_changed(pt2::model& m) {
 }
 
 /// Puts back what a file had in its tables beside what is known here.
-inline void add_rest(pt2::model& m, const archive_rest& rest) {
+template <class = when_used>
+void add_rest(pt2::model& m, const archive_rest& rest) {
   const auto put = [&](pt2::payload_table& t, const std::vector<pt2::raw_member>& table) {
     for (const auto& x : table)
       t.extra.add(x.name, x.json);
@@ -236,7 +241,8 @@ inline void add_rest(pt2::model& m, const archive_rest& rest) {
   put(m.constants, rest.constants);
 }
 /// Adds records of others to an archive: one of a name, whoever brings it.
-inline void add_records(pt2::archive& a, const archive_rest& rest) {
+template <class = when_used>
+void add_records(pt2::archive& a, const archive_rest& rest) {
   for (const auto& r : rest.records) {
     const auto known =
         std::find_if(a.others.begin(), a.others.end(), [&](const auto& o) { return o.name == r.name; });
@@ -248,7 +254,8 @@ inline void add_records(pt2::archive& a, const archive_rest& rest) {
   }
 }
 
-inline pt2::model to_model(const program_base& p, std::string_view verifier, const save_options& o) {
+template <class = when_used>
+pt2::model to_model(const program_base& p, std::string_view verifier, const save_options& o) {
   pt2::model m;
   m.name = o.name;
   m.program = to_archive(p.storage(), p.info());
@@ -321,8 +328,14 @@ public:
     detail::add_records(a_, p.rest());
     return *this;
   }
-  void save(const std::string& path) const { pt2::write_archive(a_, path); }
-  void save(std::ostream& to) const { pt2::write_archive(a_, to); }
+  template <class = when_used>
+  void save(const std::string& path) const {
+    pt2::write_archive(a_, path);
+  }
+  template <class = when_used>
+  void save(std::ostream& to) const {
+    pt2::write_archive(a_, to);
+  }
 
 private:
   pt2::archive a_;

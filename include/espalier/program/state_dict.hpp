@@ -32,17 +32,23 @@ public:
   const state_entry& operator[](std::size_t i) const noexcept { return entries_[i]; }
 
   /// The position of a name, or `size()`.
+  template <class = when_used>
   std::size_t position(std::string_view name) const {
     const auto it = index_.find(std::string(name));
     return it == index_.end() ? entries_.size() : it->second;
   }
-  bool contains(std::string_view name) const { return position(name) != entries_.size(); }
+  template <class = when_used>
+  bool contains(std::string_view name) const {
+    return position(name) != entries_.size();
+  }
   /// The tensor of a name, or null.
+  template <class = when_used>
   const at::Tensor* find(std::string_view name) const {
     const auto i = position(name);
     return i == entries_.size() ? nullptr : &entries_[i].tensor;
   }
   /// The tensor of a name. Throws `error` (usage) when there is none.
+  template <class = when_used>
   const at::Tensor& at(std::string_view name) const {
     if (const auto* t = find(name))
       return *t;
@@ -50,6 +56,7 @@ public:
          "state dict", "iterate over the state dict to see its names");
   }
   /// Adds a tensor, or replaces the one of that name.
+  template <class = when_used>
   void set(std::string name, at::Tensor t, bool is_parameter) {
     const auto [it, fresh] = index_.try_emplace(name, entries_.size());
     if (fresh)
@@ -60,6 +67,7 @@ public:
     }
   }
   /// Forgets a name; the order of the others stays. O(size).
+  template <class = when_used>
   bool erase(std::string_view name) {
     return contains(name) && erase_if([&](const state_entry& e) { return e.name == name; }) != 0;
   }

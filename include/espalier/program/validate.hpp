@@ -12,7 +12,9 @@
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/program/interpreter.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/program/tolerance.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/span.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -25,7 +27,6 @@
 #include <limits>
 #include <map>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -35,14 +36,10 @@
 
 namespace espalier {
 
-/// How far two results may differ: `|a - b| <= absolute + relative * |b|`, and both NaN counts as equal.
-struct tolerance {
-  double relative = 1e-4, absolute = 1e-5;
-};
-
 /// How far two tensors are apart, as a multiple of what a tolerance allows: up to 1 is fine; infinity when
 /// shapes or element types differ.
-inline double gap_between(const at::Tensor& a, const at::Tensor& b, const tolerance& t = {}) {
+template <class = when_used>
+double gap_between(const at::Tensor& a, const at::Tensor& b, const tolerance& t = {}) {
   constexpr double far = std::numeric_limits<double>::infinity();
   if (a.defined() != b.defined())
     return far;
@@ -63,7 +60,8 @@ inline double gap_between(const at::Tensor& a, const at::Tensor& b, const tolera
 namespace detail {
 
 /// The distance from 1 to the next number of a floating-point type.
-inline double epsilon_of(at::ScalarType t) {
+template <class = when_used>
+double epsilon_of(at::ScalarType t) {
   switch (t) {
   case at::kDouble:
     return std::numeric_limits<double>::epsilon();
@@ -83,7 +81,8 @@ inline double epsilon_of(at::ScalarType t) {
 
 /// The gap where numbers were computed in a type of this epsilon: sixteen steps of the type at the largest
 /// magnitude, beside the tolerance. A sum's error follows its largest terms, not its result.
-inline double gap_in_type(const at::Tensor& a, const at::Tensor& b, tolerance t, double epsilon) {
+template <class = when_used>
+double gap_in_type(const at::Tensor& a, const at::Tensor& b, tolerance t, double epsilon) {
   const at::Tensor x = a.detach().to(at::kCPU, at::kDouble), y = b.detach().to(at::kCPU, at::kDouble);
   if (y.numel() != 0) {
     const at::Tensor sizes = at::where(y.isfinite(), y.abs(), at::zeros({}, y.options()));
@@ -131,7 +130,7 @@ public:
         return a->gap != b->gap ? a->gap > b->gap : a < b; // equal ones as they ran
       });
       std::vector<node_gap> out;
-      for (const node_gap* n : std::span(apart).first(std::min(limit, apart.size())))
+      for (const node_gap* n : span(apart).first(std::min(limit, apart.size())))
         out.push_back(*n);
       return out;
     }
@@ -151,6 +150,7 @@ public:
   /// Looks at another program from now on, a copy perhaps; the reference stays.
   void watch(const program_base& p) noexcept { program_ = &p; }
 
+  template <class = when_used>
   void before(const stage_info& s, const graph_storage& g) {
     if (s.depth == 0)
       whole_ = &g;
@@ -160,6 +160,7 @@ public:
       set_reference(g);
   }
   /// Throws `error` (verification) when the results are beyond the tolerance.
+  template <class = when_used>
   void after(const stage_info& s, const graph_storage& g, const pass_result& r) {
     if (&g != whole_) { // a part, with other inputs: judged when the whole has it again
       if (!s.composite && r.changed() && std::find(parts_.begin(), parts_.end(), s.name) == parts_.end())
@@ -200,12 +201,14 @@ public:
   const std::vector<row>& rows() const noexcept { return rows_; }
 
   /// Takes a graph's results as those that others are compared with; `before` does it by itself.
+  template <class = when_used>
   void set_reference(const graph_storage& g) {
     started_ = true;
     reference_ = run(g);
     last_ = reference_;
   }
   /// How far a graph's results are from the reference, as a multiple of the tolerance.
+  template <class = when_used>
   double gap(const graph_storage& g) const {
     double worst = 0;
     each_gap(run(g), reference_, [&](const std::string&, double gap) { worst = std::max(worst, gap); });
@@ -245,9 +248,13 @@ private:
     bool written() const { return now._version() != version; }
   };
 
-  static bool holds_tensor(const c10::IValue& v) { return v.isTensor() && v.toTensor().defined(); }
+  template <class = when_used>
+  static bool holds_tensor(const c10::IValue& v) {
+    return v.isTensor() && v.toTensor().defined();
+  }
 
   /// The epsilon of the coarsest type of two runs whose types differ; zero when they are the same.
+  template <class = when_used>
   static double epsilon_between(const results& a, const results& b) {
     double out = 0;
     if (a.types != b.types)
@@ -257,6 +264,7 @@ private:
     return out;
   }
   /// The name of a stage, of a composite with the passes that changed a part.
+  template <class = when_used>
   std::string with_parts(const stage_info& s) const {
     std::string out(s.name);
     for (std::size_t i = 0; i != parts_.size(); ++i)
@@ -265,6 +273,7 @@ private:
   }
 
   /// The tensors of a value, numbers as tensors; false when it holds something else.
+  template <class = when_used>
   static bool flatten(const c10::IValue& v, std::vector<at::Tensor>& out) {
     if (v.isTensor() || v.isNone()) {
       out.push_back(v.isTensor() ? v.toTensor() : at::Tensor());
@@ -279,6 +288,7 @@ private:
     }
     return true;
   }
+  template <class = when_used>
   double gap_of(const std::vector<at::Tensor>& a, const std::vector<at::Tensor>& b, double epsilon) const {
     if (a.size() != b.size())
       return far;
@@ -292,6 +302,7 @@ private:
     }
     return worst;
   }
+  template <class = when_used>
   double gap_of(const c10::IValue& a, const c10::IValue& b, double epsilon) const {
     std::vector<at::Tensor> x, y;
     return flatten(a, x) && flatten(b, y) ? gap_of(x, y, epsilon) : far;
@@ -310,17 +321,20 @@ private:
         f(r.what, r.before.defined() ? gap_of(r.before, r.value, epsilon) : far);
   }
 
+  template <class = when_used>
   static void refuse_meta(const at::Tensor& t, const std::string& what) {
     if (t.is_meta())
       fail(error_kind::unsupported, what + " is on the device meta, which holds no numbers to compare",
            "numeric validation", "validate the passes before it, and move the program in another run");
   }
+  template <class = when_used>
   static void note_type(results& out, const c10::IValue& v) {
     if (holds_tensor(v) && v.toTensor().is_floating_point())
       out.types |= std::uint64_t{1} << static_cast<int>(v.toTensor().scalar_type());
   }
 
   /// Runs the graph on copies, from the same random numbers.
+  template <class = when_used>
   results run(const graph_storage& g) const {
     const at::NoGradGuard no_grad;
     results out;
@@ -355,7 +369,7 @@ private:
       };
     std::unordered_map<const graph_storage*, std::string> prefixes;
     name_subgraphs(g, "", prefixes);
-    o.on_node = [&](node n, std::span<const c10::IValue> made) {
+    o.on_node = [&](node n, span<const c10::IValue> made) {
       std::vector<at::Tensor> numbers;
       const bool known =
           std::all_of(made.begin(), made.end(), [&](const c10::IValue& v) { return flatten(v, numbers); });
@@ -407,6 +421,7 @@ private:
         out.all.push_back({what, t.now, t.before});
     return out;
   }
+  template <class = when_used>
   static void name_subgraphs(const graph_storage& g, const std::string& prefix,
                              std::unordered_map<const graph_storage*, std::string>& out) {
     out.emplace(&g, prefix);

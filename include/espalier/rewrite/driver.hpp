@@ -16,6 +16,7 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/rewrite/rule.hpp>
 #include <espalier/support/filled.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <cstddef>
@@ -97,7 +98,7 @@ struct rewrite_run {
     if (memory && !memory->any_written())
       memory.reset();
   }
-  constexpr bool safe(std::span<const node_id> calls) {
+  constexpr bool safe(span<const node_id> calls) {
     for (node_id n : calls)
       if (memory && memory->touches_written(g, n))
         return false;
@@ -111,7 +112,7 @@ struct rewrite_run {
     }
   }
   template <class = when_used>
-  constexpr void replace(node_id root, std::span<const value_id> by, std::string_view rule) {
+  constexpr void replace(node_id root, span<const value_id> by, std::string_view rule) {
     replaced_by.clear();
     for (std::size_t i = 0; i != by.size(); ++i) {
       slot_id head = g.first_use(by[i]); // not one of the root's, which go

@@ -8,12 +8,12 @@
 #include <espalier/rewrite/pattern.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/default_value.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -479,7 +479,7 @@ public:
   }
   constexpr node root() const { return node(*state_.g, state_.calls[0]); }
   /// The calls that the pattern covers, the root first.
-  constexpr std::span<const node_id> calls() const noexcept { return {state_.calls, state_.num_calls}; }
+  constexpr span<const node_id> calls() const noexcept { return {state_.calls, state_.num_calls}; }
 
 private:
   template <fixed_string N>

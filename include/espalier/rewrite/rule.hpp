@@ -8,12 +8,12 @@
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/infer.hpp>
 #include <espalier/rewrite/match.hpp>
+#include <espalier/support/span.hpp>
 
 #include <array>
 #include <concepts>
 #include <cstddef>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,7 +26,7 @@ class rewriter {
 public:
   /// `calls`: those that the rule matched, the root among them.
   constexpr rewriter(graph_storage& g, node_id root, std::vector<node_id>& made,
-                     std::span<const node_id> calls = {})
+                     span<const node_id> calls = {})
       : g_(&g), root_(root), calls_(calls), made_(&made) {}
 
   constexpr graph_storage& graph() const noexcept { return *g_; }
@@ -75,7 +75,7 @@ private:
     const node_id n = detail::with_arguments<Op, 0>(
         args,
         [&] {
-          return g_->call(id_of<Op>(), std::span<const argument>(args.data(), op_traits<Op>::arity), results,
+          return g_->call(id_of<Op>(), span<const argument>(args.data(), op_traits<Op>::arity), results,
                           list);
         },
         a...);
@@ -109,7 +109,7 @@ private:
 
   graph_storage* g_;
   node_id root_;
-  std::span<const node_id> calls_;
+  span<const node_id> calls_;
   std::vector<node_id>* made_;
   std::vector<graph_storage::copied_args> copies_; // what they own stays where it is when they move
 };

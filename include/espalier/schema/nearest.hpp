@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// Operators that ATen does not have, and what a misspelt one was meant to be, for errors to say.
+// Operators that ATen does not have, and what a misspelt name was meant to be, for errors to say.
 #pragma once
 
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/config.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -37,6 +38,27 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row[b.size()];
+}
+
+/// The one of some names that is spelt most like `given`: the case of letters does not count, and a third of
+/// them may be others, or one. Empty when none is near.
+template <class = when_used>
+std::string_view nearest_name(std::string_view given, span<const std::string_view> names) {
+  const auto lower = [](std::string_view s) {
+    std::string out(s);
+    for (char& c : out)
+      c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    return out;
+  };
+  const std::string word = lower(given);
+  std::size_t best = std::max<std::size_t>(1, given.size() / 3) + 1;
+  std::string_view found;
+  for (const auto name : names)
+    if (const auto d = edit_distance(word, lower(name)); d < best) {
+      best = d;
+      found = name;
+    }
+  return found;
 }
 
 /// The operator of the generated table that is spelt most like `qualified`: the name counts first, then the

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Operators as types. Any type with `name`, `overload_name` and `schema_str` is
-// one: LibTorch's `at::_ops::add_Tensor`, ours in schema/aten.hpp, or a user's
-// `using fused = es::op<"my::fused(Tensor a, float b=1.0) -> Tensor">;`.
+// one: LibTorch's `at::_ops::add_Tensor`, or a user's `using fused =
+// es::op<"my::fused(Tensor a, float b=1.0) -> Tensor">;`. So is each of
+// schema/aten.hpp, whose strings the table has.
 // `op_traits<Op>` is its schema, read from the string by the compiler, once for
 // each operator used.
 #pragma once
@@ -20,9 +21,19 @@
 
 namespace espalier {
 
-/// An operator: a type with the three strings that LibTorch's operators have.
+/// An operator of schema/aten.hpp: it knows its row in the table.
 template <class Op>
-concept op_type = requires {
+concept listed_op_type = !requires {
+  Op::schema_str;
+}
+&&requires {
+  { Op::index } -> std::convertible_to<std::uint32_t>;
+};
+
+/// An operator: a listed one, or a type with the three strings that LibTorch's
+/// operators have.
+template <class Op>
+concept op_type = listed_op_type<Op> || requires {
   { Op::name } -> std::convertible_to<std::string_view>;
   { Op::overload_name } -> std::convertible_to<std::string_view>;
   { Op::schema_str } -> std::convertible_to<std::string_view>;
@@ -45,10 +56,22 @@ consteval char_array<N> joined(std::string_view a, std::string_view dot = {}, st
   return out;
 }
 
+/// The strings of an operator.
+template <class Op>
+struct op_strings {
+  static constexpr std::string_view name = Op::name, overload = Op::overload_name, schema = Op::schema_str;
+};
+template <listed_op_type Op>
+struct op_strings<Op> {
+  static constexpr operator_name parts{aten_row_name(Op::index)};
+  static constexpr std::string_view name = parts.name, overload = parts.overload,
+                                    schema = aten_rows[Op::index].schema;
+};
+
 /// A qualified name's characters: `aten::add.Tensor`.
 template <class Op>
 struct qualified_name {
-  static constexpr std::string_view n = Op::name, o = Op::overload_name;
+  static constexpr std::string_view n = op_strings<Op>::name, o = op_strings<Op>::overload;
   static constexpr std::size_t size = n.size() + (o.empty() ? 0 : 1 + o.size());
   static constexpr auto text = joined<size>(n, o.empty() ? "" : ".", o);
   static constexpr std::string_view view{text.data, size};
@@ -113,7 +136,7 @@ struct schema_room {
 /// their true sizes.
 template <class Op>
 struct parsed_op {
-  static constexpr std::string_view text = Op::schema_str;
+  static constexpr std::string_view text = op_strings<Op>::schema;
   static constexpr schema_room room{text};
   struct tables {
     schema_arg args[room.args];
@@ -162,8 +185,10 @@ public:
   static constexpr std::size_t num_returns = parsed::num_returns;
   /// Argument names, types, defaults; `schema.args[i].default_text` is a
   /// default as written.
-  static constexpr op_schema schema{
-      Op::name, Op::overload_name, {parsed::filled.args, arity}, {parsed::filled.returns, num_returns}};
+  static constexpr op_schema schema{detail::op_strings<Op>::name,
+                                    detail::op_strings<Op>::overload,
+                                    {parsed::filled.args, arity},
+                                    {parsed::filled.returns, num_returns}};
   /// Flags of the generated table for the operators it lists, of the schema for
   /// others.
   static constexpr op_flags flags = [] {
@@ -210,7 +235,7 @@ private:
     }();
     static_assert(i != arity, "espalier: op_traits<Op>::index_of<NAME> requires NAME to be "
                               "an argument of the operator; write "
-                              "one of the names in Op::schema_str instead");
+                              "one of the names in its schema instead");
     return i;
   }
 

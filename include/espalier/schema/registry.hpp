@@ -8,6 +8,7 @@
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 
 #include <atomic>
 #include <bit>
@@ -16,7 +17,6 @@
 #include <map>
 #include <mutex>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -64,8 +64,7 @@ constexpr unsigned pack_flags(op_flags o) noexcept {
   return f;
 }
 /// What a schema alone tells.
-constexpr op_flags flags_of_schema(std::span<const schema_arg> args,
-                                   std::span<const schema_return> returns) noexcept {
+constexpr op_flags flags_of_schema(span<const schema_arg> args, span<const schema_return> returns) noexcept {
   op_flags o;
   o.known_schema = true;
   for (auto& a : args)

@@ -4,9 +4,10 @@
 // time (schema/op_id.hpp).
 #pragma once
 
+#include <espalier/support/span.hpp>
+
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -70,8 +71,8 @@ struct schema_return {
 struct op_schema {
   std::string_view name;     ///< `aten::add`
   std::string_view overload; ///< `Tensor`; empty for the default overload
-  std::span<const schema_arg> args;
-  std::span<const schema_return> returns;
+  span<const schema_arg> args;
+  span<const schema_return> returns;
 };
 
 /// `aten.add.Tensor`, `aten.relu.default`: how graphs print an operator.

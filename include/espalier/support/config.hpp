@@ -24,6 +24,6 @@ namespace espalier {
 /// plain inline functions are compiled, with all that they instantiate, wherever the header is included. One
 /// plain function that calls it undoes that. Of a class `template <class = when_used>` each member is
 /// compiled where it is called.
-struct when_used;
+struct ESPALIER_SHARED when_used;
 
 } // namespace espalier

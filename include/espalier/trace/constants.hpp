@@ -39,6 +39,7 @@ public:
 
   /// A copy of a real tensor becomes a constant; gives its fake. `literal`: the traced call made it. Throws
   /// `error` (trace) for an inference tensor.
+  template <class = when_used>
   at::Tensor lift(const at::Tensor& t, bool literal) {
     if (t.is_inference())
       fail(error_kind::trace, "a tensor made under InferenceMode is used in the traced call",
@@ -55,6 +56,7 @@ public:
                          "a tensor that is neither an input nor registered became a constant");
   }
   /// A tensor that the traced call makes and fills itself: each run has one of its own.
+  template <class = when_used>
   at::Tensor add_fresh(at::Tensor value) {
     at::Tensor fake =
         add(std::move(value), note_kind::raw_write,
@@ -65,15 +67,18 @@ public:
   }
 
   /// The value of a fake; null when a trace cannot know it.
+  template <class = when_used>
   const at::Tensor* value_of(const fake_tensor_impl& f) const {
     const auto c = values_.find(f.identity().value.index);
     return c == values_.end() || written_.count(f.identity().memory) ? nullptr : &c->second;
   }
   /// `result` has this value from now on.
+  template <class = when_used>
   void set_value(const fake_tensor_impl& result, at::Tensor value) {
     values_[result.identity().value.index] = std::move(value);
   }
   /// An operator writes to this fake. Gives the constant that is changed by it, if it is one's memory.
+  template <class = when_used>
   const std::string* wrote(const fake_tensor_impl& f) {
     written_.insert(f.identity().memory);
     if (const auto fresh = fresh_.find(f.identity().memory); fresh != fresh_.end()) {
@@ -86,6 +91,7 @@ public:
 
   /// Gives each run its own copy of the fresh constants that the program writes to (`aten.lift_fresh_copy`,
   /// as Python's tracer does).
+  template <class = when_used>
   void copy_written() {
     static const op_id copy = *find_op("aten::lift_fresh_copy");
     for (const auto& [memory, c] : fresh_) {
@@ -106,6 +112,7 @@ public:
   const std::vector<std::pair<node_id, std::string>>& placeholders() const noexcept { return placeholders_; }
 
 private:
+  template <class = when_used>
   at::Tensor add(at::Tensor value, note_kind why, const char* cause) {
     const std::string target = "lifted_tensor_" + std::to_string(constants_.size());
     const node_id n = g_.placeholder(input_kind::constant_tensor, "c_" + target);
@@ -146,6 +153,7 @@ private:
 class raw_memory {
 public:
   /// An `empty` with memory behind it; nothing when it is too large or on another device.
+  template <class = when_used>
   std::optional<at::Tensor> make(const tensor_meta& m, fake_identity who, node_id n) {
     const auto bytes = static_cast<std::size_t>(m.numel().as_int()) * element_size(m.dtype);
     if (m.dev.type != 0 || bytes == 0 || bytes > limit)
@@ -162,6 +170,7 @@ public:
   }
   /// The first use of a fake that may be one of ours: gives its value if raw writes filled it. From now on
   /// raw access to it throws.
+  template <class = when_used>
   std::optional<at::Tensor> settle(const at::Tensor& t) {
     const auto p = pending_.find(t.unsafeGetTensorImpl());
     if (p == pending_.end())

@@ -20,6 +20,7 @@ namespace espalier {
 
 namespace detail {
 
+template <class = when_used>
 class construction_mode final : public intercept_mode {
 public:
   void call(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack& stack) override {
@@ -92,10 +93,11 @@ private:
 /// saved.
 class fake_construction {
 public:
+  template <class = when_used>
   fake_construction() : on_(mode_) {}
 
 private:
-  detail::construction_mode mode_;
+  detail::construction_mode<> mode_;
   mode_guard on_;
 };
 

@@ -8,6 +8,7 @@
 #include <espalier/bridge/ivalue.hpp>
 #include <espalier/bridge/types.hpp>
 #include <espalier/meta/rules.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/op_info.hpp>
@@ -39,6 +40,7 @@ class fake_engine {
 public:
   /// The results of `op` on fakes. `depth` is raised while a composite kernel runs, so that the mode records
   /// nothing.
+  template <class = when_used>
   fake_results serve(const c10::OperatorHandle& op, const op_info& info, const std::vector<c10::IValue>& args,
                      c10::DispatchKeySet keys, served_by& by, int& depth) {
     if (const rule_fn rule = rule_for(info.id)) {
@@ -81,6 +83,7 @@ public:
 
 private:
   // ---- our rules
+  template <class = when_used>
   fake_results by_rule(rule_fn rule, const op_info& info, const std::vector<c10::IValue>& args) {
     meta_args_.clear();
     lists_.clear();
@@ -108,6 +111,7 @@ private:
     }
     return out;
   }
+  template <class = when_used>
   meta_arg to_meta_arg(const c10::IValue& v, arg_kind kind) {
     if (v.isTensor()) {
       if (!v.toTensor().defined())
@@ -140,7 +144,7 @@ private:
       list.reserve(items.size());
       for (auto& e : items)
         list.push_back(to_meta_arg(e, kind));
-      return meta_arg(std::span<const meta_arg>(list));
+      return meta_arg(span<const meta_arg>(list));
     }
     meta_arg other;
     other.form = v.isGenerator() ? meta_form::none : meta_form::other;
@@ -148,6 +152,7 @@ private:
   }
 
   // ---- LibTorch's kernels
+  template <class = when_used>
   static void read(const c10::IValue& v, bool list, fake_results& out, device dev) {
     fake_result f;
     const auto meta = [&](const at::Tensor& t) {
@@ -173,6 +178,7 @@ private:
     out.push_back(std::move(f));
   }
   /// Results share the device of the arguments.
+  template <class = when_used>
   static device device_of(const op_info& info, const std::vector<c10::IValue>& args) {
     if (info.device_arg >= 0 && args[static_cast<std::size_t>(info.device_arg)].isDevice())
       return from_c10(args[static_cast<std::size_t>(info.device_arg)].toDevice());
@@ -184,6 +190,7 @@ private:
     }
     return cpu_device;
   }
+  template <class = when_used>
   static fake_results by_composite(const c10::OperatorHandle& op, const op_info& info,
                                    const std::vector<c10::IValue>& args, c10::DispatchKeySet keys,
                                    int& depth) {
@@ -201,6 +208,7 @@ private:
       read(stack[i], info.results[i].is == op_result::form::tensor_list, out, device_of(info, args));
     return out;
   }
+  template <class = when_used>
   static at::Tensor empty_of(const tensor_meta& m, bool meta) {
     const auto options = at::TensorOptions()
                              .dtype(to_c10(m.dtype))
@@ -210,6 +218,7 @@ private:
       t.zero_();
     return t;
   }
+  template <class = when_used>
   static fake_results by_kernel(const c10::OperatorHandle& op, const op_info& info,
                                 const std::vector<c10::IValue>& args, bool meta) {
     c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);

@@ -23,6 +23,7 @@ public:
 
   /// An input or a parameter: it gathers gradients if `m.requires_grad`. `is_input`: each call of the program
   /// passes another tensor.
+  template <class = when_used>
   at::Tensor leaf(tensor_meta m, value_id v = {}, bool is_input = false) {
     const bool grad = m.requires_grad;
     fake_identity who = fresh(v);
@@ -37,6 +38,7 @@ public:
   /// A computed tensor, with a gradient function if `m.requires_grad`. `base`: the fake that it is a view of.
   /// `cut`: it is a view that autograd does not know as one (`detach`). `layout_of`: see
   /// `fake_identity`.
+  template <class = when_used>
   at::Tensor result(tensor_meta m, value_id v = {}, const fake_tensor_impl* base = nullptr, bool cut = false,
                     std::uint32_t layout_of = 0) {
     fake_identity who = fresh(v);
@@ -55,6 +57,7 @@ public:
   /// The gradient functions of this factory's fakes.
   gradient_chain& gradients() noexcept { return gradients_; }
   /// An identity with memory and history of its own.
+  template <class = when_used>
   fake_identity fresh(value_id v) noexcept {
     ++count_;
     return {owner_, v, count_, count_, 0};

@@ -41,6 +41,7 @@ struct fake_identity {
 /// call, except for the strides of a fake that has an input's layout: the mode is told who asks for them.
 class ESPALIER_SHARED fake_tensor_impl final : public c10::TensorImpl {
 public:
+  template <class = when_used>
   fake_tensor_impl(tensor_meta m, fake_identity who)
       : TensorImpl(keys_of(m.dev), type_of(m.dtype), to_c10(m.dev)), identity_(who), meta_(std::move(m)) {
     apply_meta();
@@ -49,6 +50,7 @@ public:
   }
   /// One with memory behind it, which the user may write by raw pointer: what `empty` gives (see
   /// docs/hazards.md).
+  template <class = when_used>
   fake_tensor_impl(tensor_meta m, fake_identity who, c10::Storage storage)
       : TensorImpl(std::move(storage), keys_of(m.dev), type_of(m.dtype)), identity_(who),
         meta_(std::move(m)) {
@@ -57,6 +59,7 @@ public:
   }
 
   const fake_identity& identity() const noexcept { return identity_; }
+  template <class = when_used>
   void set_identity(fake_identity i) noexcept {
     identity_ = i;
     watch_layout();
@@ -68,6 +71,7 @@ public:
 
   const tensor_meta& meta() const noexcept { return meta_; }
   /// Changes sizes and strides, as `resize_` or `t_` do. The dtype and the device stay.
+  template <class = when_used>
   void set_meta(tensor_meta m) {
     meta_ = std::move(m);
     apply_meta();
@@ -75,6 +79,7 @@ public:
   void set_meta_requires_grad(bool b) noexcept { meta_.requires_grad = b; }
 
   /// Forgets the memory behind an `empty`: from now on, raw access throws.
+  template <class = when_used>
   void drop_storage() {
     storage_ = c10::Storage();
     set_storage_access_should_throw();
@@ -102,12 +107,14 @@ public:
   const char* tensorimpl_type_name() const override { return "espalier::fake_tensor_impl"; }
 
   /// The fake behind an impl, or null. The key alone is no proof: `real.set_data(fake)` copies it.
+  template <class = when_used>
   static fake_tensor_impl* of(c10::TensorImpl& t) noexcept {
     return t.key_set().has(interceptor_key) && typeid(t) == typeid(fake_tensor_impl)
                ? static_cast<fake_tensor_impl*>(&t)
                : nullptr;
   }
 
+  template <class = when_used>
   static c10::DispatchKeySet keys_of(espalier::device d) {
     const c10::DispatchKey dense = c10::computeDispatchKey(c10::kFloat, c10::kStrided, to_c10(d));
     return c10::DispatchKeySet(dense) | c10::DispatchKeySet(interceptor_key);
@@ -137,16 +144,22 @@ protected:
   }
 
 private:
+  template <class = when_used>
   void watch_layout() {
     set_custom_sizes_strides(identity_.layout_of ? SizesStridesPolicy::CustomStrides
                                                  : SizesStridesPolicy::Default);
   }
+  template <class = when_used>
   void tell_asked() const {
     if (intercept_mode* mode = detail::mode_slot())
       mode->asked_layout(*this);
   }
-  static caffe2::TypeMeta type_of(scalar_type t) { return c10::scalarTypeToTypeMeta(to_c10(t)); }
+  template <class = when_used>
+  static caffe2::TypeMeta type_of(scalar_type t) {
+    return c10::scalarTypeToTypeMeta(to_c10(t));
+  }
 
+  template <class = when_used>
   c10::intrusive_ptr<TensorImpl> copy(const c10::VariableVersion& version, bool allow_change) const {
     auto impl = storage_ ? c10::make_intrusive<fake_tensor_impl>(meta_, identity_, storage_)
                          : c10::make_intrusive<fake_tensor_impl>(meta_, identity_);
@@ -155,6 +168,7 @@ private:
     impl->detached_copy_ = true;
     return impl;
   }
+  template <class = when_used>
   void apply_meta() {
     // symbolic sizes will need SizesStridesPolicy::CustomSizes
     const std::size_t n = meta_.sizes.size();
@@ -175,7 +189,8 @@ private:
 };
 
 /// The fake behind a tensor; null for a real or an undefined one.
-inline fake_tensor_impl* fake_of(const at::Tensor& t) noexcept {
+template <class = when_used>
+fake_tensor_impl* fake_of(const at::Tensor& t) noexcept {
   return t.defined() ? fake_tensor_impl::of(*t.unsafeGetTensorImpl()) : nullptr;
 }
 
@@ -185,7 +200,8 @@ inline bool is_fake(const at::Tensor& t) noexcept { return fake_of(t) != nullptr
 namespace detail {
 
 /// A fake without autograd data: what `fake_factory` starts from.
-inline at::Tensor make_fake(tensor_meta m, fake_identity who = {}) {
+template <class = when_used>
+at::Tensor make_fake(tensor_meta m, fake_identity who = {}) {
   return at::detail::make_tensor<fake_tensor_impl>(std::move(m), who);
 }
 

@@ -37,11 +37,13 @@ public:
 class gradient_chain {
 public:
   /// Somebody may ask for the gradient of this tensor, a fake or the real one that a fake stands for.
+  template <class = when_used>
   void add_source(const at::Tensor& t) {
     if (t.requires_grad())
       sources_.push_back(torch::autograd::impl::gradient_edge(t));
   }
   /// Makes a fake track gradients as a computed tensor does (not as a leaf).
+  template <class = when_used>
   void track(const at::Tensor& t) {
     auto node = c10::make_intrusive<untraced_backward>();
     for (auto& e : sources_)
@@ -60,7 +62,8 @@ private:
 };
 
 /// Makes a fake forget its history, as `detach_` does.
-inline void untrack_gradient(const at::Tensor& t) {
+template <class = when_used>
+void untrack_gradient(const at::Tensor& t) {
   if (auto* meta = torch::autograd::impl::get_autograd_meta(t)) {
     meta->set_requires_grad(false, t.unsafeGetTensorImpl());
     meta->grad_fn_.reset();
@@ -68,7 +71,8 @@ inline void untrack_gradient(const at::Tensor& t) {
   }
 }
 /// The name of the gradient function of a custom autograd function's result; empty when it has none.
-inline std::string foreign_gradient_of(const at::Tensor& t) {
+template <class = when_used>
+std::string foreign_gradient_of(const at::Tensor& t) {
   const auto& f = t.grad_fn();
   if (!f || dynamic_cast<const untraced_backward*>(f.get()))
     return {};

@@ -28,6 +28,7 @@ public:
 
   /// Wraps every region; gives their number. Nodes are named before, so that they are called as they would be
   /// without regions.
+  template <class = when_used>
   std::size_t wrap() {
     std::size_t regions = 0, part = 0;
     bool in_region = false, any_part = false;
@@ -53,6 +54,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   void name_all() {
     assign_names(g_);
     for (node_id n = g_.first(); n.valid(); n = g_.next(n)) {
@@ -64,6 +66,7 @@ private:
   bool mode_of(node_id n) const { return n.index < enabled_.size() ? enabled_[n.index] : ambient_; }
 
   /// Wraps the region that starts at `first`; gives the node after it.
+  template <class = when_used>
   node_id wrap_from(node_id first, std::size_t part) {
     std::vector<node_id> body;
     node_id after = first;

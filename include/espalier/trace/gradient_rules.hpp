@@ -26,6 +26,7 @@ public:
   explicit gradient_rules(gradient_chain& chain) noexcept : chain_(chain) {}
 
   /// Whether floating-point results of the call track gradients.
+  template <class = when_used>
   bool tracks(const op_info& info, const std::vector<c10::IValue>& args) {
     bool any = false;
     for (const auto& v : args)
@@ -38,6 +39,7 @@ public:
     return any && info.differentiable && c10::GradMode::is_enabled();
   }
   /// Throws `error` (trace) if eager mode would refuse the call's writes. `tracking`: what `tracks` said.
+  template <class = when_used>
   void check_writes(const op_info& info, const std::vector<c10::IValue>& args, bool tracking) const {
     if (!info.mutates || !tracking)
       return;
@@ -57,6 +59,7 @@ public:
   }
   /// `t` was changed in place by a call that tracks gradients: it does from now on, and so do its views and
   /// what it is a view of.
+  template <class = when_used>
   void changed_in_place(const at::Tensor& t) {
     const auto* f = fake_of(t);
     if (!f)
@@ -67,31 +70,41 @@ public:
     show(t);
   }
   /// Whether operators on `t` track gradients.
-  bool requires_grad(const at::Tensor& t) const { return t.requires_grad() || tracks_by_history(t); }
+  template <class = when_used>
+  bool requires_grad(const at::Tensor& t) const {
+    return t.requires_grad() || tracks_by_history(t);
+  }
   /// Makes `t` itself say what its history says.
+  template <class = when_used>
   void show(const at::Tensor& t) const {
     if (!t.requires_grad() && tracks_by_history(t)) {
       chain_.track(t);
       fake_of(t)->set_meta_requires_grad(true);
     }
   }
-  static bool is_differentiable(const tensor_meta& m) { return is_floating(m.dtype) || is_complex(m.dtype); }
+  template <class = when_used>
+  static bool is_differentiable(const tensor_meta& m) {
+    return is_floating(m.dtype) || is_complex(m.dtype);
+  }
 
 private:
   static constexpr const char* leaf_cure =
       "eager mode refuses it too: write under torch::NoGradGuard, or use the operator that is not in place";
+  template <class = when_used>
   void add_leaf(std::uint32_t history) {
     if (history >= leaves_.size())
       leaves_.resize(std::size_t{history} + 1);
     leaves_[history] = true;
   }
   bool is_leaf_history(std::uint32_t history) const { return history < leaves_.size() && leaves_[history]; }
+  template <class = when_used>
   bool tracks_by_history(const at::Tensor& t) const {
     if (tracked_.empty())
       return false;
     const auto* f = fake_of(t);
     return f && is_differentiable(f->meta()) && tracked_.count(f->identity().history);
   }
+  template <class = when_used>
   [[noreturn]] ESPALIER_COLD static void refuse(const char* cause, const char* cure) {
     fail(error_kind::trace, cause, user_place(capture_stack()), cure);
   }

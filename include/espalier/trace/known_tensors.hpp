@@ -23,6 +23,7 @@ namespace espalier::detail {
 class known_tensors {
 public:
   /// `by_memory`: other tensors of the same memory, sizes and strides are known too.
+  template <class = when_used>
   void add(const at::Tensor& real, at::Tensor fake, bool by_memory) {
     auto* impl = real.unsafeGetTensorImpl();
     const auto [at, fresh] = by_impl_.try_emplace(impl, static_cast<std::uint32_t>(entries_.size()));
@@ -33,11 +34,13 @@ public:
       entries_[at->second].fake = std::move(fake);
   }
   /// The fake of this very tensor; null when it is unknown.
+  template <class = when_used>
   const at::Tensor* find_same(const at::Tensor& t) const {
     const auto e = by_impl_.find(t.unsafeGetTensorImpl());
     return e == by_impl_.end() ? nullptr : &entries_[e->second].fake;
   }
   /// The fake of this tensor, or of known state that it has the memory and the shape of.
+  template <class = when_used>
   const at::Tensor* find(const at::Tensor& t) {
     if (const auto* same = find_same(t))
       return same;

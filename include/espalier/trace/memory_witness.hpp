@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/place.hpp>
 #include <espalier/trace/trace_result.hpp>
@@ -12,7 +13,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -23,7 +23,8 @@ namespace espalier::detail {
 /// traces.
 class memory_witness {
 public:
-  explicit memory_witness(std::span<const traced_input> inputs) {
+  template <class = when_used>
+  explicit memory_witness(span<const traced_input> inputs) {
     std::size_t bytes = 0;
     for (const auto& in : inputs)
       if (in.real.defined() && !is_fake(in.real) && in.real.is_cpu() && in.real.has_storage()) {
@@ -33,6 +34,7 @@ public:
     calls_between_ = 1 + (bytes >> 20);
   }
   /// The model is about to call an operator.
+  template <class = when_used>
   void at_call() {
     if (changed_ || ++calls_ % calls_between_)
       return;
@@ -40,6 +42,7 @@ public:
     (changed_ ? after_ : before_) = capture_stack();
   }
   /// Throws `error` (trace) when an input has changed.
+  template <class = when_used>
   void check() {
     look();
     if (changed_)
@@ -55,12 +58,14 @@ private:
     std::string name;
     std::uint64_t sum;
   };
+  template <class = when_used>
   void look() {
     for (const auto& s : seen_)
       if (!changed_ && sum(s.tensor) != s.sum)
         changed_ = &s;
   }
   /// The write was between two calls, or at one end of the traced call.
+  template <class = when_used>
   std::string place() const {
     const std::string before = user_place(before_), after = user_place(after_);
     if (before.empty() && after.empty())
@@ -69,6 +74,7 @@ private:
       return "before " + after;
     return after.empty() ? "after " + before : "between " + before + " and " + after;
   }
+  template <class = when_used>
   static std::uint64_t sum(const at::Tensor& t) {
     const auto& storage = t.storage();
     const auto* bytes = static_cast<const unsigned char*>(storage.data());

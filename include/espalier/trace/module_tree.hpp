@@ -32,7 +32,8 @@ enum class module_role : std::uint8_t {
   recurrent, ///< makes initial states first, then runs one operator
 };
 
-inline module_role role_of(std::string_view type) noexcept {
+template <class = when_used>
+module_role role_of(std::string_view type) noexcept {
   constexpr std::string_view ours = "torch::nn::";
   if (!type.starts_with(ours))
     return module_role::user;
@@ -52,7 +53,8 @@ inline module_role role_of(std::string_view type) noexcept {
 
 /// The operator that a stateless layer of LibTorch is named after: `torch::nn::MaxPool2dImpl` runs
 /// `max_pool2d`. Empty for other types.
-inline std::string layer_operator(std::string_view type) {
+template <class = when_used>
+std::string layer_operator(std::string_view type) {
   if (role_of(type) != module_role::leaf)
     return {};
   type.remove_prefix(std::string_view("torch::nn::").size());
@@ -75,6 +77,7 @@ inline std::string layer_operator(std::string_view type) {
 class module_tree {
 public:
   /// Modules in any order; the root's path is "". Missing parents are added.
+  template <class = when_used>
   explicit module_tree(const std::vector<traced_module>& modules) {
     scopes_.push_back({"", "torch::nn::Module", root_scope, 0, module_role::user, false, false, {}});
     by_path_.emplace("", root_scope);
@@ -102,6 +105,7 @@ public:
   std::size_t size() const noexcept { return scopes_.size(); }
 
   /// The module that owns a parameter or buffer, by its name; marks it as one with state.
+  template <class = when_used>
   scope_id owner_of_state(const std::string& fqn) {
     scope_id s = root_scope;
     for (std::size_t dot = fqn.rfind('.'); dot != std::string::npos && dot; dot = fqn.rfind('.', dot - 1))
@@ -113,11 +117,13 @@ public:
     return s;
   }
   /// The scope of a module object, or `no_scope`.
+  template <class = when_used>
   scope_id of_object(const void* module) const {
     const auto at = by_object_.find(module);
     return at == by_object_.end() ? no_scope : at->second;
   }
   /// The scope `name` in scope `in`: a module's path below it, or one that is added.
+  template <class = when_used>
   scope_id inside(scope_id in, std::string_view name) {
     std::string path = scopes_[in].path;
     if (!path.empty() && !name.empty())
@@ -125,6 +131,7 @@ public:
     return at_path(path + std::string(name));
   }
 
+  template <class = when_used>
   scope_id common(scope_id a, scope_id b) const noexcept {
     while (a != b)
       if (scopes_[a].depth >= scopes_[b].depth)
@@ -134,8 +141,12 @@ public:
     return a;
   }
   /// Whether `a` is `b` or above it.
-  bool contains(scope_id a, scope_id b) const noexcept { return common(a, b) == a; }
+  template <class = when_used>
+  bool contains(scope_id a, scope_id b) const noexcept {
+    return common(a, b) == a;
+  }
   /// The child of `a` on the way down to `b`, which it contains; `a` itself when they are the same.
+  template <class = when_used>
   scope_id step_toward(scope_id a, scope_id b) const noexcept {
     while (b != a && scopes_[b].parent != a)
       b = scopes_[b].parent;
@@ -143,6 +154,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   scope_id at_path(const std::string& path) {
     if (const auto at = by_path_.find(path); at != by_path_.end())
       return at->second;
@@ -154,6 +166,7 @@ private:
     by_path_.emplace(path, s);
     return s;
   }
+  template <class = when_used>
   void describe(scope_id s, const std::string& type) {
     auto [known, fresh] = types_.try_emplace(type);
     if (fresh)
@@ -181,6 +194,7 @@ public:
 
   /// The serialised `nn_module_stack` of the next node: `key,path,type` for each module that is called,
   /// outermost first.
+  template <class = when_used>
   const std::string& enter(scope_id s) {
     path_.clear();
     for (;; s = tree_[s].parent) {

@@ -61,7 +61,8 @@ struct op_info {
   bool rule_looked_up = false;
 };
 
-inline special_op special_of(std::string_view name) noexcept {
+template <class = when_used>
+special_op special_of(std::string_view name) noexcept {
   if (name == "aten::equal")
     return special_op::equal;
   if (name == "aten::item" || name == "aten::_local_scalar_dense" || name == "aten::is_nonzero")
@@ -81,12 +82,14 @@ inline special_op special_of(std::string_view name) noexcept {
 
 /// Whether gradients end at the operator though its results are floating point: copies of shape without
 /// content.
-inline bool ends_gradients(std::string_view name) noexcept {
+template <class = when_used>
+bool ends_gradients(std::string_view name) noexcept {
   return name == "aten::detach" || name == "aten::detach_" || name.ends_with("_like") ||
          name.starts_with("aten::new_") || name == "aten::sgn_" || name == "aten::bernoulli";
 }
 
-inline op_info make_op_info(const c10::OperatorHandle& op) {
+template <class = when_used>
+op_info make_op_info(const c10::OperatorHandle& op) {
   const c10::FunctionSchema& schema = op.schema();
   op_info i;
   const std::string qualified = c10::toString(op.operator_name());
@@ -157,10 +160,12 @@ inline op_info make_op_info(const c10::OperatorHandle& op) {
 /// Operators met so far, by the address of their dispatcher entry, which is stable while they are registered.
 class ESPALIER_SHARED op_info_cache {
 public:
+  template <class = when_used>
   static op_info_cache& instance() {
     static op_info_cache c;
     return c;
   }
+  template <class = when_used>
   op_info& find(const c10::OperatorHandle& op) {
     const void* key = &op.operator_name();
     std::lock_guard lock(mutex_);
@@ -183,6 +188,7 @@ private:
 /// The cache in front of that one: no lock, direct mapped. One for each mode.
 class op_info_front {
 public:
+  template <class = when_used>
   op_info& find(const c10::OperatorHandle& op) {
     const void* key = &op.operator_name();
     auto& e = table_[(reinterpret_cast<std::uintptr_t>(key) >> 6) % table_.size()];

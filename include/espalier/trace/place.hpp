@@ -7,6 +7,8 @@
 // either that or symbols (`-rdynamic`). Without both a place is `program+0x1234`, for `addr2line -e program`.
 #pragma once
 
+#include <espalier/support/span.hpp>
+
 #include <boost/core/demangle.hpp>
 #include <boost/stacktrace/frame.hpp>
 #include <boost/stacktrace/stacktrace.hpp>
@@ -22,7 +24,6 @@
 #include <fstream>
 #include <map>
 #include <mutex>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,7 +46,8 @@ struct stack_frame {
 
 namespace detail {
 
-inline bool starts_with_any(std::string_view s, std::initializer_list<std::string_view> heads) noexcept {
+template <class = when_used>
+bool starts_with_any(std::string_view s, std::initializer_list<std::string_view> heads) noexcept {
   for (auto h : heads)
     if (s.starts_with(h))
       return true;
@@ -54,7 +56,8 @@ inline bool starts_with_any(std::string_view s, std::initializer_list<std::strin
 
 /// The function's qualified name without its return type: `at::Tensor foo::bar<int>(int)` ->
 /// `foo::bar<int>(int)`.
-inline std::string_view without_return_type(std::string_view f) noexcept {
+template <class = when_used>
+std::string_view without_return_type(std::string_view f) noexcept {
   int depth = 0;
   std::size_t from = 0;
   for (std::size_t i = 0; i != f.size(); ++i) {
@@ -73,7 +76,8 @@ inline std::string_view without_return_type(std::string_view f) noexcept {
 
 /// Headers of LibTorch, of this library and of the system, whose functions are compiled into the user's
 /// program.
-inline bool is_machinery_file(std::string_view file) noexcept {
+template <class = when_used>
+bool is_machinery_file(std::string_view file) noexcept {
   for (const std::string_view part : {"/include/ATen/", "/include/c10/", "/include/torch/",
                                       "include/espalier/", "/include/boost/", "/include/c++/"})
     if (file.find(part) != file.npos)
@@ -81,14 +85,16 @@ inline bool is_machinery_file(std::string_view file) noexcept {
   return false;
 }
 
-inline bool is_machinery_module(std::string_view name) noexcept {
+template <class = when_used>
+bool is_machinery_module(std::string_view name) noexcept {
   return starts_with_any(
       name, {"libtorch", "libc10", "libc.so", "libstdc++", "libgcc", "libpthread", "ld-linux", "libcaffe2"});
 }
 
 /// Frames of LibTorch, of this library and of the C++ runtime: not the user's place. The file tells, where it
 /// is known: a function of ours may have the user's inlined, and the user may extend our namespaces.
-inline bool is_machinery(const stack_frame& f) noexcept {
+template <class = when_used>
+bool is_machinery(const stack_frame& f) noexcept {
   if (is_machinery_module(f.module))
     return true;
   if (!f.file.empty())
@@ -101,7 +107,8 @@ inline bool is_machinery(const stack_frame& f) noexcept {
 }
 
 /// One line of a source file, without indentation; empty when it cannot be read.
-inline std::string source_text(const std::string& file, unsigned line) {
+template <class = when_used>
+std::string source_text(const std::string& file, unsigned line) {
   std::ifstream in(file);
   std::string text;
   while (line && std::getline(in, text))
@@ -112,12 +119,14 @@ inline std::string source_text(const std::string& file, unsigned line) {
 /// Readable frames by address, found once for a process.
 class frame_cache {
 public:
+  template <class = when_used>
   static frame_cache& instance() {
     static frame_cache c;
     return c;
   }
   /// One frame for each address. With `lines`, source lines are looked for: a process for each executable or
   /// shared object that has addresses not looked for before.
+  template <class = when_used>
   std::vector<stack_frame> find(const stack_addresses& stack, bool lines) {
     std::lock_guard lock(mutex_);
     std::map<std::string, std::vector<entry*>> wanted; // by file
@@ -146,6 +155,7 @@ private:
     std::uintptr_t address = 0; // as it is counted there
     bool lines_read = false;
   };
+  template <class = when_used>
   static entry symbol_of(const void* address) {
     entry e;
     Dl_info info{};
@@ -165,16 +175,19 @@ private:
     return e;
   }
   /// ELF's e_type (ET_DYN is 3) tells whether addresses in the file count from the load address.
+  template <class = when_used>
   static bool is_position_independent(const void* elf_header) {
     return static_cast<const unsigned char*>(elf_header)[16] == 3;
   }
   /// The main program's dli_fname is what it was started as, which may be no path.
+  template <class = when_used>
   static std::string executable_path(const std::string& name) {
     return name.find('/') == name.npos ? "/proc/" + std::to_string(::getpid()) + "/exe" : name;
   }
 
   /// Runs `addr2line`: for each address a line with it, then the function and `FILE:LINE` of what was inlined
   /// there, innermost first, and of the function itself.
+  template <class = when_used>
   static void read_lines(const std::string& path, const std::vector<entry*>& entries) {
     for (const char c : path)
       if (c == '\'' || c == '\\' || static_cast<unsigned char>(c) < 0x20)
@@ -195,11 +208,12 @@ private:
         std::size_t end = i;
         while (end < lines.size() && !lines[end].starts_with("0x"))
           end += 2;
-        take_lines(entries[next++]->frame, std::span(lines).subspan(i, std::min(end, lines.size()) - i));
+        take_lines(entries[next++]->frame, span(lines).subspan(i, std::min(end, lines.size()) - i));
         i = end;
       }
     }
   }
+  template <class = when_used>
   static std::vector<std::string> output_of(const std::string& command) {
     std::vector<std::string> lines;
     std::FILE* p = ::popen(command.c_str(), "r");
@@ -218,7 +232,8 @@ private:
     return lines;
   }
   /// The innermost function that is the user's; the outermost when none is.
-  static void take_lines(stack_frame& f, std::span<const std::string> lines) {
+  template <class = when_used>
+  static void take_lines(stack_frame& f, span<const std::string> lines) {
     for (std::size_t i = 0; i + 1 < lines.size(); i += 2) {
       std::string_view where = lines[i + 1];
       where = where.substr(0, where.find(" (discriminator"));
@@ -249,7 +264,8 @@ private:
 } // namespace detail
 
 /// The stack of the caller.
-inline stack_addresses capture_stack() {
+template <class = when_used>
+stack_addresses capture_stack() {
   const boost::stacktrace::stacktrace trace(1, 64);
   stack_addresses out;
   out.reserve(trace.size());
@@ -259,7 +275,8 @@ inline stack_addresses capture_stack() {
 }
 
 /// The addresses in the text of a stack as c10::Error carries it: `frame #3: f(int) + 0x45 (0x7f05 in PATH)`.
-inline stack_addresses addresses_in(std::string_view backtrace) {
+template <class = when_used>
+stack_addresses addresses_in(std::string_view backtrace) {
   stack_addresses out;
   constexpr std::string_view head = " (0x", tail = " in ";
   for (auto at = backtrace.find(head); at != backtrace.npos; at = backtrace.find(head, at + 1)) {
@@ -274,7 +291,8 @@ inline stack_addresses addresses_in(std::string_view backtrace) {
 
 /// The user's frames of a stack, innermost first. With `lines`, source lines are looked for (slow, once per
 /// address).
-inline std::vector<stack_frame> user_frames(const stack_addresses& stack, bool lines) {
+template <class = when_used>
+std::vector<stack_frame> user_frames(const stack_addresses& stack, bool lines) {
   std::vector<stack_frame> out;
   for (auto& f : detail::frame_cache::instance().find(stack, lines)) {
     if (f.module.empty() || detail::is_machinery(f))
@@ -288,7 +306,8 @@ inline std::vector<stack_frame> user_frames(const stack_addresses& stack, bool l
 }
 
 /// `Net::forward(at::Tensor) (net.cpp:12)`, or as much of it as is known.
-inline std::string to_string(const stack_frame& f) {
+template <class = when_used>
+std::string to_string(const stack_frame& f) {
   std::string s;
   if (!f.file.empty())
     s = f.file.substr(f.file.rfind('/') + 1) + ':' + std::to_string(f.line);
@@ -302,7 +321,8 @@ inline std::string to_string(const stack_frame& f) {
 
 /// The user's place on a stack: its innermost frame that is neither LibTorch's nor ours. Empty when there is
 /// none.
-inline std::string user_place(const stack_addresses& stack) {
+template <class = when_used>
+std::string user_place(const stack_addresses& stack) {
   const auto frames = user_frames(stack, true);
   return frames.empty() ? std::string() : to_string(frames.front());
 }
@@ -310,7 +330,8 @@ inline std::string user_place(const stack_addresses& stack) {
 /// A stack as Python's traceback module writes one, outermost frame first, which is what the `stack_trace` of
 /// a node is: printers and errors here and in Python read the last `File "net.cpp", line 12, in Net::forward`
 /// and the line of code below it.
-inline std::string stack_trace_text(const stack_addresses& stack) {
+template <class = when_used>
+std::string stack_trace_text(const stack_addresses& stack) {
   std::string text;
   for (const auto& f : user_frames(stack, true)) {
     char at[32];

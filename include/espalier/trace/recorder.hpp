@@ -8,6 +8,7 @@
 #include <espalier/bridge/types.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/rules.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/trace/constants.hpp>
 #include <espalier/trace/fake_engine.hpp>
 #include <espalier/trace/fake_factory.hpp>
@@ -35,7 +36,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -47,6 +47,7 @@ namespace espalier {
 
 namespace detail {
 
+template <class = when_used>
 class recorder final : public intercept_mode {
 public:
   /// `memory`, when given, is told of each call.
@@ -55,7 +56,7 @@ public:
         memory_(memory), modules_(options.modules), fakes_(next_serial()), constants_(g_, fakes_, report_) {}
 
   /// Makes the placeholders and gives the fakes that the function is called with.
-  std::vector<at::Tensor> bind(std::span<const traced_input> inputs) {
+  std::vector<at::Tensor> bind(span<const traced_input> inputs) {
     std::vector<at::Tensor> fakes;
     fakes.reserve(inputs.size());
     targets_.reserve(inputs.size());

@@ -21,6 +21,7 @@ enum class served_by : std::uint8_t {
   meta_kernel,  ///< LibTorch's meta kernel
   zero_tensors, ///< the real kernel on zero-filled tensors of the real sizes
 };
+template <class = when_used>
 constexpr std::string_view to_string(served_by s) noexcept {
   constexpr std::string_view names[] = {"shape rule", "composite", "meta kernel", "zero tensors"};
   return names[static_cast<int>(s)];
@@ -38,6 +39,7 @@ enum class note_kind : std::uint8_t {
   layout_asked,      ///< the strides of an input, or whether it is contiguous, are taken from the example
   unused_input,      ///< no operator reads a tensor that the user passes
 };
+template <class = when_used>
 constexpr std::string_view to_string(note_kind k) noexcept {
   constexpr std::string_view names[] = {"lifted constant",   "raw write",          "constant mutated",
                                         "custom backward",   "requires_grad_ set", "equality assumed",
@@ -50,7 +52,8 @@ struct trace_note {
   note_kind kind;
   std::string cause, place, cure;
 };
-inline std::string to_string(const trace_note& n) {
+template <class = when_used>
+std::string to_string(const trace_note& n) {
   std::string s = std::string(to_string(n.kind)) + ": " + n.cause;
   if (!n.place.empty())
     s += " (at " + n.place + ")";
@@ -70,12 +73,14 @@ struct trace_report {
   std::vector<trace_note> notes; ///< in order of appearance
 
   /// Calls served in one way.
+  template <class = when_used>
   std::size_t served(served_by by) const noexcept {
     std::size_t n = 0;
     for (const auto& c : ops)
       n += c.by == by ? c.calls : 0;
     return n;
   }
+  template <class = when_used>
   const trace_note* find(note_kind k) const noexcept {
     for (const auto& n : notes)
       if (n.kind == k)
@@ -85,7 +90,8 @@ struct trace_report {
 };
 
 /// A table for people: operators that had no rule, and the notes.
-inline std::string to_string(const trace_report& r) {
+template <class = when_used>
+std::string to_string(const trace_report& r) {
   std::string s;
   std::array<std::size_t, 4> total{};
   for (const auto& c : r.ops)

@@ -26,12 +26,14 @@ namespace espalier {
 class scope {
 public:
   /// A scope `name` in the present one; "a.b" are two. If there is a module of that path, it is the module.
+  template <class = when_used>
   explicit scope(std::string_view name) {
     if (enter())
       mode_->enter_scope(name);
   }
   /// The scope of a registered module of the traced model, wherever it stands. A module that is not of the
   /// model changes nothing.
+  template <class = when_used>
   explicit scope(const torch::nn::Module& m) {
     if (enter())
       mode_->enter_scope(static_cast<const void*>(&m));
@@ -44,10 +46,14 @@ public:
   }
 
 private:
+  template <class = when_used>
   static intercept_mode* active() noexcept {
     return c10::impl::tls_is_dispatch_key_included(interceptor_key) ? detail::mode_slot() : nullptr;
   }
-  bool enter() noexcept { return (mode_ = active()) != nullptr; }
+  template <class = when_used>
+  bool enter() noexcept {
+    return (mode_ = active()) != nullptr;
+  }
   intercept_mode* mode_ = nullptr;
 };
 

@@ -31,11 +31,13 @@ struct scope_facts {
 class scope_inference {
 public:
   /// `facts` by node index.
+  template <class = when_used>
   scope_inference(const graph_storage& g, const module_tree& tree, const std::vector<scope_facts>& facts)
       : g_(g), tree_(tree), facts_(facts), scopes_(g.node_capacity(), no_scope),
         inside_(g.node_capacity(), 0) {}
 
   /// The scope of each call, by node index.
+  template <class = when_used>
   std::vector<scope_id> run() {
     for (node_id n = g_.first(); n.valid(); n = g_.next(n))
       if (g_.kind(n) == node_kind::call_function)
@@ -70,6 +72,7 @@ public:
 private:
   /// Puts a node into a scope, as far as `es::scope` agrees: where one is open, the node is in it; where one
   /// is used elsewhere in the trace, a node outside it is not in it, unless it reads state there.
+  template <class = when_used>
   void place(node_id n, scope_id s) {
     const scope_id named = fact(n).named;
     if (owner(n) == no_scope)
@@ -81,7 +84,10 @@ private:
     scopes_[n.index] = s;
   }
   scope_facts fact(node_id n) const { return n.index < facts_.size() ? facts_[n.index] : scope_facts{}; }
-  scope_id owner(node_id n) const { return fact(n).owner; }
+  template <class = when_used>
+  scope_id owner(node_id n) const {
+    return fact(n).owner;
+  }
   template <class F>
   void each_operand(node_id n, F&& f) const {
     for (const auto& s : g_.slots(n))
@@ -90,11 +96,18 @@ private:
   }
   module_role role(scope_id s) const { return tree_[s].role; }
   /// Whether a module runs operators of its own after those that read its state.
-  bool goes_on(scope_id s) const { return s == root_scope || role(s) == module_role::user; }
+  template <class = when_used>
+  bool goes_on(scope_id s) const {
+    return s == root_scope || role(s) == module_role::user;
+  }
   /// Whether it runs some before them.
-  bool begins_early(scope_id s) const { return goes_on(s) || role(s) == module_role::recurrent; }
+  template <class = when_used>
+  bool begins_early(scope_id s) const {
+    return goes_on(s) || role(s) == module_role::recurrent;
+  }
 
   /// Nodes [i, end) read no state; `before` and `after` own the state read around them.
+  template <class = when_used>
   void gap(std::size_t i, std::size_t end, scope_id before, scope_id after) {
     const std::size_t into_next = after == no_scope || !goes_on(after) ? end : start_of(i, end, after);
     const scope_id from = before == no_scope ? root_scope : before;
@@ -110,6 +123,7 @@ private:
       place(calls_[k], after);
   }
   /// The scope that a value comes from; none for state, for a node without a place, and for constants.
+  template <class = when_used>
   scope_id scope_of(value_id v) const {
     const node_id d = g_.def(v);
     if (g_.kind(d) == node_kind::placeholder)
@@ -118,6 +132,7 @@ private:
   }
   /// Whether a node reads neither data nor state: a factory, and what only reads such nodes. `zeros_like` and
   /// its kin take a shape, no data.
+  template <class = when_used>
   bool is_floating(node_id n) {
     const std::string& base = base_of(n);
     if (base.ends_with("_like") || base.starts_with("new_"))
@@ -128,6 +143,7 @@ private:
   }
   /// The common scope of what a node reads. A value from outside `top` came in through the arguments of a
   /// forward function: it stands for the places in `top` where it was read before, if any.
+  template <class = when_used>
   scope_id common_of_operands(node_id n, scope_id top) const {
     scope_id common = no_scope;
     const auto add = [&](scope_id s) { common = common == no_scope ? s : tree_.common(common, s); };
@@ -149,6 +165,7 @@ private:
 
   /// Where in [i, end) module `after` begins: after the one tensor that it takes and reads more than once.
   /// `end` when there is no such place.
+  template <class = when_used>
   std::size_t start_of(std::size_t i, std::size_t end, scope_id after) {
     std::map<std::uint32_t, std::size_t> reads; // values that the inside takes from outside, with their uses
     ++gap_number_;
@@ -181,6 +198,7 @@ private:
 
   /// The place of a node between state of `before` and the next, whose modules have `top` in common: the
   /// innermost module on the way up to `top` that holds what the node reads.
+  template <class = when_used>
   scope_id settle(node_id n, scope_id before, scope_id top) {
     scope_id common = common_of_operands(n, top);
     // nothing but its children runs in a container: what reads their results is a child as well
@@ -210,6 +228,7 @@ private:
     return found;
   }
   /// The stateless layer of LibTorch in `s` that runs a node's operator. Of several, one after the other.
+  template <class = when_used>
   scope_id layer_in(scope_id s, node_id n) {
     if (layers_[s].empty())
       return no_scope;
@@ -222,6 +241,7 @@ private:
     return fit[layer_calls_[fit.front()]++ % fit.size()];
   }
   /// The name of a node's operator without namespace and overload.
+  template <class = when_used>
   const std::string& base_of(node_id n) {
     std::string& base = bases_[g_.op(n).index];
     if (base.empty())
@@ -230,6 +250,7 @@ private:
   }
 
   /// Nodes that read neither data nor state (`arange`, `zeros`) belong where they are used.
+  template <class = when_used>
   void place_floating() {
     for (auto f = floating_.rbegin(); f != floating_.rend(); ++f) {
       scope_id common = no_scope;

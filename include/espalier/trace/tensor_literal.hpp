@@ -20,7 +20,8 @@
 namespace espalier::detail {
 
 /// `torch::tensor` makes its tensor below autograd, but not below in-place tracking: nobody else does.
-inline bool inside_tensor_literal() {
+template <class = when_used>
+bool inside_tensor_literal() {
   return c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::AutogradOther) &&
          !c10::impl::tls_is_dispatch_key_excluded(c10::DispatchKey::ADInplaceOrView);
 }
@@ -29,6 +30,7 @@ inline bool inside_tensor_literal() {
 class tensor_literals {
 public:
   /// Whether a call is a step of building one, and should run for real.
+  template <class = when_used>
   bool builds(const op_info& info, c10::ArrayRef<c10::IValue> args) const {
     if (!info.builds_literal)
       return false;
@@ -43,6 +45,7 @@ public:
       });
     return any && all;
   }
+  template <class = when_used>
   void add(const c10::IValue& result) {
     any_tensor(result, [&](const at::Tensor& t) {
       if (!is_fake(t) && t.has_storage())
@@ -51,9 +54,13 @@ public:
     });
   }
   /// Whether `t` is one; from now on it is not, for it has become a constant.
-  bool take(const at::Tensor& t) { return has(t) && storages_.erase(t.storage().unsafeGetStorageImpl()); }
+  template <class = when_used>
+  bool take(const at::Tensor& t) {
+    return has(t) && storages_.erase(t.storage().unsafeGetStorageImpl());
+  }
 
 private:
+  template <class = when_used>
   bool has(const at::Tensor& t) const {
     return !storages_.empty() && !is_fake(t) && t.has_storage() &&
            storages_.count(t.storage().unsafeGetStorageImpl());

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/ir/hash.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/memory_witness.hpp>
 #include <espalier/trace/place.hpp>
@@ -17,7 +18,6 @@
 #include <c10/util/Exception.h>
 
 #include <functional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,16 +31,19 @@ using traced_function = std::function<std::vector<c10::IValue>(const std::vector
 namespace detail {
 
 /// A raw access to a fake, in LibTorch's words.
-inline bool is_raw_access(const c10::Error& e) noexcept {
+template <class = when_used>
+bool is_raw_access(const c10::Error& e) noexcept {
   const std::string_view what = e.what_without_backtrace();
   return what.starts_with("Cannot access data pointer of Tensor that doesn't have storage") ||
          what.starts_with("Cannot access storage of espalier::fake_tensor_impl");
 }
-inline std::string place_or_call(const stack_addresses& stack) {
+template <class = when_used>
+std::string place_or_call(const stack_addresses& stack) {
   std::string place = user_place(stack);
   return place.empty() ? "the traced call" : place;
 }
-[[noreturn]] ESPALIER_COLD inline void refuse_raw_access(const c10::Error& e) {
+template <class = when_used>
+[[noreturn]] ESPALIER_COLD void refuse_raw_access(const c10::Error& e) {
   stack_addresses stack;
   if (const auto& text = e.backtrace())
     stack = addresses_in(text->get());
@@ -55,11 +58,12 @@ inline std::string place_or_call(const stack_addresses& stack) {
 
 /// Records what `f` calls. Throws `error` (trace) when it does something that no graph can say truly, with
 /// the user's place and the cure; whatever `f` throws comes through, and no trace mode is left behind.
-inline trace_result trace(std::span<const traced_input> inputs, const traced_function& f,
-                          const trace_options& options = {}) {
+template <class = when_used>
+trace_result trace(span<const traced_input> inputs, const traced_function& f,
+                   const trace_options& options = {}) {
   std::vector<stack_addresses> stacks; // of the calls of a strict trace, by node
   const auto once = [&](detail::memory_witness* memory = nullptr) {
-    detail::recorder t(options, memory);
+    detail::recorder<> t(options, memory);
     std::vector<c10::IValue> outputs;
     const auto fakes = t.bind(inputs);
     try {

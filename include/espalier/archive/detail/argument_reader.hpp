@@ -9,11 +9,11 @@
 #include <espalier/ir/argument.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -80,7 +80,7 @@ protected:
       items.push_back(each(x));
     auto& home = pool_.take();
     home = std::move(items);
-    return argument(std::span<const argument>(home));
+    return argument(span<const argument>(home));
   }
 
   /// `usual` becomes false when `to_archive` would choose another tag for the argument that comes of it.
@@ -175,7 +175,7 @@ protected:
       auto& parts = pool_.take();
       parts.push_back(argument(a.as_complex().real));
       parts.push_back(argument(a.as_complex().imag));
-      return argument::of_complex(std::span<const argument, 2>(parts.data(), 2));
+      return argument::of_complex(span<const argument, 2>(parts.data(), 2));
     }
     case tag::as_graph:
       return argument::of_subgraph(subgraph(a.as_graph()));
@@ -229,7 +229,7 @@ protected:
       auto& parts = pool_.take();
       parts.push_back(argument(std::string_view(c.name)));
       parts.push_back(argument(std::string_view(c.class_fqn)));
-      return argument(std::span<const argument>(parts));
+      return argument(span<const argument>(parts));
     }
     case tag::as_operator: {
       const op_id o = target_op(a.as_operator());
@@ -285,7 +285,7 @@ protected:
   /// Whether `to_archive` chooses this tag for such a list.
   bool usual_list(const argument& l, const pt2::argument& a, const arg_type* type) const {
     const auto kind = [this](value_id v) { return kind_of(v); };
-    return list_tag(given_items{std::span<const argument>(l.items, l.count), kind}, type) == a.which();
+    return list_tag(given_items{span<const argument>(l.items, l.count), kind}, type) == a.which();
   }
 
   std::vector<value_id> by_name_; // by string id

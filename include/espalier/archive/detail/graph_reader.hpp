@@ -11,11 +11,11 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/span.hpp>
 
 #include <bit>
 #include <cstdint>
 #include <memory>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>

@@ -7,16 +7,16 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/schema.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstddef>
-#include <span>
 
 namespace espalier::detail {
 
 /// The elements of an `argument` list on its way into a graph.
 template <class KindOf>
 struct given_items {
-  std::span<const argument> items;
+  span<const argument> items;
   const KindOf& kind_of;
   std::size_t size() const noexcept { return items.size(); }
   arg_form form(std::size_t i) const noexcept { return items[i].form; }
@@ -24,7 +24,7 @@ struct given_items {
   given_items nested(std::size_t i) const { return {{items[i].items, items[i].count}, kind_of}; }
 };
 template <class KindOf>
-given_items(std::span<const argument>, const KindOf&) -> given_items<KindOf>;
+given_items(span<const argument>, const KindOf&) -> given_items<KindOf>;
 
 /// The elements of a list in a graph.
 struct held_items {

@@ -17,6 +17,7 @@ struct assign_names : pass {
   using destroys = properties<>;
   using preserves = all_analyses;
 
+  template <class = when_used>
   pass_result run(graph_storage& g) const {
     espalier::assign_names(g);
     return {};

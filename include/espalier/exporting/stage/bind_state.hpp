@@ -30,8 +30,9 @@ torch::nn::Module* module_of(Model& m) {
 }
 
 /// Depth first, in order of registration; every name of a shared module is listed.
-inline void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job,
-                       std::vector<model_state>& buffers) {
+template <class = when_used>
+void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job,
+                std::vector<model_state>& buffers) {
   job.modules.push_back({prefix, m.name(), &m});
   const std::string dot = prefix.empty() ? "" : prefix + ".";
   for (auto& p : m.named_parameters(/*recurse=*/false))
@@ -63,6 +64,7 @@ struct bind_state : pass {
   }
 
 private:
+  template <class = when_used>
   static void run_on(export_job_data& job, const torch::nn::Module* root) {
     std::vector<model_state> buffers;
     if (root)

@@ -16,7 +16,8 @@ namespace espalier {
 namespace detail {
 
 /// A literal as a signature holds it.
-inline constant_value to_constant(const c10::IValue& v) {
+template <class = when_used>
+constant_value to_constant(const c10::IValue& v) {
   if (v.isBool())
     return v.toBool();
   if (v.isInt())
@@ -27,7 +28,8 @@ inline constant_value to_constant(const c10::IValue& v) {
     return v.toStringRef();
   return std::monostate{};
 }
-inline constant_value to_constant(arg_view a) {
+template <class = when_used>
+constant_value to_constant(arg_view a) {
   switch (a.form()) {
   case arg_form::boolean:
     return a.as_bool();
@@ -41,7 +43,8 @@ inline constant_value to_constant(arg_view a) {
     return std::monostate{};
   }
 }
-inline io_argument io_of(value v) {
+template <class = when_used>
+io_argument io_of(value v) {
   io_argument a;
   a.name = v.name();
   switch (v.meta().kind) {
@@ -78,6 +81,7 @@ struct describe : pass {
   using destroys = properties<>;
   using preserves = all_analyses;
 
+  template <class = when_used>
   pass_result run(export_job_data& job) const {
     const graph_storage& g = job.traced.graph;
     std::unordered_map<std::string, bool> persistent;

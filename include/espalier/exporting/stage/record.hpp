@@ -58,6 +58,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   void see_suffix(const std::string& name) {
     for (std::size_t at = name.rfind('_'); at != name.npos; at = at ? name.rfind('_', at - 1) : name.npos) {
       std::size_t end = at + 1;
@@ -77,7 +78,8 @@ private:
 
 /// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their
 /// names first.
-inline std::vector<traced_input> placeholders_of(const export_job_data& job) {
+template <class = when_used>
+std::vector<traced_input> placeholders_of(const export_job_data& job) {
   placeholder_namer fresh;
   std::vector<std::string> user_names;
   for (auto& leaf : job.leaves)

@@ -23,6 +23,7 @@ struct verify : pass {
   using destroys = properties<>;
   using preserves = all_analyses;
 
+  template <class = when_used>
   pass_result run(const graph_storage& g, pass_context& c) const {
     throw_first(espalier::verify(g, c.dialect() ? *c.dialect() : info_of_dialect<training_ir>));
     for (node n : placeholders(g))

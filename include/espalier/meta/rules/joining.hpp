@@ -5,8 +5,8 @@
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/rules/views.hpp>
 #include <espalier/meta/strides.hpp>
+#include <espalier/support/span.hpp>
 
-#include <span>
 #include <vector>
 
 namespace espalier::shape_rules {
@@ -16,8 +16,7 @@ namespace detail {
 constexpr bool skipped_by_cat(const tensor_meta& m) { return m.dim() == 1 && m.sizes[0].int_or(1) == 0; }
 
 /// `cat`: channels-last when all tensors are, else dense.
-constexpr tensor_meta joined(const rule_args& a, std::span<const tensor_meta* const> all,
-                             const sym_int& dim) {
+constexpr tensor_meta joined(const rule_args& a, span<const tensor_meta* const> all, const sym_int& dim) {
   if (all.empty())
     a.refuse("there is nothing to join", "pass at least one tensor");
   result_type t;

@@ -6,9 +6,9 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
+#include <espalier/support/span.hpp>
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 #include <vector>
 
@@ -33,7 +33,7 @@ struct alias_sets {
     std::size_t set_of(value_id v) const noexcept { return set_[v.index]; }
     std::size_t num_sets() const noexcept { return first_.size() - 1; }
     /// The members of a set, in program order.
-    std::span<const value_id> members(std::size_t set) const noexcept {
+    span<const value_id> members(std::size_t set) const noexcept {
       return {members_.data() + first_[set], first_[set + 1] - first_[set]};
     }
 

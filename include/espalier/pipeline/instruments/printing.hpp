@@ -43,6 +43,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   void print(const stage_info& s, const graph_storage& g, std::string_view word) {
     *out_ << "// ----- " << word << " stage " << s.position + 1 << " '" << s.name << "'\n"
           << print_readable(g) << '\n';

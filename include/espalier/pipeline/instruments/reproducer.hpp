@@ -6,12 +6,12 @@
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/pipeline/legality.hpp>
 #include <espalier/pipeline/pipeline.hpp>
+#include <espalier/support/span.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <exception>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -114,7 +114,7 @@ private:
   Write write_;
   std::optional<U> before_;
   reproduction how_;
-  std::span<const std::string_view> disabled_; // of the run in progress
+  span<const std::string_view> disabled_; // of the run in progress
   bool written_ = false;
   std::string problem_;
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/support/error.hpp>
+#include <espalier/support/span.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <ATen/core/ivalue.h>
@@ -12,14 +13,13 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
 namespace espalier::detail {
 
 /// A builtin: numbers in, a number out.
-using builtin = c10::IValue (*)(std::span<const c10::IValue>);
+using builtin = c10::IValue (*)(span<const c10::IValue>);
 
 /// A Python number: bool, int or float, in the order of its promotion.
 struct py_number {
@@ -27,6 +27,7 @@ struct py_number {
   std::int64_t i = 0;
   double f = 0;
 
+  template <class = when_used>
   explicit py_number(const c10::IValue& v) {
     if (v.isInt())
       i = v.toInt();
@@ -46,7 +47,7 @@ struct py_number {
 };
 
 template <class OnInt, class OnFloat>
-c10::IValue py_arithmetic(std::span<const c10::IValue> a, OnInt on_int, OnFloat on_float) {
+c10::IValue py_arithmetic(span<const c10::IValue> a, OnInt on_int, OnFloat on_float) {
   const py_number x(a[0]), y(a[1]);
   if (x.is_float || y.is_float)
     return c10::IValue(on_float(x.as_double(), y.as_double()));
@@ -54,11 +55,12 @@ c10::IValue py_arithmetic(std::span<const c10::IValue> a, OnInt on_int, OnFloat 
 }
 /// Comparisons of ints stay exact; mixed ones go through double as CPython's nearly do.
 template <class Compare>
-c10::IValue py_compare(std::span<const c10::IValue> a, Compare c) {
+c10::IValue py_compare(span<const c10::IValue> a, Compare c) {
   const py_number x(a[0]), y(a[1]);
   return c10::IValue(x.is_float || y.is_float ? c(x.as_double(), y.as_double()) : c(x.i, y.i));
 }
-inline std::int64_t nonzero(std::int64_t d) {
+template <class = when_used>
+std::int64_t nonzero(std::int64_t d) {
   if (d == 0)
     fail(error_kind::constraint, "division of a size by zero", "", "pass inputs whose sizes avoid it");
   return d;
@@ -67,7 +69,8 @@ inline double py_float_mod(double a, double b) {
   const double r = std::fmod(a, b);
   return r != 0 && ((r < 0) != (b < 0)) ? r + b : r;
 }
-inline c10::IValue py_power(std::span<const c10::IValue> a) {
+template <class = when_used>
+c10::IValue py_power(span<const c10::IValue> a) {
   const py_number x(a[0]), y(a[1]);
   if (x.is_float || y.is_float || y.i < 0)
     return c10::IValue(std::pow(x.as_double(), y.as_double()));
@@ -80,12 +83,12 @@ inline c10::IValue py_power(std::span<const c10::IValue> a) {
   return c10::IValue(r);
 }
 template <class Round>
-c10::IValue py_round_to_int(std::span<const c10::IValue> a, Round round) {
+c10::IValue py_round_to_int(span<const c10::IValue> a, Round round) {
   const py_number x(a[0]);
   return c10::IValue(x.is_float ? static_cast<std::int64_t>(round(x.f)) : x.i);
 }
 template <class Pick>
-c10::IValue py_extreme(std::span<const c10::IValue> a, Pick pick) {
+c10::IValue py_extreme(span<const c10::IValue> a, Pick pick) {
   c10::IValue best = a[0];
   for (const auto& v : a.subspan(1)) {
     const py_number x(best), y(v);
@@ -98,13 +101,14 @@ c10::IValue py_extreme(std::span<const c10::IValue> a, Pick pick) {
   return best;
 }
 template <class F>
-c10::IValue py_math(std::span<const c10::IValue> a, F f) {
+c10::IValue py_math(span<const c10::IValue> a, F f) {
   return c10::IValue(static_cast<double>(f(py_number(a[0]).as_double())));
 }
 
 /// The builtin of a qualified name (`_operator::add`), or null.
-inline builtin find_builtin(std::string_view name) {
-  using span = std::span<const c10::IValue>;
+template <class = when_used>
+builtin find_builtin(std::string_view name) {
+  using span = span<const c10::IValue>;
   static constexpr auto wrap = [](std::uint64_t u) { return static_cast<std::int64_t>(u); };
   struct row {
     std::string_view name;

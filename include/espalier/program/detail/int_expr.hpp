@@ -5,6 +5,7 @@
 // reader of the report.
 #pragma once
 
+#include <espalier/support/span.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <algorithm>
@@ -12,7 +13,6 @@
 #include <cstdint>
 #include <limits>
 #include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +22,7 @@ namespace espalier::detail {
 /// The variables of a set of expressions: names, and their values during one call.
 class variable_table {
 public:
+  template <class = when_used>
   std::uint32_t slot(std::string_view name) {
     for (std::size_t i = 0; i != names_.size(); ++i)
       if (names_[i] == name)
@@ -29,6 +30,7 @@ public:
     names_.emplace_back(name);
     return static_cast<std::uint32_t>(names_.size() - 1);
   }
+  template <class = when_used>
   std::optional<std::uint32_t> find(std::string_view name) const {
     for (std::size_t i = 0; i != names_.size(); ++i)
       if (names_[i] == name)
@@ -50,6 +52,7 @@ class int_expr {
 public:
   /// Compiles Python (or sympy) text; nothing when some part of it is not integer arithmetic. Atoms are names
   /// with whatever subscripts, attributes and empty calls follow them, taken as one name.
+  template <class = when_used>
   static std::optional<int_expr> compile(std::string_view text, variable_table& vars) {
     parser p{text, vars, {}, 0, true, 0};
     p.disjunction();
@@ -63,6 +66,7 @@ public:
   }
 
   /// The value; nothing when a variable is unbound, on division by zero, or on overflow.
+  template <class = when_used>
   std::optional<std::int64_t> evaluate(const bindings& vars) const {
     std::int64_t stack[depth_limit];
     std::size_t n = 0;
@@ -169,11 +173,13 @@ public:
   }
 
   /// The variable, when the expression is nothing else.
+  template <class = when_used>
   std::optional<std::uint32_t> as_variable() const noexcept {
     if (code_.size() == 1 && code_[0].op == code::variable)
       return static_cast<std::uint32_t>(code_[0].value);
     return std::nullopt;
   }
+  template <class = when_used>
   std::optional<std::int64_t> as_constant() const noexcept {
     if (code_.size() == 1 && code_[0].op == code::constant)
       return code_[0].value;
@@ -182,6 +188,7 @@ public:
 
   /// Solves `this == target` when exactly one variable is unbound and the expression is linear in it, and
   /// binds it.
+  template <class = when_used>
   bool solve(bindings& vars, std::int64_t target) const {
     std::optional<std::uint32_t> unknown;
     for (const auto& i : code_)

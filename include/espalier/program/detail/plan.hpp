@@ -34,7 +34,8 @@ struct higher_order_call; // program/interpreter.hpp
 namespace espalier::detail {
 
 /// `node 'add_3' (aten::add.Tensor)`, and the line of the user's program when the graph knows it.
-inline std::string describe(node n) {
+template <class = when_used>
+std::string describe(node n) {
   std::string s = "node '" + std::string(n.name()) + "'";
   if (n.is_call())
     s += " (" + std::string(name_of(n.op())) + ")";
@@ -54,7 +55,8 @@ inline std::string describe(node n) {
 }
 
 /// The operator in LibTorch's dispatcher, by our name of it: `aten::add.Tensor`.
-inline std::optional<c10::OperatorHandle> find_operator(std::string_view name) {
+template <class = when_used>
+std::optional<c10::OperatorHandle> find_operator(std::string_view name) {
   const auto colons = name.find("::");
   const auto dot = name.find('.', colons == name.npos ? 0 : colons);
   return c10::Dispatcher::singleton().findSchema(
@@ -102,7 +104,8 @@ struct step {
   std::uint32_t first_result = 0, num_results = 0;
 };
 
-inline element_kind element_kind_of(const c10::Type& list) {
+template <class = when_used>
+element_kind element_kind_of(const c10::Type& list) {
   const auto* l = list.castRaw<c10::ListType>();
   if (!l)
     return element_kind::generic;
@@ -131,7 +134,8 @@ inline element_kind element_kind_of(const c10::Type& list) {
 }
 
 /// A list of the given element kind; elements are consumed.
-inline c10::IValue make_list(element_kind k, std::vector<c10::IValue> items) {
+template <class = when_used>
+c10::IValue make_list(element_kind k, std::vector<c10::IValue> items) {
   const auto fill = [&]<class T>(c10::List<T> l, auto&& get) {
     l.reserve(items.size());
     for (auto& v : items)
@@ -172,7 +176,8 @@ inline c10::IValue make_list(element_kind k, std::vector<c10::IValue> items) {
 }
 
 /// Fits a value to what the schema wants.
-inline c10::IValue fitted(c10::IValue v, fit f, std::uint32_t count) {
+template <class = when_used>
+c10::IValue fitted(c10::IValue v, fit f, std::uint32_t count) {
   switch (f) {
   case fit::none:
     return v;
@@ -199,7 +204,8 @@ inline c10::IValue fitted(c10::IValue v, fit f, std::uint32_t count) {
 }
 
 /// The fit that a schema's type asks for.
-inline fit fit_of(const c10::Type& t) {
+template <class = when_used>
+fit fit_of(const c10::Type& t) {
   switch (t.kind()) {
   case c10::TypeKind::TensorType:
     return fit::tensor;
@@ -215,7 +221,8 @@ inline fit fit_of(const c10::Type& t) {
 }
 
 /// A scalar constant of a graph as an IValue; a string may stand for a device.
-inline c10::IValue constant_of(arg_view a, const c10::Type* type) {
+template <class = when_used>
+c10::IValue constant_of(arg_view a, const c10::Type* type) {
   switch (a.form()) {
   case arg_form::integer:
     return c10::IValue(a.as_int());
@@ -276,6 +283,7 @@ struct plan {
   std::uint32_t first_output = 0, num_outputs = 0;
   std::vector<std::unique_ptr<plan>> subplans;
 
+  template <class = when_used>
   explicit plan(const graph_storage& g) : graph(&g) {
     std::string missing, cure;
     last_use_.assign(g.value_capacity(), false);
@@ -311,6 +319,7 @@ struct plan {
   }
 
 private:
+  template <class = when_used>
   void add_call(node n, std::string& missing, std::string& cure) {
     step s;
     s.at = n.id();
@@ -360,6 +369,7 @@ private:
   }
 
   /// Appends a node's operands: top-level ones in one run, list elements after them.
+  template <class = when_used>
   void add_operands(node n, const c10::FunctionSchema* schema) {
     const std::size_t count = schema ? schema->arguments().size() : n.num_args();
     if (schema && n.num_args() > count)
@@ -392,6 +402,7 @@ private:
     nested_ = static_cast<std::uint32_t>(operands.size() - first - count);
   }
 
+  template <class = when_used>
   operand make(node n, arg_view a, const c10::Type* type, std::uint32_t length) {
     operand o;
     if (type)
@@ -455,6 +466,7 @@ private:
     }
   }
 
+  template <class = when_used>
   static bool is_constant(arg_view a) {
     if (a.form() == arg_form::value || a.form() == arg_form::symbolic)
       return false;
@@ -463,12 +475,14 @@ private:
         return false;
     return true;
   }
+  template <class = when_used>
   std::uint32_t constant(c10::IValue v) {
     constants.push_back(std::move(v));
     return static_cast<std::uint32_t>(constants.size() - 1);
   }
 
   /// From the end: the first time a value is met is its last use. Outputs come last of all.
+  template <class = when_used>
   void mark_last_uses() {
     const auto visit = [&](auto& self, operand& o) -> void {
       if (o.from == operand::source::value) {
@@ -485,6 +499,7 @@ private:
         visit(visit, operands[steps[s].first_operand + i]);
   }
 
+  template <class = when_used>
   void add_binding_sites() {
     if (symbols.size() == 0 && subplans.empty())
       return;

@@ -13,10 +13,10 @@
 #include <espalier/signature/lift.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/span.hpp>
 
 #include <algorithm>
 #include <cstddef>
-#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -37,6 +37,7 @@ struct held_tensor {
 /// not write to, that no output is copied into, and whose gradient no output is. Tied tensors count as one.
 class fixed_state {
 public:
+  template <class = when_used>
   fixed_state(const program_base& p, alias_classes& memory)
       : program_(p), memory_(memory), graph_(p.storage()), of_node_(graph_.node_capacity(), none) {
     const auto& sig = p.signature();
@@ -85,10 +86,12 @@ public:
 private:
   static constexpr std::size_t none = ~std::size_t{};
   /// Tensors of other names may share the memory.
+  template <class = when_used>
   void keep_out(std::string_view name) {
     if (const auto* t = find(name); t && t->defined() && t->has_storage())
       changed_.push_back(t->storage().unsafeGetStorageImpl());
   }
+  template <class = when_used>
   const at::Tensor* find(std::string_view name) const {
     const auto* t = program_.state_dict().find(name);
     return t ? t : program_.constants().find(name);
@@ -105,6 +108,7 @@ private:
 /// `finish` puts the signature in order once. Linear in program and changes together.
 class state_edit {
 public:
+  template <class = when_used>
   explicit state_edit(program_base& p) : program_(p), graph_(p.storage()) {
     assign_names(graph_);
     names_ = names_in(graph_);
@@ -114,6 +118,7 @@ public:
 
   /// Adds a tensor to the state, under a name after `wanted` that nothing has yet, and an input for it, named
   /// as export names it: `p_fc_weight`. The value of the input.
+  template <class = when_used>
   value_id add(input_kind kind, const std::string& wanted, const at::Tensor& tensor) {
     new_input in;
     in.spec.kind = kind;
@@ -128,7 +133,8 @@ public:
 
   /// Puts new inputs where they belong. Then erases those of the given placeholders and reads of attributes
   /// that nothing uses, and the tensors that nothing names afterwards. Gives the number of nodes erased.
-  std::size_t finish(std::span<const node_id> candidates) {
+  template <class = when_used>
+  std::size_t finish(span<const node_id> candidates) {
     auto& sig = program_.info().signature;
     merge_inputs(graph_, sig.inputs, std::move(fresh_));
     std::unordered_set<node_id> gone;
@@ -162,6 +168,7 @@ public:
   }
 
 private:
+  template <class = when_used>
   std::string fresh_target(const std::string& wanted) {
     std::string name = wanted;
     for (std::size_t i = 1; program_.state_dict().contains(name) || program_.constants().contains(name) ||
@@ -172,6 +179,7 @@ private:
     return name;
   }
   /// Takes out of `names` what a graph, or a graph in it, reads.
+  template <class = when_used>
   static void keep_attributes(const graph_storage& g, std::unordered_set<std::string>& names) {
     for (const node n : nodes(g))
       if (n.kind() == node_kind::get_attr)
