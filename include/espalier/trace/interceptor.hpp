@@ -49,8 +49,7 @@ public:
 namespace detail {
 
 /// The keys of a call below the interceptor.
-template <class = when_used>
-c10::DispatchKeySet below_interceptor(c10::DispatchKeySet keys) noexcept {
+inline c10::DispatchKeySet below_interceptor(c10::DispatchKeySet keys) noexcept {
   return keys & c10::DispatchKeySet(c10::DispatchKeySet::FULL_AFTER, interceptor_key);
 }
 
@@ -69,8 +68,7 @@ inline constexpr std::int64_t interceptor_abi_version = 2;
 inline constexpr const char* interceptor_operator = "espalier::_interceptor";
 
 /// A traced tensor met where no mode is: it outlived its trace, or it crossed into another thread.
-template <class = when_used>
-[[noreturn]] ESPALIER_COLD void fail_untraced_use(const c10::OperatorHandle& op) {
+[[noreturn]] ESPALIER_COLD inline void fail_untraced_use(const c10::OperatorHandle& op) {
   fail(error_kind::trace,
        "operator '" + c10::toString(op.operator_name()) +
            "' was called on a tensor of a trace by code that is not traced: on another thread, or after the "
@@ -83,8 +81,7 @@ template <class = when_used>
 inline void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack);
 
 /// Where the holder of the key registered it, as the dispatcher tells: `FILE:LINE`, or nothing.
-template <class = when_used>
-std::string holder_of_key() {
+inline std::string holder_of_key() {
   const auto op = c10::Dispatcher::singleton().findSchema({"aten::add", "Tensor"});
   if (!op)
     return {};
@@ -100,14 +97,12 @@ std::string holder_of_key() {
 /// Holds the registrations for the life of the process.
 class ESPALIER_SHARED interceptor_registration {
 public:
-  template <class = when_used>
   static interceptor_registration& instance() {
     static interceptor_registration r;
     return r;
   }
   /// Empty when the hook is in place; else why not. Tries again as long as it is not: the other holder may
   /// have gone.
-  template <class = when_used>
   std::string problem() {
     if (in_place_.load(std::memory_order_acquire))
       return {};
@@ -118,14 +113,10 @@ public:
     in_place_.store(why.empty(), std::memory_order_release);
     return why;
   }
-  template <class = when_used>
-  intercept_mode*& slot() const noexcept {
-    return abi_.slot();
-  }
+  intercept_mode*& slot() const noexcept { return abi_.slot(); }
 
 private:
   interceptor_registration() = default;
-  template <class = when_used>
   std::string put_in_place() {
     auto& dispatcher = c10::Dispatcher::singleton();
     if (!dispatcher.hasBackendFallbackForDispatchKey(interceptor_key)) {
@@ -159,13 +150,9 @@ private:
 };
 
 /// The mode of this thread. Valid once the interceptor is in place.
-template <class = when_used>
-intercept_mode*& mode_slot() noexcept {
-  return interceptor_registration::instance().slot();
-}
+inline intercept_mode*& mode_slot() noexcept { return interceptor_registration::instance().slot(); }
 
-template <class = when_used>
-void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
+inline void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack* stack) {
   if (intercept_mode* mode = own_mode_slot()) {
     mode->call(op, keys, *stack);
     return;
@@ -192,8 +179,7 @@ void intercept(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::j
 /// Puts the interceptor in place unless it is. Throws `error` (trace) when another library holds the dispatch
 /// key. The first call walks all operators (about 2 ms) and must not run while another thread dispatches for
 /// the first time.
-template <class = when_used>
-void ensure_interceptor() {
+inline void ensure_interceptor() {
   if (const std::string problem = detail::interceptor_registration::instance().problem(); !problem.empty())
     fail(error_kind::trace, "tracing is not available: " + problem, "dispatch key registration",
          "load espalier without that library, or with one version of espalier only");
@@ -202,7 +188,6 @@ void ensure_interceptor() {
 /// Installs a mode on this thread for a scope. Exceptions leave nothing behind.
 class mode_guard {
 public:
-  template <class = when_used>
   explicit mode_guard(intercept_mode& m)
       : include_((ensure_interceptor(), interceptor_key)), before_(detail::mode_slot()) {
     detail::mode_slot() = &m;
