@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: BSL-1.0
 """What including Espalier costs: CPU seconds and peak memory of the compiler on a source that includes a header and
 nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h. And what one more pass of
-a pipeline and one more rule of a rewriter cost: seconds each, from generated sources of 2 and of n."""
+a pipeline, one more rule of a rewriter, and one more type whose vector becomes a span cost: seconds each, from generated
+sources of 2 and of n."""
 import os
 import resource
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +66,31 @@ def rules_of(n):
            + ",\n".join(rules) + ")); }")
 
 
-GENERATED = {"compile one more pass of a pipeline": pipeline_of, "compile one more rule of a rewriter": rules_of}
+def spans_of(header, span):
+    """n types of which a vector becomes a span."""
+    def lines(n):
+        yield f"#include <{header}>\n#include <vector>"
+        for i in range(n):
+            yield (f"struct t{i} {{ int x; }}; inline std::size_t size({span}<const t{i}> s) {{ return s.size(); }} "
+                   f"inline std::size_t size(const std::vector<t{i}>& v) {{ return size({span}<const t{i}>(v)); }}")
+    return lines
+
+
+@dataclass
+class Generated:
+    """A source that grows: what one more of it costs at some sizes, ours and of peers."""
+    name: str
+    ours: object
+    sizes: tuple = (8, 32, 128)
+    peers: dict = field(default_factory=dict)
+
+
+GENERATED = (
+    Generated("compile one more pass of a pipeline", pipeline_of),
+    Generated("compile one more rule of a rewriter", rules_of),
+    Generated("compile one more span", spans_of("espalier/support/span.hpp", "espalier::span"), (64,),
+              {"std::span": spans_of("span", "std::span")}),
+)
 
 
 @dataclass
@@ -110,11 +135,15 @@ def measure_generated(compiler, quick, say):
             command = [*compiler, "-std=c++20", "-O0", "-c", f"-I{ROOT / 'include'}", str(source), "-o", f"{folder}/unit.o"]
             return sorted(compile_once(command)[0] for _ in range(1 if quick else 3))[0 if quick else 1]
 
-        for name, lines in GENERATED.items():
-            say(name)
+        def one_more(lines, sizes):
             two = seconds(lines(2))
-            rows += [{"bench": name, "size": str(n), "unit": "s", "ours": (seconds(lines(n)) - two) / (n - 2), "peers": {}}
-                     for n in (8, 32, 128)]
+            return [(seconds(lines(n)) - two) / (n - 2) for n in sizes]
+
+        for g in GENERATED:
+            say(g.name)
+            peers = {p: one_more(lines, g.sizes) for p, lines in g.peers.items()}
+            rows += [{"bench": g.name, "size": str(n), "unit": "s", "ours": ours, "peers": {p: each[i] for p, each in peers.items()}}
+                     for i, (n, ours) in enumerate(zip(g.sizes, one_more(g.ours, g.sizes)))]
     return rows
 
 

@@ -205,6 +205,22 @@ TEST_CASE("a throwing pass is named with its place in the pipeline") {
         "no such thing (at pass 'throws', stage 2 of 'dce | throws | cse': node 'x'); do without it");
 }
 
+namespace {
+struct refuses_composites : es::instrument {
+  static void after(const es::stage_info& s, const es::graph_storage&, const es::pass_result&) {
+    if (s.composite)
+      es::fail(es::error_kind::verification, "not so", "", "do otherwise");
+  }
+};
+} // namespace
+
+TEST_CASE("what is wrong with a composite is told of it, not of its last part") {
+  auto g = small();
+  CHECK_THROWS_WITH_AS((es::dce{} | es::renamed<"tidy">(es::cse{} | es::dce{})).run(g, refuses_composites{}),
+                       "not so (at pass 'tidy', stage 2 of 'dce | renamed<tidy>(cse | dce)'); do otherwise",
+                       es::error);
+}
+
 TEST_CASE("conditions choose at run time, and establish only what both ways establish") {
   const auto large = [](const es::graph_storage& g) { return g.num_nodes() > 4; };
   const auto p = es::when(large, es::cse{} | es::dce{}, es::dce{});

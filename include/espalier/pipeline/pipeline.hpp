@@ -130,6 +130,7 @@ constexpr pass_result run_stage(const P& p, U& unit, pass_context& c, std::size_
   pass_result r;
   if constexpr (composite_pass<P>) {
     r = p.run_parts(unit, c, depth + 1, is...);
+    c.enter(stage); // what the hooks below find wrong is the whole's, not its last part's
   } else {
     if constexpr (!statistics_of<P>().empty())
       c.declare(statistics_of<P>());
