@@ -4,6 +4,8 @@
 #include <espalier/ir/text_parser.hpp>
 #include <espalier/passes/cse.hpp>
 #include <espalier/passes/dce.hpp>
+#include <espalier/passes/lower_spellings.hpp>
+#include <espalier/passes/raise.hpp>
 #include <espalier/pipeline/bisect.hpp>
 #include <espalier/pipeline/combinators.hpp>
 #include <espalier/pipeline/on_regions.hpp>
@@ -114,4 +116,31 @@ TEST_CASE("a wrong pass without rules in a part is found") {
 TEST_CASE("a pass after those on parts is blamed alone") {
   const auto tidy = es::on_regions(small_calls, es::rewrites<"tidy">(neg_neg) | es::dce{});
   CHECK(found(regions(), tidy | drops{}).text() == "pass 'drops' at position 2");
+}
+
+TEST_CASE("one spelling that raise and lower_spellings change is found") {
+  const auto cpp =
+      es::parse_text("graph { %x = placeholder : f32[2, 3] %w = placeholder : f32[4, 3] %v = placeholder : "
+                     "f32[4, 3] %t = aten.t(%w) : f32[3, 4] %a = aten.matmul(%x, %t) : f32[2, 4] %u = "
+                     "aten.t(%v) : f32[3, 4] %b = aten.matmul(%x, %u) : f32[2, 4] %s = aten.add.Tensor(%a, "
+                     "%b) : f32[2, 4] return %s }")
+          .graph;
+  const auto search = [](const es::graph_storage& g, const auto& pipe, const auto& holds) {
+    return es::bisect([&] { return g; },
+                      [&](es::graph_storage& h, es::pass_context& c, auto&... is) {
+                        pipe.run_dynamic(h, es::info_of_dialect<es::training_ir>, c, is...);
+                      },
+                      holds)
+        .text();
+  };
+  CHECK(search(cpp, es::raise{} | es::dce{}, [](const es::graph_storage& g) {
+          return calls_of(g, es::id_of<aten::linear>()) < 2;
+        }) == "pass 'raise' at position 1, rule 'raise', rewrite 2");
+  es::graph_storage python = cpp;
+  es::raise::run(python);
+  es::dce::run(python);
+  CHECK(calls_of(python, es::id_of<aten::linear>()) == 2);
+  CHECK(search(python, es::lower_spellings{} | es::dce{}, [](const es::graph_storage& g) {
+          return calls_of(g, es::id_of<aten::linear>()) > 0;
+        }) == "pass 'lower_spellings' at position 1, rule 'linear', rewrite 2");
 }

@@ -52,7 +52,7 @@ struct lower_spellings : pass {
 
   template <class = when_used>
   static pass_result run(graph_storage& g, pass_context& c) {
-    pass_result done = one_for_one(g);
+    pass_result done = one_for_one(g, c);
     done += rewrite_once(
         g, c, rule_set(detail::canonical::linear_with_bias, detail::canonical::linear_without_bias));
     return done;
@@ -60,13 +60,16 @@ struct lower_spellings : pass {
 
 private:
   template <class = when_used>
-  static pass_result one_for_one(graph_storage& g) {
+  static pass_result one_for_one(graph_storage& g, pass_context& c) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += one_for_one(g.subgraph(i));
+      done += one_for_one(g.subgraph(i), c);
     detail::respelling spell(g);
-    for (node_id n = g.first(); n.valid(); n = g.next(n))
-      done.rewritten += g.kind(n) == node_kind::call_function && (spell.lower(n) || rsub(g, n));
+    for (node_id n = g.first(); n.valid() && c.edits_left() != 0; n = g.next(n))
+      if (g.kind(n) == node_kind::call_function && (spell.lower(n) || rsub(g, n))) {
+        c.made_edits(name, 1);
+        ++done.rewritten;
+      }
     return done;
   }
   /// `s - x` is `sub(full_like(x, s), x)`, where `full_like` makes what `x` is.

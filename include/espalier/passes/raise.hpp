@@ -12,6 +12,7 @@
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/pass.hpp>
+#include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/schema/aten.hpp>
@@ -40,8 +41,13 @@ struct raise : pass {
 
   template <class = when_used>
   static pass_result run(graph_storage& g) {
+    pass_context c;
+    return run(g, c);
+  }
+  template <class = when_used>
+  static pass_result run(graph_storage& g, pass_context& c) {
     detail::call_classes classes;
-    return run(g, classes);
+    return run(g, classes, c);
   }
 
 private:
@@ -120,21 +126,26 @@ private:
   };
 
   template <class = when_used>
-  static pass_result run(graph_storage& g, detail::call_classes& classes) {
+  static pass_result run(graph_storage& g, detail::call_classes& classes, pass_context& c) {
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
-      done += run(g.subgraph(i), classes);
+      done += run(g.subgraph(i), classes, c);
+    const auto edited = [&](auto&& edit) { // looks and rewrites at once: it is not asked when no edit is left
+      if (c.edits_left() == 0 || !edit())
+        return false;
+      c.made_edits(name, 1);
+      ++done.rewritten;
+      return true;
+    };
     {
       writes w(g, classes);
       detail::respelling spell(g);
       for (node n : nodes(g)) {
         if (n.kind() == node_kind::call_function) {
-          if (spell.raise(n.id()))
-            ++done.rewritten;
-          else if (linear_from_addmm(g, n, w) || linear_from_add(g, n, w) || rsub(g, n, w)) {
-            ++done.rewritten;
+          const bool respelt = edited([&] { return spell.raise(n.id()); });
+          if (!respelt &&
+              edited([&] { return linear_from_addmm(g, n, w) || linear_from_add(g, n, w) || rsub(g, n, w); }))
             continue;
-          }
         }
         w.pass(n.id());
       }
@@ -144,9 +155,7 @@ private:
       writes w(g, classes);
       for (node n : nodes(g)) {
         attends = attends || n.is_call(id_of<aten::bmm>());
-        if (linear_from_matmul(g, n, w))
-          ++done.rewritten;
-        else
+        if (!edited([&] { return linear_from_matmul(g, n, w); }))
           w.pass(n.id());
       }
     }
@@ -154,9 +163,7 @@ private:
       writes w(g, classes);
       detail::raise_attention attention(g, w);
       for (node n : nodes(g)) {
-        if (attention(n))
-          ++done.rewritten;
-        else
+        if (!edited([&] { return attention(n); }))
           w.pass(n.id());
       }
     }
