@@ -16,13 +16,14 @@ namespace espalier {
 
 namespace property {
 
-/// No operator writes to its arguments.
+/// No operator writes to its arguments. One whose schema nobody knows may.
 struct functional {
   static constexpr std::string_view name = "functional";
   static constexpr bool holds(const graph_storage& g) {
     for (node_id n = g.first(); n.valid(); n = g.next(n))
-      if (g.kind(n) == node_kind::call_function && flags_of(g.op(n)).mutates)
-        return false;
+      if (g.kind(n) == node_kind::call_function)
+        if (const op_flags f = flags_of(g.op(n)); f.mutates || !(f.known_schema || f.higher_order))
+          return false;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       if (!holds(g.subgraph(i)))
         return false;
