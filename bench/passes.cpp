@@ -60,7 +60,7 @@ storage build(const bench::dag& d) {
     es::argument args[2];
     const auto count = static_cast<std::size_t>(bench::arity(n.op));
     if (count == 0) {
-      args[0] = es::argument(std::span(sizes));
+      args[0] = es::argument(es::span(sizes));
       args[1] = 1.0;
     } else {
       args[0] = values[n.a];

@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <initializer_list>
-#include <span>
 
 namespace es = espalier;
 
@@ -53,14 +52,14 @@ void meta_kernel_mm(benchmark::State& s) {
 }
 void rule_view(benchmark::State& s) {
   const es::meta_arg sizes[] = {8, -1};
-  ask<es::aten::view>(s, f32({8, 16, 32}), std::span<const es::meta_arg>(sizes));
+  ask<es::aten::view>(s, f32({8, 16, 32}), es::span<const es::meta_arg>(sizes));
 }
 void meta_kernel_view(benchmark::State& s) {
   kernel(s, [a = meta({8, 16, 32})] { return a.view({8, -1}); });
 }
 void rule_sum(benchmark::State& s) {
   const es::meta_arg dims[] = {1};
-  ask<es::aten::sum_dim_IntList>(s, f32({8, 16, 32}), std::span<const es::meta_arg>(dims), true);
+  ask<es::aten::sum_dim_IntList>(s, f32({8, 16, 32}), es::span<const es::meta_arg>(dims), true);
 }
 void meta_kernel_sum(benchmark::State& s) {
   kernel(s, [a = meta({8, 16, 32})] { return at::sum(a, {1}, true); });

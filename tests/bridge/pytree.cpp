@@ -204,7 +204,7 @@ TEST_CASE("too few leaves are refused") {
     CHECK(e.cause() == "fewer leaves than the type needs");
   }
   CHECK_THROWS_AS(es::unflatten_like(std::vector<int>{1, 2}, one), es::error);
-  es::leaf_reader none(std::span<const c10::IValue>{});
+  es::leaf_reader none(es::span<const c10::IValue>{});
   CHECK_THROWS_AS(es::pytree<std::optional<int>>::unflatten(none), es::error);
 }
 

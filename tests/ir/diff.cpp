@@ -244,7 +244,7 @@ TEST_CASE("attributes, lists, strings and outputs are compared by what they hold
     const auto x = input(g, "x");
     const auto w = g.result(g.get_attr(attribute, "w"));
     const es::argument items[] = {swapped ? w : x, swapped ? x : w};
-    const auto c = put(g, cat, {es::argument(std::span<const es::argument>(items)), 1});
+    const auto c = put(g, cat, {es::argument(es::span<const es::argument>(items)), 1});
     const auto d = put(g, gelu, {c, mode});
     give(g, outputs == 1 ? std::vector<es::argument>{d} : std::vector<es::argument>{d, c});
     return g;

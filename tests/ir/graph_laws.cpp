@@ -17,7 +17,6 @@
 #include <map>
 #include <random>
 #include <set>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -205,7 +204,7 @@ TEST_CASE("an index by operator follows every edit through a listener") {
   std::vector<es::node_id> calls;
   es::argument last = g.result(g.placeholder(es::input_kind::user_input, "x"));
   for (int i = 0; i != 30; ++i) {
-    calls.push_back(g.call(ops[i % 3], std::span(&last, 1), 1, false));
+    calls.push_back(g.call(ops[i % 3], es::span(&last, 1), 1, false));
     last = g.result(calls.back());
   }
   CHECK(by_op.calls == now());
@@ -229,7 +228,7 @@ TEST_CASE("dropping subgraphs tells a listener their new numbers, and which argu
   struct : es::edit_listener {
     std::vector<std::uint32_t> numbers;
     std::vector<std::string> changed;
-    void subgraphs_renumbered(es::graph_storage& h, std::span<const std::uint32_t> now) override {
+    void subgraphs_renumbered(es::graph_storage& h, es::span<const std::uint32_t> now) override {
       CHECK(changed.empty());
       CHECK(es::verify<es::training_ir>(h, {.require_meta = false}).empty());
       numbers.assign(now.begin(), now.end());

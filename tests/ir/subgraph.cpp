@@ -188,7 +188,7 @@ TEST_CASE("extracting a set and inlining it gives the same graph") {
                     const auto first = from % all.size();
                     const auto last = first + size % (all.size() - first) + 1;
                     const es::graph_storage before = g;
-                    const auto call = es::extract_subgraph(g, std::span(all).subspan(first, last - first));
+                    const auto call = es::extract_subgraph(g, es::span(all).subspan(first, last - first));
                     RC_ASSERT(es::structural_hash(g) != es::structural_hash(before));
                     es::inline_subgraph(g, call);
                     const auto after = es::compacted(g);
@@ -321,7 +321,7 @@ TEST_CASE("inlining: constants as operands, inputs put out again, names that are
   CHECK(es::to_text(es::compacted(g), "") == es::to_text(es::compacted(expected.graph), ""));
 
   p = es::parse_text(text);
-  const auto fails = [&](std::span<const es::argument> with, std::string_view why) {
+  const auto fails = [&](es::span<const es::argument> with, std::string_view why) {
     const auto before = es::to_text(g, "");
     try {
       es::inline_subgraph(g, g.next(named(g, "t")), body, with);

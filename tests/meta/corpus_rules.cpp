@@ -11,7 +11,6 @@
 #include <doctest/doctest.h>
 
 #include <map>
-#include <span>
 #include <sstream>
 #include <string>
 #include <string_view>
@@ -28,11 +27,11 @@ bool concrete(const es::sym_ints& s) {
   return true;
 }
 bool concrete(const es::tensor_meta& m) { return concrete(m.sizes) && concrete(m.strides); }
-bool concrete(std::span<const es::meta_arg> args) {
+bool concrete(es::span<const es::meta_arg> args) {
   for (const auto& a : args) {
     if (a.tensor && !concrete(*a.tensor))
       return false;
-    if ((a.form == es::meta_form::integer && !a.i.is_int()) || !concrete(std::span(a.items, a.count)))
+    if ((a.form == es::meta_form::integer && !a.i.is_int()) || !concrete(es::span(a.items, a.count)))
       return false;
   }
   return true;
@@ -64,14 +63,14 @@ std::string text_of(const es::tensor_meta& m) {
   }
   return o.str();
 }
-std::string text_of(std::span<const es::meta_arg> args) {
+std::string text_of(es::span<const es::meta_arg> args) {
   std::string s;
   for (const auto& a : args) {
     s += s.empty() ? "" : ", ";
     if (a.tensor)
       s += text_of(*a.tensor);
     else if (a.form == es::meta_form::list)
-      s += '[' + text_of(std::span(a.items, a.count)) + ']';
+      s += '[' + text_of(es::span(a.items, a.count)) + ']';
     else
       s += a.form == es::meta_form::floating ? std::to_string(a.d) : std::to_string(a.i.int_or(-1));
   }

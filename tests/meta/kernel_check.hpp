@@ -299,7 +299,7 @@ public:
       auto& l = lists_.emplace_back();
       for (const c10::IValue& e : v.toListRef())
         l.push_back(arg(e, kind));
-      return es::meta_arg(std::span<const es::meta_arg>(l));
+      return es::meta_arg(es::span<const es::meta_arg>(l));
     }
     es::meta_arg other;
     other.form = v.isComplexDouble() ? es::meta_form::complex

@@ -13,7 +13,7 @@ TEST_CASE("every rule for an ATen operator is checked against its kernel") {
     checked.insert(c.ops.begin(), c.ops.end());
   std::size_t rules = 0;
   for (std::uint32_t i = 0; i != es::detail::num_aten_ops; ++i) {
-    if (!es::detail::aten_rules.at[i])
+    if (!es::detail::aten_rules<>.at[i])
       continue;
     ++rules;
     const auto name = es::name_of(es::op_id{i});

@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <limits>
-#include <span>
 #include <string>
 
 namespace es = espalier;
@@ -61,7 +60,7 @@ static_assert([] {
 }());
 static_assert([] {
   const meta_arg sizes[] = {meta_arg(2), meta_arg(-1)};
-  return has(result_of(r::view, es::make_meta(f32, {3, 4}), std::span<const meta_arg>(sizes)), f32, {2, 6},
+  return has(result_of(r::view, es::make_meta(f32, {3, 4}), es::span<const meta_arg>(sizes)), f32, {2, 6},
              {6, 1});
 }());
 
@@ -70,7 +69,7 @@ static_assert(result_of(r::sum_all, es::make_meta(scalar_type::b8, {4})).dtype =
 static_assert([] {
   const auto a = es::make_meta(f32, {2, 3}), b = es::make_meta(f32, {5, 3});
   const meta_arg all[] = {meta_arg(a), meta_arg(b)};
-  return has(result_of(r::cat, std::span<const meta_arg>(all), 0), f32, {7, 3}, {3, 1});
+  return has(result_of(r::cat, es::span<const meta_arg>(all), 0), f32, {7, 3}, {3, 1});
 }());
 static_assert(has(result_of(r::mm<0>, es::make_meta(f32, {2, 3}), es::make_meta(f32, {3, 5})), f32, {2, 5},
                   {5, 1}));
@@ -100,16 +99,16 @@ TEST_CASE("rules carry symbolic sizes through, without a question to the symbols
   CHECK(has(result_of(r::unary_float, result_of(r::transpose, x, 0, 1)), f32, {4, n}, {1, 4}));
   CHECK(has(result_of(r::mm<0>, x, es::make_meta(f32, {4, 7})), f32, {n, 7}, {7, 1}));
   const meta_arg split[] = {meta_arg(n), meta_arg(2), meta_arg(2)};
-  CHECK(has(result_of(r::view, x, std::span<const meta_arg>(split)), f32, {n, 2, 2}, {4, 2, 1}));
+  CHECK(has(result_of(r::view, x, es::span<const meta_arg>(split)), f32, {n, 2, 2}, {4, 2, 1}));
   const meta_arg joined[] = {meta_arg(-1)};
-  CHECK(has(result_of(r::view, x, std::span<const meta_arg>(joined)), f32, {n * 4}, {1}));
+  CHECK(has(result_of(r::view, x, es::span<const meta_arg>(joined)), f32, {n * 4}, {1}));
   const meta_arg both[] = {meta_arg(x), meta_arg(x)};
-  CHECK(has(result_of(r::cat, std::span<const meta_arg>(both), 0), f32, {n * 2, 4}, {4, 1}));
+  CHECK(has(result_of(r::cat, es::span<const meta_arg>(both), 0), f32, {n * 2, 4}, {4, 1}));
   const auto at = es::make_meta(i64, {es::sym_int(es::symbol("s1"))});
   const meta_arg indices[] = {meta_arg(std::nullopt), meta_arg(at)};
-  CHECK(has(result_of(r::index, x, std::span<const meta_arg>(indices)), f32, {n, at.sizes[0]},
+  CHECK(has(result_of(r::index, x, es::span<const meta_arg>(indices)), f32, {n, at.sizes[0]},
             {at.sizes[0], 1}));
-  CHECK(has(result_of(r::stack, std::span<const meta_arg>(both), 1), f32, {n, 2, 4}, {8, 4, 1}));
+  CHECK(has(result_of(r::stack, es::span<const meta_arg>(both), 1), f32, {n, 2, 4}, {8, 4, 1}));
   CHECK(has(result_of(r::sum_dim, x, 1), f32, {n}, {1}));
   CHECK(has(result_of(r::softmax, x, -1), f32, {n, 4}, {4, 1}));
 }
@@ -124,8 +123,7 @@ TEST_CASE("rules refuse what the operator would, and name it") {
   CHECK(contains(cause_of([&] { result_of(r::mm<0>, x, x); }), ""));
   CHECK(contains(cause_of([&] { result_of(r::binary, 1, 2); }), "no argument is a tensor"));
   const meta_arg sizes[] = {meta_arg(4), meta_arg(-1)};
-  CHECK(
-      contains(cause_of([&] { result_of(r::view, x, std::span<const meta_arg>(sizes)); }), "do not divide"));
+  CHECK(contains(cause_of([&] { result_of(r::view, x, es::span<const meta_arg>(sizes)); }), "do not divide"));
 }
 
 TEST_CASE("sizes that multiply to more than 64 bits are refused, not wrapped") {
@@ -153,7 +151,7 @@ TEST_CASE("an argument that is left out reads as its default, by the schema") {
   CHECK(has(m, f32, {24}, {1}));
   const auto draws = es::id_of<es::aten::randint>(); // `dtype=long`
   const meta_arg size[] = {meta_arg(2)};
-  const meta_arg b[] = {meta_arg(5), meta_arg(std::span<const meta_arg>(size))};
+  const meta_arg b[] = {meta_arg(5), meta_arg(es::span<const meta_arg>(size))};
   CHECK(es::rule_for(draws)(es::rule_args(draws, es::schema_of(draws), b)).outputs[0].tensor.dtype == i64);
 }
 

@@ -127,7 +127,7 @@ private:
   template <class Op>
   bool call_with_list(es::value_id x, const std::vector<std::int64_t>& v) {
     const auto items = list_of(v);
-    return call<Op>({x, es::argument(std::span<const es::argument>(items))});
+    return call<Op>({x, es::argument(es::span<const es::argument>(items))});
   }
   std::vector<std::int64_t> other_sizes(std::int64_t numel) {
     std::vector<std::int64_t> out;
@@ -270,7 +270,7 @@ private:
         return false;
       const args items = below(2) ? args{x} : args{x, x};
       if (below(2))
-        return call<aten::cat>({es::argument(std::span<const es::argument>(items)), 0});
+        return call<aten::cat>({es::argument(es::span<const es::argument>(items)), 0});
       const auto n = m.sizes[0].as_int();
       if (n == 0)
         return false;
@@ -286,7 +286,7 @@ private:
         return false;
       const auto pads = list_of({0, below(4) == 0 ? 1 : 0});
       if (below(2))
-        return call<aten::constant_pad_nd>({x, es::argument(std::span<const es::argument>(pads)), 0});
+        return call<aten::constant_pad_nd>({x, es::argument(es::span<const es::argument>(pads)), 0});
       if (!is_float(x))
         return false;
       if (o_.random && below(2))
@@ -326,7 +326,7 @@ private:
     if (m.dtype == es::scalar_type::b8 || m.dim() == 0)
       return false;
     const auto dim = list_of({static_cast<std::int64_t>(below(m.dim()))});
-    const es::argument over{std::span<const es::argument>(dim)};
+    const es::argument over{es::span<const es::argument>(dim)};
     switch (below(8)) {
     case 0: {
       static const std::vector<es::op_id> ops{es::id_of<aten::add_Scalar>(), es::id_of<aten::sub_Scalar>(),
@@ -344,7 +344,7 @@ private:
              (below(2) ? call<aten::norm_Scalar>({x}) : call<aten::norm_ScalarOpt_dim>({x, 1, over, true}));
     case 4: {
       const auto pads = list_of({1, 0});
-      return call<aten::_pad_enum>({x, es::argument(std::span<const es::argument>(pads)), 3});
+      return call<aten::_pad_enum>({x, es::argument(es::span<const es::argument>(pads)), 3});
     }
     case 5:
       return call<aten::to_dtype_layout>({x, is_float(x) ? es::scalar_type::f64 : es::scalar_type::f32});
@@ -393,7 +393,7 @@ private:
     const es::argument operands[] = {x};
     const es::argument a[] = {g_.result(any_of), es::argument::of_subgraph(branches[0]),
                               es::argument::of_subgraph(branches[1]),
-                              es::argument(std::span<const es::argument>(operands))};
+                              es::argument(es::span<const es::argument>(operands))};
     static const es::op_id op = es::intern_op("higher_order::cond", {}, es::op_flags{.higher_order = true});
     const auto n = g_.call(op, a, 1, true, es::node_kind::call_higher_order);
     g_.set_meta(g_.result(n), g_.subgraph(branches[0]).meta(value_of_output(g_.subgraph(branches[0]))));

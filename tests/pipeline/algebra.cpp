@@ -11,7 +11,6 @@
 
 #include <doctest/doctest.h>
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -262,7 +261,7 @@ TEST_CASE("parts at any depth are switched off where nothing after them needs wh
   std::string log;
   const auto off = [&](const auto& p, std::size_t which = 0) {
     es::pass_context c;
-    c.disable(std::span(names).subspan(which, 1));
+    c.disable(es::span(names).subspan(which, 1));
     return p.run_dynamic(g, es::info_of_dialect<es::aten_ir>, c);
   };
   const std::string why = "stage 'dce' cannot be switched off: it establishes 'no_dead_code'";

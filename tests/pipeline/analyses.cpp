@@ -126,7 +126,7 @@ TEST_CASE("use counts tell uses from users") {
   const auto x = input(g, "x"), y = input(g, "y");
   const auto a = put(g, "aten::add.Tensor", {x, x});
   const es::argument list[] = {a, x, a};
-  const auto c = put(g, "aten::cat", {es::argument(std::span<const es::argument>(list)), 0});
+  const auto c = put(g, "aten::cat", {es::argument(es::span<const es::argument>(list)), 0});
   give(g, {c, c});
   const auto r = es::use_counts::compute(g);
   CHECK(r.uses(x) == 3);
@@ -359,7 +359,7 @@ TEST_CASE("alias sets follow views and writes") {
   const auto x = input(g, "x"), y = input(g, "y");
   const auto a = put(g, "aten::relu", {x});
   const es::argument sizes[] = {-1};
-  const auto v = put(g, "aten::view", {a, es::argument(std::span<const es::argument>(sizes))});
+  const auto v = put(g, "aten::view", {a, es::argument(es::span<const es::argument>(sizes))});
   const auto w = put(g, "aten::add_.Tensor", {v, y});
   const auto b = put(g, "aten::mul.Tensor", {a, w});
   give(g, {b});
@@ -500,7 +500,7 @@ TEST_CASE("costs of products, convolutions and attention") {
   CHECK(c("aten::conv_transpose2d.input", {{1, 8, 4, 4}, {8, 16, 3, 3}}, {1, 16, 6, 6}).flops ==
         2ull * 8 * 4 * 4 * 16 * 3 * 3);
   const es::argument zeros[] = {0, 0}, ones[] = {1, 1};
-  const es::argument list0{std::span<const es::argument>(zeros)}, list1{std::span<const es::argument>(ones)};
+  const es::argument list0{es::span<const es::argument>(zeros)}, list1{es::span<const es::argument>(ones)};
   CHECK(c("aten::convolution", {{1, 8, 4, 4}, {8, 16, 3, 3}}, {1, 16, 6, 6},
           {es::argument(std::nullopt), list1, list0, list1, true, list0, 1})
             .flops == 2ull * 8 * 4 * 4 * 16 * 3 * 3);
@@ -515,7 +515,7 @@ TEST_CASE("costs of what is no product") {
   const auto a = put(g, "aten::add.Tensor", {x, y}, f32({4, 8}));
   const auto twice = put(g, "aten::mul.Tensor", {a, a}, f32({4, 8}));
   const es::argument flat[] = {32};
-  const auto v = put(g, "aten::view", {twice, es::argument(std::span<const es::argument>(flat))}, f32({32}));
+  const auto v = put(g, "aten::view", {twice, es::argument(es::span<const es::argument>(flat))}, f32({32}));
   const auto s = put(g, "aten::sum", {v}, f32({}));
   const auto h =
       put(g, "aten::to.dtype", {a, es::scalar_type::f16}, es::make_meta(es::scalar_type::f16, {4, 8}));
@@ -615,7 +615,7 @@ TEST_CASE("the memory estimate knows what shares memory, and when it goes") {
   const auto x = input(g, "x", f32({50}));
   const auto a = put(g, "aten::relu", {x}, f32({50})); // +200
   const es::argument sizes[] = {5, 10};
-  const auto v = put(g, "aten::view", {a, es::argument(std::span<const es::argument>(sizes))}, f32({5, 10}));
+  const auto v = put(g, "aten::view", {a, es::argument(es::span<const es::argument>(sizes))}, f32({5, 10}));
   const auto c = put(g, "aten::mul.Tensor", {w, w}, f32({100}));   // +400
   const auto d = put(g, "aten::sum", {c}, f32({}));                // +4, then c goes
   const auto e = put(g, "aten::add.Tensor", {v, b}, f32({5, 10})); // +200, then a goes

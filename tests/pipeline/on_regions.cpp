@@ -105,7 +105,7 @@ TEST_CASE("an output that became a constant is that constant outside, and a list
   const auto before = laws::printed(h);
   const es::argument two[] = {es::argument(1), es::argument(2)};
   CHECK_THROWS_WITH(
-      (es::on_regions<pointwise>(puts_out(std::span<const es::argument>(two))) | es::dce{}).run(h),
+      (es::on_regions<pointwise>(puts_out(es::span<const es::argument>(two))) | es::dce{}).run(h),
       doctest::Contains("'puts_out' made output 1 of a region a list"));
   CHECK(laws::printed(h) == before);
 }

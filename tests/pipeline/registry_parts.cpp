@@ -17,7 +17,6 @@
 #include <doctest/doctest.h>
 
 #include <concepts>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -124,7 +123,7 @@ es::graph_storage regions() {
       "%d = aten.exp(%c) %e = aten.exp(%c) %f = aten.relu(%d) %h = aten.mul.Tensor(%f, %e) return %h }");
 }
 
-std::vector<std::string> names(std::span<const es::property_info> all) {
+std::vector<std::string> names(es::span<const es::property_info> all) {
   std::vector<std::string> out;
   for (const auto& p : all)
     out.emplace_back(p.name);
@@ -228,7 +227,7 @@ TEST_CASE("instruments see the parts, the context has their place, and stages in
   const std::string_view off[]{"cse"}, all[]{"on_subgraphs"};
   CHECK(p.text_without(off) == "on_subgraphs(places) | dce");
   CHECK(p.text_without(all) == "dce");
-  for (const std::span<const std::string_view> names : {std::span(off), std::span(all)}) {
+  for (const es::span<const std::string_view> names : {es::span(off), es::span(all)}) {
     whole left{branches()};
     es::pass_context without;
     without.disable(names);

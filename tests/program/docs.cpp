@@ -106,7 +106,7 @@ TEST_CASE("docs/program.md: a hook per node") {
   // clang-format off
   std::map<std::string, int> calls;
   es::call_options watched;
-  watched.run.on_node = [&](es::node n, std::span<const c10::IValue> results) {
+  watched.run.on_node = [&](es::node n, es::span<const c10::IValue> results) {
     ++calls[std::string(es::name_of(n.op()))];
     if (results[0].toTensor().isnan().any().item<bool>())
       std::cout << n.name() << " made a NaN\n";

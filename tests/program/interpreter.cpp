@@ -73,11 +73,11 @@ TEST_CASE("numbers for tensors, lists of values, list results") {
   const es::argument sizes[] = {arg(m), arg(m)};
   const auto parts =
       g.call(es::id_of<es::aten::split_with_sizes>(),
-             std::vector<es::argument>{arg(x), es::argument(std::span<const es::argument>(sizes))}, 2, true);
+             std::vector<es::argument>{arg(x), es::argument(es::span<const es::argument>(sizes))}, 2, true);
   const auto sum =
       call<es::aten::add_Tensor>(g, {arg(result(g, parts, 0)), 1.5}); // a float where the schema says Tensor
   const es::argument both[] = {arg(sum), arg(result(g, parts, 1))};
-  const auto cat = call<es::aten::cat>(g, {es::argument(std::span<const es::argument>(both))});
+  const auto cat = call<es::aten::cat>(g, {es::argument(es::span<const es::argument>(both))});
   output(g, {arg(cat), arg(m)});
   const es::interpreter run(g);
   const auto in = at::arange(4, at::kFloat);
@@ -104,7 +104,7 @@ TEST_CASE("control flow") {
     const es::argument operands[] = {arg(x)};
     const auto n = higher(g, "cond",
                           {arg(p), es::argument::of_subgraph(yes), es::argument::of_subgraph(no),
-                           es::argument(std::span<const es::argument>(operands))},
+                           es::argument(es::span<const es::argument>(operands))},
                           1);
     output(g, {arg(result(g, n))});
     const es::interpreter run(g);
@@ -131,8 +131,8 @@ TEST_CASE("control flow") {
     const es::argument carried[] = {arg(i), arg(x)}, additional[] = {arg(n)};
     const auto w = higher(g, "while_loop",
                           {es::argument::of_subgraph(t), es::argument::of_subgraph(b),
-                           es::argument(std::span<const es::argument>(carried)),
-                           es::argument(std::span<const es::argument>(additional))},
+                           es::argument(es::span<const es::argument>(carried)),
+                           es::argument(es::span<const es::argument>(additional))},
                           2);
     output(g, {arg(result(g, w, 0)), arg(result(g, w, 1))});
     const auto out = es::interpreter(g).run({at::scalar_tensor(0), at::ones({2}), at::scalar_tensor(5)});
@@ -147,8 +147,8 @@ TEST_CASE("control flow") {
     const auto f = g.add_subgraph("row", row);
     const es::argument xs[] = {arg(x)}, shared[] = {arg(y)};
     const auto m = higher(g, "map_impl",
-                          {es::argument::of_subgraph(f), es::argument(std::span<const es::argument>(xs)),
-                           es::argument(std::span<const es::argument>(shared))},
+                          {es::argument::of_subgraph(f), es::argument(es::span<const es::argument>(xs)),
+                           es::argument(es::span<const es::argument>(shared))},
                           1);
     const auto quiet =
         higher(g, "wrap_with_set_grad_enabled", {false, es::argument::of_subgraph(f), arg(x), arg(y)}, 1);
@@ -183,7 +183,7 @@ TEST_CASE("sizes that no node computes come from the symbols") {
                               g.intern_meta(es::value_meta(es::make_meta(
                                   es::scalar_type::f32, {es::sym_int(es::parse_expr("s0")), 2})))));
   const es::argument sizes[] = {es::argument(es::sym_int(es::parse_expr("2*s0")))};
-  output(g, {arg(call<es::aten::view>(g, {arg(x), es::argument(std::span<const es::argument>(sizes))}))});
+  output(g, {arg(call<es::aten::view>(g, {arg(x), es::argument(es::span<const es::argument>(sizes))}))});
   CHECK(es::interpreter(g).run({at::zeros({3, 2})})[0].toTensor().size(0) == 6);
 }
 

@@ -143,7 +143,7 @@ TEST_CASE("saved and loaded: state, ties, requires_grad, example inputs, bytes")
   CHECK(torch::equal(q.example_inputs().leaves[0].toTensor(), torch::ones({4, 3})));
   const auto text = b.str();
   const auto m =
-      es::load<es::aten_ir>(std::span(reinterpret_cast<const std::byte*>(text.data()), text.size()));
+      es::load<es::aten_ir>(es::span(reinterpret_cast<const std::byte*>(text.data()), text.size()));
   CHECK(torch::equal(m({torch::ones({4, 3})})[0].toTensor(), q({torch::ones({4, 3})})[0].toTensor()));
 }
 
@@ -232,7 +232,7 @@ TEST_CASE("a hook sees every node") {
   const auto p = linear<es::aten_ir>();
   std::vector<std::string> seen;
   es::call_options o;
-  o.run.on_node = [&](es::node n, std::span<const c10::IValue> results) {
+  o.run.on_node = [&](es::node n, es::span<const c10::IValue> results) {
     seen.emplace_back(n.name());
     CHECK(results.size() == 1);
   };

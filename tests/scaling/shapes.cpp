@@ -23,7 +23,7 @@ es::tensor_meta matrix() { return es::make_meta(es::scalar_type::f32, {4, 4}); }
 
 /// Ends a graph: its outputs, what its calls give, and their names.
 es::graph_storage finished(graph& g, const values& outputs) {
-  g.output(std::span<const es::value>(outputs));
+  g.output(es::span<const es::value>(outputs));
   for (es::node n : es::nodes(g))
     if (n.kind() == es::node_kind::call_function)
       es::infer_metas(g, n.id());
@@ -101,7 +101,7 @@ es::graph_storage edits_at_one_node(std::int64_t size) {
   values parts;
   for (std::int64_t i = 0; i != size / 3; ++i)
     parts.push_back(g.call<aten::neg>(g.call<aten::neg>(distinct(g, x, i))));
-  return finished(g, {g.call<aten::cat>(std::span<const es::value>(parts))});
+  return finished(g, {g.call<aten::cat>(es::span<const es::value>(parts))});
 }
 es::graph_storage inputs(std::int64_t size) {
   graph g;
@@ -201,7 +201,7 @@ es::graph_storage subgraphs(std::int64_t size) {
           g.add_subgraph((first ? "true_" : "false_") + std::to_string(i), std::move(inner)));
     }
     const es::argument operands[] = {v.id()};
-    const es::argument args[] = {on.id(), branches[1], branches[0], es::argument(std::span(operands))};
+    const es::argument args[] = {on.id(), branches[1], branches[0], es::argument(es::span(operands))};
     const auto n = g.storage().call(cond, args, 1, true, es::node_kind::call_higher_order);
     g.set_meta(g.result(n), matrix());
     v = es::value(g, g.result(n));
@@ -211,7 +211,7 @@ es::graph_storage subgraphs(std::int64_t size) {
 
 } // namespace
 
-std::span<const scaling::shape> scaling::shapes() {
+es::span<const scaling::shape> scaling::shapes() {
   static constexpr shape all[] = {{"an ordinary graph", false, ordinary},
                                   {"N users of one value", false, users_of_one_value},
                                   {"N identical nodes", false, identical_nodes},

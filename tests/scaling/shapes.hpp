@@ -6,7 +6,6 @@
 #include <espalier/ir/storage.hpp>
 
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 namespace scaling {
@@ -26,6 +25,6 @@ public:
   const es::graph_storage& small() const;
   const es::graph_storage& large() const;
 };
-std::span<const shape> shapes();
+es::span<const shape> shapes();
 
 } // namespace scaling
