@@ -4,6 +4,7 @@ nothing else, without optimisation. bench/run.py shows them beside LibTorch's ow
 a pipeline, one more rule of a rewriter, and one more type whose vector becomes a span cost: seconds each, from generated
 sources of 2 and of n."""
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -27,6 +28,15 @@ def layer(*names):
             if h.name not in SPECIAL]
 
 
+def standard_of(*names):
+    """The standard headers that the headers of some layers include."""
+    text = "".join(h.read_text() for n in names for h in (ROOT / "include/espalier" / n).rglob("*.hpp") if h.name not in SPECIAL)
+    return sorted(set(re.findall(r"^#include <([a-z_]+)>$", text, re.M)))
+
+
+GROUND = "support schema symbolic meta ir signature pipeline rewrite passes archive".split()
+
+
 @dataclass
 class Unit:
     """A translation unit to compile: `headers` included, or the file `source`."""
@@ -37,6 +47,7 @@ class Unit:
 
 
 UNITS = (
+    Unit("compile the ground floor's standard headers", tuple(standard_of(*GROUND))),
     Unit("compile ir + schema", tuple(layer("schema", "ir"))),
     Unit("compile archive", tuple(layer("archive"))),
     Unit("compile espalier/graph.hpp", ("espalier/graph.hpp",)),
