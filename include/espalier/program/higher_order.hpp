@@ -197,8 +197,7 @@ std::vector<c10::IValue> run_plain(higher_order_call& c) {
 }
 
 /// What to do about a higher-order operator that LibTorch alone cannot run.
-template <class = when_used>
-std::string higher_order_cure(std::string_view name) {
+inline std::string higher_order_cure(std::string_view name) {
   if (name.starts_with("triton_kernel"))
     return "a Triton kernel is Python code compiled at run time: give the model an operator that C++ "
            "registers, "
@@ -208,8 +207,7 @@ std::string higher_order_cure(std::string_view name) {
   return "call run_decompositions() in Python before saving, which lowers some, or run the program in Python";
 }
 
-template <class = when_used>
-higher_order_run find_higher_order(std::string_view name) {
+inline higher_order_run find_higher_order(std::string_view name) {
   struct row {
     std::string_view name;
     higher_order_run run;
