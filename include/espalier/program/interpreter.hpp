@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/program/detail/plan.hpp>
+#include <espalier/support/span.hpp>
 
 #include <ATen/core/ivalue.h>
 #include <ATen/core/stack.h>
@@ -272,4 +273,3 @@ std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10
 } // namespace espalier
 
 #include <espalier/program/higher_order.hpp>
-#include <espalier/support/span.hpp>

@@ -7,6 +7,7 @@
 // either that or symbols (`-rdynamic`). Without both a place is `program+0x1234`, for `addr2line -e program`.
 #pragma once
 
+#include <espalier/support/config.hpp>
 #include <espalier/support/span.hpp>
 
 #include <boost/core/demangle.hpp>
