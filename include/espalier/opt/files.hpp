@@ -17,7 +17,6 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-
 #include <string>
 #include <string_view>
 #include <utility>
