@@ -39,6 +39,7 @@
 #include <espalier/program/fold_conv_batch_norm.hpp>
 #include <espalier/program/functionalized.hpp>
 #include <espalier/program/higher_order.hpp>
+#include <espalier/program/higher_order_call.hpp>
 #include <espalier/program/input_check.hpp>
 #include <espalier/program/interpreter.hpp>
 #include <espalier/program/lift_attributes.hpp>

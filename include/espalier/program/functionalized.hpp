@@ -6,7 +6,7 @@
 #pragma once
 
 #include <espalier/archive/detail/notes.hpp>
-#include <espalier/program/interpreter.hpp>
+#include <espalier/program/higher_order_call.hpp>
 
 #include <ATen/Functions.h>
 #include <ATen/core/class_type.h>

@@ -4,7 +4,7 @@
 #pragma once
 
 #include <espalier/program/functionalized.hpp>
-#include <espalier/program/interpreter.hpp>
+#include <espalier/program/higher_order_call.hpp>
 
 #include <ATen/Functions.h>
 #include <ATen/autocast_mode.h>

@@ -4,33 +4,20 @@
 // many times, from several threads if the operators allow it.
 #pragma once
 
-#include <espalier/program/detail/plan.hpp>
-#include <espalier/support/span.hpp>
+#include <espalier/program/higher_order.hpp>
+#include <espalier/program/higher_order_call.hpp>
 
 #include <ATen/core/ivalue.h>
 #include <ATen/core/stack.h>
 #include <c10/util/Exception.h>
 
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace espalier {
-
-/// What a run may be given beside its inputs.
-struct run_options {
-  /// Called after each node of the graph (subgraphs too) with its results; an exception it throws ends the
-  /// run.
-  std::function<void(node, span<const c10::IValue>)> on_node{};
-  /// Values of symbols, by name, for arguments that are expressions no node computes.
-  std::vector<std::pair<std::string, std::int64_t>> symbols{};
-  /// Gives the value of an attribute that the graph reads (`get_attr`). A program looks in its state and
-  /// constants when nothing is given here.
-  std::function<c10::IValue(std::string_view)> attribute{};
-};
 
 /// The interpreter of one graph, which must neither move nor change while it lives.
 class interpreter {
@@ -44,39 +31,13 @@ public:
   /// program.
   template <class = when_used>
   std::vector<c10::IValue> run(std::vector<c10::IValue> inputs, const run_options& options = {}) const {
-    return run(plan_, std::move(inputs), options);
+    return detail::run_plan(plan_, std::move(inputs), options);
   }
 
   const graph_storage& graph() const noexcept { return *plan_.graph; }
 
 private:
-  friend struct higher_order_call;
-  struct frame;
-  template <class = when_used>
-  static std::vector<c10::IValue> run(const detail::plan& p, std::vector<c10::IValue> inputs,
-                                      const run_options& options);
   detail::plan plan_;
-};
-
-/// A call of a higher-order operator in progress: what its implementation sees.
-struct higher_order_call {
-  node at;
-  std::vector<c10::IValue> args; ///< the node's arguments; a subgraph is its index
-  const detail::plan& plan;
-  const run_options& options;
-
-  /// Runs the subgraph that argument `i` is.
-  template <class = when_used>
-  std::vector<c10::IValue> run_graph(std::size_t i, std::vector<c10::IValue> inputs) const {
-    return interpreter::run(*plan.subplans[static_cast<std::size_t>(args[i].toInt())], std::move(inputs),
-                            options);
-  }
-  /// The elements of a list argument.
-  template <class = when_used>
-  std::vector<c10::IValue> list(std::size_t i) const {
-    const auto items = args[i].toListRef();
-    return std::vector<c10::IValue>(items.begin(), items.end());
-  }
 };
 
 namespace detail {
@@ -202,30 +163,28 @@ private:
   bindings bound_;
 };
 
-} // namespace detail
-
 template <class>
-std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10::IValue> inputs,
-                                          const run_options& options) {
-  detail::run_state state(p, std::move(inputs), options);
+std::vector<c10::IValue> run_plan(const plan& p, std::vector<c10::IValue> inputs,
+                                  const run_options& options) {
+  run_state state(p, std::move(inputs), options);
   torch::jit::Stack stack;
-  for (const detail::step& s : p.steps) {
+  for (const step& s : p.steps) {
     const node n(*p.graph, s.at);
     stack.clear();
     try {
       for (std::uint32_t i = 0; i != s.num_operands; ++i)
         stack.push_back(state.get(p.operands[s.first_operand + i]));
       switch (s.how) {
-      case detail::step::call::dispatch:
+      case step::call::dispatch:
         p.handles[s.target].callBoxed(stack);
         break;
-      case detail::step::call::builtin: {
+      case step::call::builtin: {
         auto r = p.builtins[s.target](stack);
         stack.clear();
         stack.push_back(std::move(r));
         break;
       }
-      case detail::step::call::higher_order: {
+      case step::call::higher_order: {
         run_options inner = options;
         state.export_symbols(inner);
         higher_order_call c{n, std::move(stack), p, inner};
@@ -252,7 +211,7 @@ std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10
              "the graph was made for another version of the operator, or for other sizes; export the program "
              "again");
     } catch (...) {
-      detail::rethrow(n);
+      rethrow(n);
     }
     if (options.on_node)
       options.on_node(n, stack);
@@ -270,6 +229,5 @@ std::vector<c10::IValue> interpreter::run(const detail::plan& p, std::vector<c10
   return out;
 }
 
+} // namespace detail
 } // namespace espalier
-
-#include <espalier/program/higher_order.hpp>

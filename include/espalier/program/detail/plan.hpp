@@ -28,7 +28,7 @@
 #include <vector>
 
 namespace espalier {
-struct higher_order_call; // program/interpreter.hpp
+struct higher_order_call; // program/higher_order_call.hpp
 }
 
 namespace espalier::detail {
