@@ -21,18 +21,23 @@ public:
 
   std::uint64_t owner() const noexcept { return owner_; }
 
-  /// An input or a parameter: it gathers gradients if `m.requires_grad`. `is_input`: each call of the program
-  /// passes another tensor.
+  /// A user's input, of which each call of the program passes another: it gathers gradients if
+  /// `m.requires_grad`.
   template <class = when_used>
-  at::Tensor leaf(tensor_meta m, value_id v = {}, bool is_input = false) {
-    const bool grad = m.requires_grad;
+  at::Tensor input(tensor_meta m, value_id v) {
     fake_identity who = fresh(v);
-    who.layout_of = is_input ? who.memory : 0;
+    who.layout_of = who.memory;
+    at::Tensor t = leaf(std::move(m), who);
+    gradients_.add_source(t);
+    return t;
+  }
+  /// A leaf of autograd that stands for what its identity says. Nobody but the tracer sees it.
+  template <class = when_used>
+  at::Tensor leaf(tensor_meta m, fake_identity who) {
+    const bool grad = m.requires_grad;
     at::Tensor t = make_fake(std::move(m), who);
-    if (grad) {
+    if (grad)
       t.set_requires_grad(true);
-      gradients_.add_source(t);
-    }
     return t;
   }
   /// A computed tensor, with a gradient function if `m.requires_grad`. `base`: the fake that it is a view of.

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // The real tensors that a trace knows: inputs, parameters, buffers, lifted constants. They are known by the
 // identity of their TensorImpl, and state also by its memory, for `.data()` gives the same memory another
-// TensorImpl. `torch::nn` modules keep their real tensors; the fakes are found here when an operator meets
-// one. Almost all are found by identity: memory is looked at when a tensor is met that is not known by that.
+// TensorImpl. `torch::nn` modules keep their real tensors; what stands for them is found here when an
+// operator meets one. Almost all are found by identity: memory is looked at when a tensor is met that is not
+// known by that. A model has many parameters, and most are read once: no fake of one is kept unless it must
+// be.
 #pragma once
 
 #include <espalier/trace/fake_tensor.hpp>
@@ -22,27 +24,35 @@ namespace espalier::detail {
 
 class known_tensors {
 public:
-  /// `by_memory`: other tensors of the same memory, sizes and strides are known too.
+  struct entry {
+    at::Tensor keep; ///< so that its address is not reused
+    at::Tensor fake; ///< undefined while any fake with its identity will do
+    fake_identity who;
+    bool by_memory = false; ///< other tensors of the same memory, sizes and strides are known too
+  };
+
+  /// Adds an input, or a constant. Of tied state every name has its placeholder; uses go to the last one, as
+  /// Python's non-strict export does.
   template <class = when_used>
-  void add(const at::Tensor& real, at::Tensor fake, bool by_memory) {
-    auto* impl = real.unsafeGetTensorImpl();
-    const auto [at, fresh] = by_impl_.try_emplace(impl, static_cast<std::uint32_t>(entries_.size()));
-    // tied state: every name has its placeholder, uses go to the last one, as Python's non-strict export does
-    if (fresh)
-      entries_.push_back({real, std::move(fake), by_memory && !is_fake(real)});
-    else
-      entries_[at->second].fake = std::move(fake);
+  void add(const at::Tensor& real, at::Tensor fake) {
+    const fake_identity who = fake_of(fake)->identity();
+    add({real, std::move(fake), who, false});
   }
-  /// The fake of this very tensor; null when it is unknown.
+  /// Adds a parameter or a buffer.
   template <class = when_used>
-  const at::Tensor* find_same(const at::Tensor& t) const {
+  void add_state(const at::Tensor& real, fake_identity who) {
+    add({real, {}, who, !is_fake(real)});
+  }
+  /// What is known of this very tensor; null when nothing is.
+  template <class = when_used>
+  entry* find_same(const at::Tensor& t) {
     const auto e = by_impl_.find(t.unsafeGetTensorImpl());
-    return e == by_impl_.end() ? nullptr : &entries_[e->second].fake;
+    return e == by_impl_.end() ? nullptr : &entries_[e->second];
   }
-  /// The fake of this tensor, or of known state that it has the memory and the shape of.
+  /// What is known of this tensor, or of state that it has the memory and the shape of.
   template <class = when_used>
-  const at::Tensor* find(const at::Tensor& t) {
-    if (const auto* same = find_same(t))
+  entry* find(const at::Tensor& t) {
+    if (auto* same = find_same(t))
       return same;
     if (!t.has_storage())
       return nullptr;
@@ -52,22 +62,28 @@ public:
     const auto s = by_storage_.find(t.storage().unsafeGetStorageImpl());
     if (s == by_storage_.end())
       return nullptr;
-    const at::Tensor* found = nullptr;
+    entry* found = nullptr;
     for (const std::size_t i : s->second) {
-      const auto& e = entries_[i];
+      auto& e = entries_[i];
       if (e.keep.sizes() == t.sizes() && e.keep.strides() == t.strides() &&
           e.keep.storage_offset() == t.storage_offset())
-        found = &e.fake;
+        found = &e;
     }
     return found;
   }
 
 private:
-  struct entry {
-    at::Tensor keep; // so that its address is not reused
-    at::Tensor fake;
-    bool by_memory;
-  };
+  template <class = when_used>
+  void add(entry e) {
+    const auto [at, fresh] =
+        by_impl_.try_emplace(e.keep.unsafeGetTensorImpl(), static_cast<std::uint32_t>(entries_.size()));
+    if (fresh) {
+      entries_.push_back(std::move(e));
+    } else {
+      entries_[at->second].fake = std::move(e.fake);
+      entries_[at->second].who = e.who;
+    }
+  }
   std::vector<entry> entries_;
   boost::unordered_flat_map<c10::TensorImpl*, std::uint32_t> by_impl_;
   boost::unordered_flat_map<c10::StorageImpl*, std::vector<std::size_t>> by_storage_;

@@ -55,41 +55,43 @@ public:
       : stack_traces_(options.stack_traces), keep_stacks_(options.stack_traces || options.strict),
         memory_(memory), modules_(options.modules), fakes_(next_serial()), constants_(g_, fakes_, report_) {}
 
-  /// Makes the placeholders and gives the fakes that the function is called with.
+  /// Makes the placeholders and gives what the function is called with: fakes of the user's inputs, and the
+  /// state itself. The inputs must live until the trace is finished.
   std::vector<at::Tensor> bind(span<const traced_input> inputs) {
-    std::vector<at::Tensor> fakes;
-    fakes.reserve(inputs.size());
+    std::vector<at::Tensor> given;
+    given.reserve(inputs.size());
     targets_.reserve(inputs.size());
     node_id first_user{};
     for (auto& in : inputs) {
       const node_id n = g_.placeholder(in.kind, in.name);
       const value_id v = g_.result(n);
-      targets_.emplace_back(n, in.target);
+      targets_.emplace_back(n, &in.target);
       if (in.kind == input_kind::user_input && !first_user.valid())
         first_user = n;
       if (!in.real.defined()) {
         g_.set_meta(v, value_meta::of(value_kind::none));
-        fakes.emplace_back();
+        given.emplace_back();
         continue;
       }
       tensor_meta m = is_fake(in.real) ? fake_of(in.real)->meta() : meta_of(in.real);
       m.requires_grad = in.real.requires_grad();
       g_.set_meta(v, value_meta(m));
-      const bool is_state = in.kind != input_kind::user_input;
-      at::Tensor fake = fakes_.leaf(std::move(m), v, !is_state);
       fakes_.gradients().add_source(in.real);
-      const std::uint32_t memory = fake_of(fake)->identity().memory;
-      if (!is_state) {
-        layouts_not_asked_.emplace(memory, n);
+      if (in.kind == input_kind::user_input) {
+        at::Tensor fake = fakes_.input(std::move(m), v);
+        layouts_not_asked_.emplace(fake_of(fake)->identity().memory, n);
+        known_.add(in.real, fake);
+        given.push_back(std::move(fake));
       } else {
-        state_owner_.resize(std::size_t{memory} + 1, no_scope);
-        state_owner_[memory] = modules_.owner_of_state(in.target);
+        const fake_identity who = fakes_.fresh(v);
+        state_owner_.resize(std::size_t{who.memory} + 1, no_scope);
+        state_owner_[who.memory] = modules_.owner_of_state(in.target);
+        known_.add_state(in.real, who);
+        given.push_back(in.real);
       }
-      known_.add(in.real, fake, is_state);
-      fakes.push_back(std::move(fake));
     }
     constants_.set_first_user_input(first_user);
-    return fakes;
+    return given;
   }
 
   /// Ends the graph with the values that the function returned.
@@ -114,7 +116,7 @@ public:
     trace_result r;
     std::vector<const std::string*> by_node(g_.node_capacity(), nullptr);
     for (auto& [n, target] : targets_)
-      by_node[n.index] = &target;
+      by_node[n.index] = target;
     for (auto& [n, target] : constants_.placeholders())
       by_node[n.index] = &target;
     for (node_id n = g_.first(); n.valid() && g_.kind(n) == node_kind::placeholder; n = g_.next(n))
@@ -157,7 +159,7 @@ public:
     c.args = c.given;
     state_read_ = no_scope;
     for (auto& v : c.args)
-      substitute_tensors(v, [&](const at::Tensor& t) { return note_state(replacement(t)); });
+      substitute_tensors(v, [&](const at::Tensor& t) { return note_state(replacement(t, info.mutates)); });
     torch::jit::drop(stack, info.args.size());
 
     if (info.special == special_op::item || info.special == special_op::equal) {
@@ -263,7 +265,8 @@ private:
   // ---- arguments
 
   /// The fake that stands for a tensor: itself, the one of a known real tensor, or a new constant's.
-  at::Tensor replacement(const at::Tensor& t) {
+  /// `to_keep`: the call may change what it stands for.
+  at::Tensor replacement(const at::Tensor& t, bool to_keep = false) {
     if (fake_tensor_impl* f = fake_of(t)) {
       if (f->has_storage())
         if (auto value = raw_.settle(t)) {
@@ -272,8 +275,8 @@ private:
           return t;
         }
       if (f->identity().owner != fakes_.owner()) {
-        if (const at::Tensor* input = known_.find_same(t))
-          return *input;
+        if (auto* known = known_.find_same(t))
+          return fake_for(*known, to_keep);
         refuse_foreign(f->identity().owner != 0);
       }
       if (depth_ == 0 && f->identity().value.valid())
@@ -285,16 +288,25 @@ private:
       refuse_functorch();
     if (t.key_set().has(interceptor_key))
       refuse_set_data();
-    if (const at::Tensor* fake = known_.find(t)) {
+    if (auto* known = known_.find(t)) {
+      at::Tensor fake = fake_for(*known, to_keep);
       // `.data()` of state that is trained: the same memory, cut off from autograd
-      return depth_ == 0 && fake->requires_grad() && !t.requires_grad() ? detached(*fake) : *fake;
+      return depth_ == 0 && fake.requires_grad() && !t.requires_grad() ? detached(fake) : fake;
     }
     if (depth_)
       return fakes_.result(meta_of(t)); // a composite's own helper, which is not recorded
     at::Tensor constant = constants_.lift(t, literals_.take(t));
     fakes_.gradients().add_source(t);
-    known_.add(t, constant, false);
+    known_.add(t, constant);
     return constant;
+  }
+  at::Tensor fake_for(known_tensors::entry& known, bool to_keep) {
+    if (known.fake.defined())
+      return known.fake;
+    at::Tensor fake = fakes_.leaf(g_.meta(known.who.value).tensor, known.who);
+    if (to_keep)
+      known.fake = fake;
+    return fake;
   }
   /// Remembers whose state the call reads, itself or a view of it.
   at::Tensor note_state(at::Tensor fake) {
@@ -636,11 +648,11 @@ private:
   gradient_rules gradients_{fakes_.gradients()};
   std::vector<scope_id> state_owner_; // by memory
   std::unordered_set<std::string> custom_seen_;
-  std::vector<std::pair<node_id, std::string>> targets_;
-  std::vector<scope_facts> scope_facts_; // by node
-  std::vector<bool> grad_enabled_;       // by node
-  std::vector<stack_addresses> stacks_;  // by node
-  std::vector<scope_id> named_;          // the open `es::scope`s
+  std::vector<std::pair<node_id, const std::string*>> targets_; // of the inputs
+  std::vector<scope_facts> scope_facts_;                        // by node
+  std::vector<bool> grad_enabled_;                              // by node
+  std::vector<stack_addresses> stacks_;                         // by node
+  std::vector<scope_id> named_;                                 // the open `es::scope`s
   std::vector<argument> graph_args_;
   argument_pool pool_;
   std::unordered_map<std::uint32_t, std::size_t> counts_;

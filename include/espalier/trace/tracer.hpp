@@ -24,8 +24,8 @@
 
 namespace espalier {
 
-/// The function to trace: it gets a fake for each input (undefined for literals) and returns its flat
-/// outputs.
+/// The function to trace. It gets a fake for each user input (undefined for literals) and the state as it was
+/// given, for a model holds its parameters and buffers itself; it returns its flat outputs.
 using traced_function = std::function<std::vector<c10::IValue>(const std::vector<at::Tensor>&)>;
 
 namespace detail {
