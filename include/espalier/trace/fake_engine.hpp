@@ -41,7 +41,7 @@ public:
   /// The results of `op` on fakes. `depth` is raised while a composite kernel runs, so that the mode records
   /// nothing.
   template <class = when_used>
-  fake_results serve(const c10::OperatorHandle& op, const op_info& info, const std::vector<c10::IValue>& args,
+  fake_results serve(const c10::OperatorHandle& op, const op_info& info, at::ArrayRef<c10::IValue> args,
                      c10::DispatchKeySet keys, served_by& by, int& depth) {
     if (const rule_fn rule = rule_for(info.id)) {
       by = served_by::shape_rule;
@@ -84,7 +84,7 @@ public:
 private:
   // ---- our rules
   template <class = when_used>
-  fake_results by_rule(rule_fn rule, const op_info& info, const std::vector<c10::IValue>& args) {
+  fake_results by_rule(rule_fn rule, const op_info& info, at::ArrayRef<c10::IValue> args) {
     meta_args_.clear();
     lists_.clear();
     for (std::size_t i = 0; i != args.size(); ++i)
@@ -179,7 +179,7 @@ private:
   }
   /// Results share the device of the arguments.
   template <class = when_used>
-  static device device_of(const op_info& info, const std::vector<c10::IValue>& args) {
+  static device device_of(const op_info& info, at::ArrayRef<c10::IValue> args) {
     if (info.device_arg >= 0 && args[static_cast<std::size_t>(info.device_arg)].isDevice())
       return from_c10(args[static_cast<std::size_t>(info.device_arg)].toDevice());
     for (auto& v : args) {
@@ -192,15 +192,14 @@ private:
   }
   template <class = when_used>
   static fake_results by_composite(const c10::OperatorHandle& op, const op_info& info,
-                                   const std::vector<c10::IValue>& args, c10::DispatchKeySet keys,
-                                   int& depth) {
+                                   at::ArrayRef<c10::IValue> args, c10::DispatchKeySet keys, int& depth) {
     struct inner {
       int& d;
       explicit inner(int& x) : d(x) { ++d; }
       ~inner() { --d; }
     } scope(depth);
     at::NoGradGuard no_grad;
-    torch::jit::Stack stack(args);
+    torch::jit::Stack stack = args.vec();
     op.redispatchBoxed(below_interceptor(keys),
                        &stack); // the key stays included: inner calls come back to the mode
     fake_results out;
@@ -220,7 +219,7 @@ private:
   }
   template <class = when_used>
   static fake_results by_kernel(const c10::OperatorHandle& op, const op_info& info,
-                                const std::vector<c10::IValue>& args, bool meta) {
+                                at::ArrayRef<c10::IValue> args, bool meta) {
     c10::impl::ExcludeDispatchKeyGuard below(interceptor_key);
     at::NoGradGuard no_grad;
     torch::jit::Stack stack;

@@ -27,7 +27,7 @@ public:
 
   /// Whether floating-point results of the call track gradients.
   template <class = when_used>
-  bool tracks(const op_info& info, const std::vector<c10::IValue>& args) {
+  bool tracks(const op_info& info, at::ArrayRef<c10::IValue> args) {
     bool any = false;
     for (const auto& v : args)
       any_tensor(v, [&](const at::Tensor& t) {
@@ -40,7 +40,7 @@ public:
   }
   /// Throws `error` (trace) if eager mode would refuse the call's writes. `tracking`: what `tracks` said.
   template <class = when_used>
-  void check_writes(const op_info& info, const std::vector<c10::IValue>& args, bool tracking) const {
+  void check_writes(const op_info& info, at::ArrayRef<c10::IValue> args, bool tracking) const {
     if (!info.mutates || !tracking)
       return;
     for (std::size_t i = 0; i != args.size(); ++i)

@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
+#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -76,7 +78,8 @@ std::string layer_operator(std::string_view type) {
 
 class module_tree {
 public:
-  /// Modules in any order; the root's path is "". Missing parents are added.
+  /// Modules in any order; the root's path is "". Missing parents are added. The modules must live as long as
+  /// the tree, which refers to their names.
   template <class = when_used>
   explicit module_tree(const std::vector<traced_module>& modules) {
     scopes_.push_back({"", "torch::nn::Module", root_scope, 0, module_role::user, false, false, {}});
@@ -93,22 +96,22 @@ public:
   }
 
   struct scope {
-    std::string path, type;
+    std::string_view path, type;
     scope_id parent;
     std::uint32_t depth;
     module_role role;
     bool is_module; ///< else it is a scope that the user named
     bool has_state;
-    std::string layer_op; ///< see `layer_operator`
+    std::string_view layer_op; ///< see `layer_operator`
   };
   const scope& operator[](scope_id s) const noexcept { return scopes_[s]; }
   std::size_t size() const noexcept { return scopes_.size(); }
 
   /// The module that owns a parameter or buffer, by its name; marks it as one with state.
   template <class = when_used>
-  scope_id owner_of_state(const std::string& fqn) {
+  scope_id owner_of_state(std::string_view fqn) {
     scope_id s = root_scope;
-    for (std::size_t dot = fqn.rfind('.'); dot != std::string::npos && dot; dot = fqn.rfind('.', dot - 1))
+    for (std::size_t dot = fqn.rfind('.'); dot != fqn.npos && dot; dot = fqn.rfind('.', dot - 1))
       if (const auto at = by_path_.find(fqn.substr(0, dot)); at != by_path_.end()) {
         s = at->second;
         break;
@@ -125,10 +128,12 @@ public:
   /// The scope `name` in scope `in`: a module's path below it, or one that is added.
   template <class = when_used>
   scope_id inside(scope_id in, std::string_view name) {
-    std::string path = scopes_[in].path;
+    std::string path(scopes_[in].path);
     if (!path.empty() && !name.empty())
       path += '.';
-    return at_path(path + std::string(name));
+    path += name;
+    const auto known = by_path_.find(path);
+    return known != by_path_.end() ? known->second : at_path(names_.emplace_back(std::move(path)));
   }
 
   template <class = when_used>
@@ -155,11 +160,11 @@ public:
 
 private:
   template <class = when_used>
-  scope_id at_path(const std::string& path) {
+  scope_id at_path(std::string_view path) {
     if (const auto at = by_path_.find(path); at != by_path_.end())
       return at->second;
     const auto dot = path.rfind('.');
-    const scope_id parent = at_path(dot == std::string::npos ? std::string() : path.substr(0, dot));
+    const scope_id parent = at_path(path.substr(0, dot == path.npos ? 0 : dot));
     const auto s = static_cast<scope_id>(scopes_.size());
     scopes_.push_back(
         {path, "espalier::scope", parent, scopes_[parent].depth + 1, module_role::user, false, false, {}});
@@ -167,7 +172,7 @@ private:
     return s;
   }
   template <class = when_used>
-  void describe(scope_id s, const std::string& type) {
+  void describe(scope_id s, std::string_view type) {
     auto [known, fresh] = types_.try_emplace(type);
     if (fresh)
       known->second = {role_of(type), layer_operator(type)};
@@ -181,9 +186,10 @@ private:
     std::string layer_op;
   };
   std::vector<scope> scopes_;
-  boost::unordered_flat_map<std::string, scope_id> by_path_;
+  boost::unordered_flat_map<std::string_view, scope_id> by_path_;
   boost::unordered_flat_map<const void*, scope_id> by_object_;
-  boost::unordered_flat_map<std::string, type_facts> types_; // a model has many modules, of few types
+  std::map<std::string_view, type_facts> types_; // a model has many modules, of few types
+  std::deque<std::string> names_;                // of scopes that are no modules
 };
 
 /// Follows the nodes in order from scope to scope and writes their stacks. Leaving a module and entering it

@@ -235,10 +235,11 @@ private:
   struct call_in_progress {
     const c10::OperatorHandle& op;
     op_info& info;
-    std::vector<c10::IValue> given;  // as the user gave them
-    std::vector<c10::IValue> args{}; // with fakes
-    node_id node{};                  // none inside a composite
-    bool tracks = false;             // floating-point results track gradients
+    using arguments = c10::SmallVector<c10::IValue, 8>;
+    arguments given;     // as the user gave them
+    arguments args{};    // with fakes
+    node_id node{};      // none inside a composite
+    bool tracks = false; // floating-point results track gradients
   };
 
   /// What would change what we record: a functorch transform, which shows by the operators that a vmap starts
@@ -394,7 +395,7 @@ private:
   /// A question about sizes or types (`can_cast`, `is_same_size`).
   void answer_below(const call_in_progress& c, c10::DispatchKeySet keys, torch::jit::Stack& stack) {
     const raised inner(depth_);
-    torch::jit::Stack answers(c.args);
+    torch::jit::Stack answers(c.args.begin(), c.args.end());
     c.op.redispatchBoxed(below_interceptor(keys), &answers);
     for (auto& v : answers)
       stack.push_back(std::move(v));
@@ -584,7 +585,7 @@ private:
     const at::Tensor* value = constants_.value_of(*fake_of(c.args[0].toTensor()));
     if (!value)
       return;
-    torch::jit::Stack real(c.args);
+    torch::jit::Stack real(c.args.begin(), c.args.end());
     real[0] = *value;
     for (std::size_t i = 1; i != real.size(); ++i)
       if (real[i].isTensor())

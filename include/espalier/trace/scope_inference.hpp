@@ -42,7 +42,6 @@ public:
     for (node_id n = g_.first(); n.valid(); n = g_.next(n))
       if (g_.kind(n) == node_kind::call_function)
         calls_.push_back(n);
-    layers_.resize(tree_.size());
     for (scope_id s = 0; s != tree_.size(); ++s)
       if (!tree_[s].layer_op.empty() && !tree_[s].has_state)
         layers_[tree_[s].parent][tree_[s].layer_op].push_back(s); // in order of registration, as scopes are
@@ -230,12 +229,13 @@ private:
   /// The stateless layer of LibTorch in `s` that runs a node's operator. Of several, one after the other.
   template <class = when_used>
   scope_id layer_in(scope_id s, node_id n) {
-    if (layers_[s].empty())
+    const auto in = layers_.find(s);
+    if (in == layers_.end())
       return no_scope;
     const std::string& base = base_of(n);
     const std::string_view op = std::string_view(base).substr(0, base.size() - base.ends_with('_'));
-    const auto at = layers_[s].find(op);
-    if (at == layers_[s].end())
+    const auto at = in->second.find(op);
+    if (at == in->second.end())
       return no_scope;
     const std::vector<scope_id>& fit = at->second;
     return fit[layer_calls_[fit.front()]++ % fit.size()];
@@ -282,7 +282,7 @@ private:
   std::vector<bool> entered_; // scopes that an es::scope opened
   std::vector<node_id> calls_;
   std::vector<floating> floating_;
-  std::vector<std::unordered_map<std::string_view, std::vector<scope_id>>>
+  std::unordered_map<scope_id, std::map<std::string_view, std::vector<scope_id>>>
       layers_;                                            // stateless layers in each scope, by operator
   std::unordered_map<scope_id, std::size_t> layer_calls_; // by the first layer of a kind
   std::unordered_map<std::uint32_t, std::string> bases_;  // by operator

@@ -29,21 +29,29 @@ torch::nn::Module* module_of(Model& m) {
     return nullptr;
 }
 
+/// A module's own parameters, which `named_parameters` copies.
+struct own_parameters : torch::nn::Module {
+  static const auto& of(const torch::nn::Module& m) noexcept { return m.*&own_parameters::parameters_; }
+};
+
 /// Depth first, in order of registration; every name of a shared module is listed.
 template <class = when_used>
-void list_state(const torch::nn::Module& m, const std::string& prefix, export_job_data& job,
-                std::vector<model_state>& buffers) {
-  job.modules.push_back({prefix, m.name(), &m});
-  const std::string dot = prefix.empty() ? "" : prefix + ".";
-  for (auto& p : m.named_parameters(/*recurse=*/false))
-    if (p.value().defined())
-      job.state.push_back({dot + p.key(), p.value(), true, true});
-  for (auto& b : m.named_buffers(/*recurse=*/false))
-    if (b.value().defined())
-      buffers.push_back(
-          {dot + b.key(), b.value(), false, job.options.non_persistent_buffers.count(dot + b.key()) == 0});
-  for (auto& c : m.named_children())
-    list_state(*c.value(), dot + c.key(), job, buffers);
+void list_state(const torch::nn::Module& root, export_job_data& job, std::vector<model_state>& buffers) {
+  const torch::nn::Module::ConstNamedModuleApplyFunction list = [&](const std::string& path,
+                                                                    const torch::nn::Module& m) {
+    job.modules.push_back({path, m.name(), &m});
+    const auto named = [&](const std::string& name) { return path.empty() ? name : path + '.' + name; };
+    for (const auto& p : own_parameters::of(m))
+      if (p.value().defined())
+        job.state.push_back({named(p.key()), p.value(), true, true});
+    for (const auto& b : m.named_buffers(/*recurse=*/false))
+      if (b.value().defined()) {
+        std::string name = named(b.key());
+        const bool persistent = job.options.non_persistent_buffers.count(name) == 0;
+        buffers.push_back({std::move(name), b.value(), false, persistent});
+      }
+  };
+  root.apply(list);
 }
 
 } // namespace detail
@@ -68,7 +76,7 @@ private:
   static void run_on(export_job_data& job, const torch::nn::Module* root) {
     std::vector<model_state> buffers;
     if (root)
-      detail::list_state(*root, "", job, buffers);
+      detail::list_state(*root, job, buffers);
     else
       job.modules.push_back({"", "callable"});
     for (auto& name : job.options.non_persistent_buffers) {

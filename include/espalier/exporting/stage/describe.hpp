@@ -91,7 +91,9 @@ struct describe : pass {
 
     auto& sig = job.info.signature;
     sig = {};
+    sig.inputs.reserve(job.state.size() + job.leaves.size() + job.traced.constants.size());
     job.info.module_calls.clear();
+    job.info.module_calls.reserve(job.modules.size());
     std::size_t leaf = 0, at = 0;
     for (node n : placeholders(g)) {
       input_spec spec;
