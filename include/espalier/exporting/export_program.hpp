@@ -26,16 +26,18 @@ inline constexpr auto training_exporter = stage::bind_inputs{} | stage::bind_sta
 
 namespace detail {
 
-/// Moves what the stages made into a program: graph, signature, state, constants, example inputs.
+/// Moves what the stages made into a program: graph, signature, state, constants, example inputs. Nothing is
+/// left of the job.
 template <class Program>
 Program assemble(export_job_data& job) {
   using D = typename Program::dialect_type;
   job.info.verifier = D::verifier;
   Program p(graph<D>(std::move(job.traced.graph)), std::move(job.info));
   for (auto& s : job.state)
-    (s.persistent ? p.state_dict() : p.constants()).set(s.fqn, s.tensor, s.is_parameter);
+    (s.persistent ? p.state_dict() : p.constants())
+        .set(std::move(s.fqn), std::move(s.tensor), s.is_parameter);
   for (auto& c : job.traced.constants)
-    p.constants().set(c.target, c.value, false);
+    p.constants().set(std::move(c.target), std::move(c.value), false);
   for (auto& leaf : job.leaves)
     p.example_inputs().leaves.push_back(std::move(leaf.value));
   return p;

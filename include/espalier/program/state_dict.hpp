@@ -2,6 +2,7 @@
 // The state of a program: tensors by fully qualified name, in order, parameters told from buffers.
 #pragma once
 
+#include <espalier/ir/strings.hpp>
 #include <espalier/support/error.hpp>
 
 #include <ATen/core/Tensor.h>
@@ -9,7 +10,6 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -34,8 +34,8 @@ public:
   /// The position of a name, or `size()`.
   template <class = when_used>
   std::size_t position(std::string_view name) const {
-    const auto it = index_.find(std::string(name));
-    return it == index_.end() ? entries_.size() : it->second;
+    const str_id i = names_.find(name);
+    return i.valid() ? i.index : entries_.size();
   }
   template <class = when_used>
   bool contains(std::string_view name) const {
@@ -58,12 +58,12 @@ public:
   /// Adds a tensor, or replaces the one of that name.
   template <class = when_used>
   void set(std::string name, at::Tensor t, bool is_parameter) {
-    const auto [it, fresh] = index_.try_emplace(name, entries_.size());
-    if (fresh)
+    const std::size_t at = names_.intern(name).index;
+    if (at == entries_.size()) {
       entries_.push_back({std::move(name), std::move(t), is_parameter});
-    else {
-      entries_[it->second].tensor = std::move(t);
-      entries_[it->second].is_parameter = is_parameter;
+    } else {
+      entries_[at].tensor = std::move(t);
+      entries_[at].is_parameter = is_parameter;
     }
   }
   /// Forgets a name; the order of the others stays. O(size).
@@ -77,16 +77,16 @@ public:
   std::size_t erase_if(Predicate&& gone) {
     const std::size_t count = std::erase_if(entries_, gone);
     if (count != 0) {
-      index_.clear();
-      for (std::size_t k = 0; k != entries_.size(); ++k)
-        index_.emplace(entries_[k].name, k);
+      names_ = {};
+      for (const auto& e : entries_)
+        names_.intern(e.name);
     }
     return count;
   }
 
 private:
   std::vector<state_entry> entries_;
-  std::unordered_map<std::string, std::size_t> index_;
+  string_pool names_; // a name's id is its position
 };
 
 } // namespace espalier

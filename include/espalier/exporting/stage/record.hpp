@@ -13,8 +13,6 @@
 #include <string_view>
 #include <tuple>
 #include <type_traits>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -51,15 +49,15 @@ class placeholder_namer {
 public:
   std::string operator()(const std::string& wished) {
     std::string name = wished;
-    while (!used_.insert(name).second)
-      name = wished + "_" + std::to_string(++last_[wished]);
+    while (std::exchange(entry_of(name).used, true))
+      name = wished + "_" + std::to_string(++entry_of(wished).last);
     see_suffix(name);
     return name;
   }
 
 private:
   template <class = when_used>
-  void see_suffix(const std::string& name) {
+  void see_suffix(std::string_view name) {
     for (std::size_t at = name.rfind('_'); at != name.npos; at = at ? name.rfind('_', at - 1) : name.npos) {
       std::size_t end = at + 1;
       std::int64_t number = 0;
@@ -67,13 +65,24 @@ private:
         number = number * 10 + (name[end] - '0');
       if (end == at + 1)
         continue;
-      auto& last = last_[name.substr(0, at)];
+      auto& last = entry_of(name.substr(0, at)).last;
       last = std::max(last, number);
       return;
     }
   }
-  std::unordered_set<std::string> used_;
-  std::unordered_map<std::string, std::int64_t> last_; // the largest suffix, by base
+  struct entry {
+    bool used = false;
+    std::int64_t last = 0; // the largest suffix of this base
+  };
+  template <class = when_used>
+  entry& entry_of(std::string_view name) {
+    const str_id i = names_.intern(name);
+    if (i.index >= entries_.size())
+      entries_.resize(std::size_t{i.index} + 1);
+    return entries_[i.index];
+  }
+  string_pool names_;          // taken names, and bases
+  std::vector<entry> entries_; // by id of the name
 };
 
 /// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their
@@ -87,20 +96,18 @@ std::vector<traced_input> placeholders_of(const export_job_data& job) {
   std::vector<traced_input> all;
   all.reserve(job.state.size() + job.leaves.size());
   for (auto& s : job.state) {
-    traced_input t;
+    auto& t = all.emplace_back();
     t.real = s.tensor;
     t.kind = s.is_parameter ? input_kind::parameter : input_kind::buffer;
     t.target = s.fqn;
     t.name = fresh((s.is_parameter ? "p_" : "b_") + path_atom(s.fqn));
-    all.push_back(std::move(t));
   }
   for (std::size_t i = 0; i != job.leaves.size(); ++i) {
-    traced_input t;
+    auto& t = all.emplace_back();
     if (job.leaves[i].value.isTensor())
       t.real = job.leaves[i].value.toTensor(); // a literal has no tensor: a placeholder without uses
     t.kind = input_kind::user_input;
     t.name = user_names[i];
-    all.push_back(std::move(t));
   }
   return all;
 }
@@ -147,10 +154,25 @@ struct record : pass {
     trace_options options;
     options.stack_traces = job.options.stack_traces;
     options.strict = job.options.strict;
-    options.modules = job.modules;
+    const lent modules(job.modules, options.modules);
     job.traced = trace(placeholders, body, options);
     return {.rewritten = job.traced.graph.num_nodes()};
   }
+
+private:
+  /// The modules go to the trace and come back, whatever happens.
+  class lent {
+  public:
+    lent(std::vector<traced_module>& from, std::vector<traced_module>& to) : from_(from), to_(to) {
+      to_.swap(from_);
+    }
+    lent(const lent&) = delete;
+    lent& operator=(const lent&) = delete;
+    ~lent() { from_.swap(to_); }
+
+  private:
+    std::vector<traced_module>&from_, &to_;
+  };
 };
 
 } // namespace stage
