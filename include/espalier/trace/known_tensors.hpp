@@ -25,23 +25,30 @@ namespace espalier::detail {
 class known_tensors {
 public:
   struct entry {
-    at::Tensor keep; ///< so that its address is not reused
+    c10::TensorImpl* real = nullptr;
+    at::Tensor keep; ///< the real tensor, of constants: inputs outlive the trace
     at::Tensor fake; ///< undefined while any fake with its identity will do
     fake_identity who;
     bool by_memory = false; ///< other tensors of the same memory, sizes and strides are known too
   };
 
-  /// Adds an input, or a constant. Of tied state every name has its placeholder; uses go to the last one, as
+  /// Adds a user's input.
+  template <class = when_used>
+  void add_input(const at::Tensor& real, at::Tensor fake) {
+    const fake_identity who = fake_of(fake)->identity();
+    add({real.unsafeGetTensorImpl(), {}, std::move(fake), who, false});
+  }
+  /// Adds a parameter or a buffer. Of tied state every name has its placeholder; uses go to the last one, as
   /// Python's non-strict export does.
   template <class = when_used>
-  void add(const at::Tensor& real, at::Tensor fake) {
-    const fake_identity who = fake_of(fake)->identity();
-    add({real, std::move(fake), who, false});
-  }
-  /// Adds a parameter or a buffer.
-  template <class = when_used>
   void add_state(const at::Tensor& real, fake_identity who) {
-    add({real, {}, who, !is_fake(real)});
+    add({real.unsafeGetTensorImpl(), {}, {}, who, !is_fake(real)});
+  }
+  /// Adds a constant.
+  template <class = when_used>
+  void add_constant(const at::Tensor& real, at::Tensor fake) {
+    const fake_identity who = fake_of(fake)->identity();
+    add({real.unsafeGetTensorImpl(), real, std::move(fake), who, false});
   }
   /// What is known of this very tensor; null when nothing is.
   template <class = when_used>
@@ -57,16 +64,16 @@ public:
     if (!t.has_storage())
       return nullptr;
     for (; in_memory_ != entries_.size(); ++in_memory_)
-      if (const auto& e = entries_[in_memory_]; e.by_memory && e.keep.has_storage())
-        by_storage_[e.keep.storage().unsafeGetStorageImpl()].push_back(in_memory_);
+      if (const auto& e = entries_[in_memory_]; e.by_memory && e.real->has_storage())
+        by_storage_[e.real->storage().unsafeGetStorageImpl()].push_back(in_memory_);
     const auto s = by_storage_.find(t.storage().unsafeGetStorageImpl());
     if (s == by_storage_.end())
       return nullptr;
     entry* found = nullptr;
     for (const std::size_t i : s->second) {
       auto& e = entries_[i];
-      if (e.keep.sizes() == t.sizes() && e.keep.strides() == t.strides() &&
-          e.keep.storage_offset() == t.storage_offset())
+      if (e.real->sizes() == t.sizes() && e.real->strides() == t.strides() &&
+          e.real->storage_offset() == t.storage_offset())
         found = &e;
     }
     return found;
@@ -75,8 +82,7 @@ public:
 private:
   template <class = when_used>
   void add(entry e) {
-    const auto [at, fresh] =
-        by_impl_.try_emplace(e.keep.unsafeGetTensorImpl(), static_cast<std::uint32_t>(entries_.size()));
+    const auto [at, fresh] = by_impl_.try_emplace(e.real, static_cast<std::uint32_t>(entries_.size()));
     if (fresh) {
       entries_.push_back(std::move(e));
     } else {

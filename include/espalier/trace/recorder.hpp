@@ -80,7 +80,7 @@ public:
       if (in.kind == input_kind::user_input) {
         at::Tensor fake = fakes_.input(std::move(m), v);
         layouts_not_asked_.emplace(fake_of(fake)->identity().memory, n);
-        known_.add(in.real, fake);
+        known_.add_input(in.real, fake);
         given.push_back(std::move(fake));
       } else {
         const fake_identity who = fakes_.fresh(v);
@@ -298,7 +298,7 @@ private:
       return fakes_.result(meta_of(t)); // a composite's own helper, which is not recorded
     at::Tensor constant = constants_.lift(t, literals_.take(t));
     fakes_.gradients().add_source(t);
-    known_.add(t, constant);
+    known_.add_constant(t, constant);
     return constant;
   }
   at::Tensor fake_for(known_tensors::entry& known, bool to_keep) {

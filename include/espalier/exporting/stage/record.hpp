@@ -86,9 +86,9 @@ private:
 };
 
 /// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their
-/// names first.
+/// names first. The tensors of the state go with them, and must be given back.
 template <class = when_used>
-std::vector<traced_input> placeholders_of(const export_job_data& job) {
+std::vector<traced_input> placeholders_of(export_job_data& job) {
   placeholder_namer fresh;
   std::vector<std::string> user_names;
   for (auto& leaf : job.leaves)
@@ -97,7 +97,7 @@ std::vector<traced_input> placeholders_of(const export_job_data& job) {
   all.reserve(job.state.size() + job.leaves.size());
   for (auto& s : job.state) {
     auto& t = all.emplace_back();
-    t.real = s.tensor;
+    t.real = std::move(s.tensor);
     t.kind = s.is_parameter ? input_kind::parameter : input_kind::buffer;
     t.target = s.fqn;
     t.name = fresh((s.is_parameter ? "p_" : "b_") + path_atom(s.fqn));
@@ -111,6 +111,31 @@ std::vector<traced_input> placeholders_of(const export_job_data& job) {
   }
   return all;
 }
+
+/// What a trace takes of a job: state and modules, which are many, are not copied, and are given back
+/// whatever happens.
+class lent_to_trace {
+public:
+  template <class = when_used>
+  explicit lent_to_trace(export_job_data& job) : inputs(placeholders_of(job)), job_(job) {
+    options.stack_traces = job.options.stack_traces;
+    options.strict = job.options.strict;
+    options.modules.swap(job.modules);
+  }
+  lent_to_trace(const lent_to_trace&) = delete;
+  lent_to_trace& operator=(const lent_to_trace&) = delete;
+  ~lent_to_trace() {
+    for (std::size_t i = 0; i != job_.state.size(); ++i)
+      job_.state[i].tensor = std::move(inputs[i].real);
+    options.modules.swap(job_.modules);
+  }
+
+  std::vector<traced_input> inputs;
+  trace_options options;
+
+private:
+  export_job_data& job_;
+};
 
 } // namespace detail
 
@@ -131,7 +156,6 @@ struct record : pass {
                                        "flattened into tensors and numbers; return tensors, numbers, "
                                        "optionals, tuples, vectors, maps with string keys, or a struct "
                                        "adapted with BOOST_HANA_ADAPT_STRUCT");
-    const auto placeholders = detail::placeholders_of(job);
     const std::size_t num_state = job.state.size();
     const auto body = [&](const std::vector<at::Tensor>& fakes) {
       std::vector<c10::IValue> leaves;
@@ -151,28 +175,10 @@ struct record : pass {
         values.push_back(std::move(leaf.value));
       return values;
     };
-    trace_options options;
-    options.stack_traces = job.options.stack_traces;
-    options.strict = job.options.strict;
-    const lent modules(job.modules, options.modules);
-    job.traced = trace(placeholders, body, options);
+    const detail::lent_to_trace lent(job);
+    job.traced = trace(lent.inputs, body, lent.options);
     return {.rewritten = job.traced.graph.num_nodes()};
   }
-
-private:
-  /// The modules go to the trace and come back, whatever happens.
-  class lent {
-  public:
-    lent(std::vector<traced_module>& from, std::vector<traced_module>& to) : from_(from), to_(to) {
-      to_.swap(from_);
-    }
-    lent(const lent&) = delete;
-    lent& operator=(const lent&) = delete;
-    ~lent() { from_.swap(to_); }
-
-  private:
-    std::vector<traced_module>&from_, &to_;
-  };
 };
 
 } // namespace stage
