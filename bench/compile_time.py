@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 """What including Espalier costs: CPU seconds and peak memory of the compiler on a source that includes a header and
 nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h. And what one more pass of
-a pipeline, one more rule of a rewriter, and one more type whose vector becomes a span cost: seconds each, from generated
+a pipeline, one more rule of a rewriter, one more type of a vector's elements, and one more type whose vector becomes a span
+cost: seconds each, from generated
 sources of 2 and of n."""
 import os
 import re
@@ -77,6 +78,16 @@ def rules_of(n):
            + ",\n".join(rules) + ")); }")
 
 
+def vectors_of(header, vector):
+    """n types of elements of vectors that are filled, read and walked over."""
+    def lines(n):
+        yield f"#include <{header}>"
+        for i in range(n):
+            yield (f"struct t{i} {{ int x; }}; struct s{i} {{ {vector}<t{i}> v; void add(int x) {{ v.push_back(t{i}{{x}}); }} "
+                   "int sum() const { int s = 0; for (auto& e : v) s += e.x; return s + v[0].x; } };")
+    return lines
+
+
 def spans_of(header, span):
     """n types of which a vector becomes a span."""
     def lines(n):
@@ -99,6 +110,8 @@ class Generated:
 GENERATED = (
     Generated("compile one more pass of a pipeline", pipeline_of),
     Generated("compile one more rule of a rewriter", rules_of),
+    Generated("compile one more vector", vectors_of("espalier/support/vector.hpp", "espalier::vector"), (64,),
+              {"std::vector": vectors_of("vector", "std::vector")}),
     Generated("compile one more span", spans_of("espalier/support/span.hpp", "espalier::span"), (64,),
               {"std::span": spans_of("span", "std::span")}),
 )

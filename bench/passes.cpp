@@ -50,7 +50,7 @@ storage build(const bench::dag& d) {
   storage g;
   g.reserve(d.inputs + d.nodes.size() + 1, d.nodes.size() * 2 + d.outputs.size() + 2);
   const auto meta = g.intern_meta(es::make_meta(es::scalar_type::f32, {2, 3}));
-  std::vector<es::value_id> values;
+  es::vector<es::value_id> values;
   values.reserve(d.inputs + d.nodes.size());
   for (std::uint32_t i = 0; i != d.inputs; ++i)
     values.push_back(g.result(g.placeholder(es::input_kind::user_input, "x" + std::to_string(i), meta)));
@@ -71,7 +71,7 @@ storage build(const bench::dag& d) {
     g.set_origin(made, "stack_trace", "model.py:" + std::to_string(i % bench::dag_lines));
     values.push_back(g.result(made));
   }
-  std::vector<es::argument> out;
+  es::vector<es::argument> out;
   for (auto v : d.outputs)
     out.push_back(values[v]);
   g.output(out);

@@ -50,7 +50,7 @@ void write_values(const fs::path& path, const std::vector<c10::IValue>& values) 
 
 template <class T>
 std::vector<c10::IValue> leaves_of(const T& x) {
-  std::vector<es::tree_leaf> flat;
+  es::vector<es::tree_leaf> flat;
   es::pytree<T>::flatten(x, "", flat);
   std::vector<c10::IValue> out;
   for (auto& leaf : flat)

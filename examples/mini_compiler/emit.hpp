@@ -24,7 +24,7 @@ namespace mini {
 /// A kernel: a function `name` of the emitted file, and what its results are.
 struct kernel {
   std::string name;
-  std::vector<es::scalar_type> results;
+  espalier::vector<es::scalar_type> results;
 };
 
 /// The source of all kernels of a program. Regions that compute the same share one.

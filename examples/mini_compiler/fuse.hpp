@@ -63,7 +63,7 @@ private:
   struct region {
     es::scalar_type element;
     es::sym_ints sizes; ///< the loop that computes it
-    std::vector<es::node_id> nodes;
+    espalier::vector<es::node_id> nodes;
   };
   static constexpr std::size_t most = 64; ///< calls of a region: beyond that, registers run out
 

@@ -111,12 +111,12 @@ private:
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       if (!g.text(g.subgraph_name(i)).starts_with(region_prefix))
         done += call_in(g.subgraph(i), source, first);
-    std::vector<es::node_id> made;
+    espalier::vector<es::node_id> made;
     for (es::node n : es::nodes(g)) {
       const es::graph_storage* region = region_of(n);
       if (!region)
         continue;
-      std::vector<es::value> inputs;
+      espalier::vector<es::value> inputs;
       for (es::value v : n.operands())
         inputs.push_back(v);
       es::rewriter<es::torch_ir> builder(g, n, made);

@@ -5,7 +5,6 @@
 
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
-#include <espalier/support/filled.hpp>
 #include <espalier/support/fixed_string.hpp>
 #include <espalier/support/floats.hpp>
 #include <espalier/support/id.hpp>
@@ -13,6 +12,7 @@
 #include <espalier/support/side_table.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/type_hash.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/aten_table.hpp>
@@ -31,6 +31,7 @@
 
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/rule_args.hpp>
+#include <espalier/meta/rules.hpp>
 #include <espalier/meta/rules/attention.hpp>
 #include <espalier/meta/rules/convolution.hpp>
 #include <espalier/meta/rules/factories.hpp>
@@ -49,7 +50,6 @@
 #include <espalier/meta/rules/search.hpp>
 #include <espalier/meta/rules/statistics.hpp>
 #include <espalier/meta/rules/views.hpp>
-#include <espalier/meta/rules.hpp>
 #include <espalier/meta/strides.hpp>
 #include <espalier/meta/tensor_meta.hpp>
 #include <espalier/meta/types.hpp>

@@ -329,7 +329,7 @@ TEST_CASE("hints of sizes made here follow from the symbols'") {
   es::graph<es::training_ir> g;
   const es::sym_int s0(es::parse_expr("s0"));
   const auto a = g.placeholder("a", es::value_meta(es::make_meta(es::scalar_type::f32, {s0})));
-  const auto b = g.call<es::aten::cat>(std::vector<es::value>{a, a});
+  const auto b = g.call<es::aten::cat>(es::vector<es::value>{a, a});
   g.set_meta(b.id(), es::value_meta(es::make_meta(es::scalar_type::f32, {s0 * 2})));
   g.output(b);
   es::program_info info;

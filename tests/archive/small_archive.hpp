@@ -78,7 +78,7 @@ inline pt2::archive archive() {
   return a;
 }
 inline std::string bytes(const pt2::archive& a) {
-  std::vector<std::byte> v;
+  es::vector<std::byte> v;
   es::memory_output out(v);
   pt2::write_archive(a, out);
   return {reinterpret_cast<const char*>(v.data()), v.size()};
@@ -89,7 +89,7 @@ inline pt2::archive read(const std::string& file, pt2::verify how = pt2::verify:
 
 /// An archive of other records than ours would have.
 inline std::string pack(std::vector<std::pair<std::string, std::string>> records) {
-  std::vector<std::byte> v;
+  es::vector<std::byte> v;
   es::memory_output out(v);
   es::zip::writer z(out);
   for (auto& [name, data] : records)

@@ -14,7 +14,7 @@ namespace zip = espalier::zip;
 
 namespace {
 std::string pack(std::vector<std::pair<std::string, std::string>> records) {
-  std::vector<std::byte> v;
+  es::vector<std::byte> v;
   es::memory_output out(v);
   zip::writer z(out);
   for (auto& [name, data] : records)
@@ -115,7 +115,7 @@ TEST_CASE("names that climb out are refused") {
 
 TEST_CASE("two records of one name are refused") {
   CHECK(has(refusal(replaced(sound, "m/bb", "m/aa")), "two records have this name"));
-  std::vector<std::byte> v;
+  es::vector<std::byte> v;
   es::memory_output out(v);
   zip::writer z(out);
   z.add("a", "1");

@@ -34,8 +34,8 @@ struct interval {
 };
 
 template <class T>
-std::vector<es::tree_leaf> leaves(const T& x, std::string path = "x") {
-  std::vector<es::tree_leaf> out;
+es::vector<es::tree_leaf> leaves(const T& x, std::string path = "x") {
+  es::vector<es::tree_leaf> out;
   es::pytree<T>::flatten(x, std::move(path), out);
   CHECK(es::pytree<T>::spec(x).num_leaves() == out.size()); // whatever the type
   return out;
@@ -47,7 +47,7 @@ std::vector<std::string> paths(const T& x) {
     out.push_back(l.path);
   return out;
 }
-std::vector<c10::IValue> values(const std::vector<es::tree_leaf>& l) {
+std::vector<c10::IValue> values(const es::vector<es::tree_leaf>& l) {
   std::vector<c10::IValue> out;
   for (auto& x : l)
     out.push_back(x.value);
@@ -72,7 +72,7 @@ BOOST_HANA_ADAPT_STRUCT(outer, Hidden, parts, named, step);
 
 template <>
 struct es::pytree<interval> {
-  static void flatten(const interval& x, const std::string& path, std::vector<es::tree_leaf>& out) {
+  static void flatten(const interval& x, const std::string& path, es::vector<es::tree_leaf>& out) {
     out.push_back({x.low, es::detail::join(path, "low")});
     out.push_back({x.high, es::detail::join(path, "high")});
   }

@@ -27,7 +27,7 @@ struct window {
                            (std::vector<at::Tensor>, extra));
 };
 using named_tensors = std::map<std::string, at::Tensor>;
-using names = std::vector<std::string>;
+using names = es::vector<std::string>;
 
 at::Tensor mixed(at::Tensor x, const named_tensors& sides, const std::vector<at::Tensor>& items,
                  std::tuple<at::Tensor, std::int64_t> pair, const window& w, std::optional<at::Tensor> bias,

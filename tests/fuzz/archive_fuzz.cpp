@@ -128,7 +128,7 @@ void mutate_json(engine& e, std::string& s) {
 }
 
 std::string pack(const std::vector<std::pair<std::string, std::string>>& records) {
-  std::vector<std::byte> v;
+  es::vector<std::byte> v;
   es::memory_output out(v);
   es::zip::writer z(out);
   for (auto& [name, data] : records)

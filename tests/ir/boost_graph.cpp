@@ -44,7 +44,7 @@ template struct concepts<es::graph<es::core_aten>>;
 es::graph<es::core_aten> make(bool tombstones) {
   es::graph<es::core_aten> g;
   const auto x = g.placeholder("x");
-  std::vector<es::node_id> dead;
+  es::vector<es::node_id> dead;
   const auto junk = [&] {
     if (tombstones)
       dead.push_back(g.call<es::aten::relu>(x).def().id());
@@ -94,14 +94,14 @@ TEST_CASE("counts, degrees and neighbours") {
 TEST_CASE("topological_sort, dominators and write_graphviz") {
   for (bool tombstones : {false, true}) {
     const auto g = make(tombstones);
-    std::vector<es::node_id> reversed;
+    es::vector<es::node_id> reversed;
     boost::topological_sort(g, std::back_inserter(reversed));
-    std::vector<es::node_id> order(vertices(g).first, vertices(g).second);
-    CHECK(std::vector<es::node_id>(reversed.rbegin(), reversed.rend()) == order); // a chain has one order
+    es::vector<es::node_id> order(vertices(g).first, vertices(g).second);
+    CHECK(es::vector<es::node_id>(reversed.rbegin(), reversed.rend()) == order); // a chain has one order
 
     const auto index = get(boost::vertex_index, g);
-    std::vector<es::node_id> dominators(num_vertices(g),
-                                        boost::graph_traits<es::graph_storage>::null_vertex());
+    es::vector<es::node_id> dominators(num_vertices(g),
+                                       boost::graph_traits<es::graph_storage>::null_vertex());
     boost::lengauer_tarjan_dominator_tree(g, order[0],
                                           boost::make_iterator_property_map(dominators.begin(), index));
     CHECK(dominators[index[order[2]]] == order[1]);
@@ -133,7 +133,7 @@ TEST_CASE_TEMPLATE("algorithms of Boost.Graph run on typed and on untyped graphs
   typed.erase(dead.def().id());
   const G& g = typed;
   const auto index = get(boost::vertex_index, g);
-  const std::vector<es::node_id> order(vertices(g).first, vertices(g).second);
+  const es::vector<es::node_id> order(vertices(g).first, vertices(g).second);
   REQUIRE(order.size() == 5);
 
   SUBCASE("transitive closure and reduction") {
@@ -151,7 +151,7 @@ TEST_CASE_TEMPLATE("algorithms of Boost.Graph run on typed and on untyped graphs
     CHECK(num_edges(copy) == num_edges(g));
   }
   SUBCASE("adaptors: reversed, filtered") {
-    std::vector<es::node_id> sorted;
+    es::vector<es::node_id> sorted;
     const auto reversed = boost::make_reverse_graph(g);
     boost::topological_sort(reversed, std::back_inserter(sorted));
     CHECK(sorted == order);
@@ -164,14 +164,14 @@ TEST_CASE_TEMPLATE("algorithms of Boost.Graph run on typed and on untyped graphs
     CHECK(out_degree(order[0], some) == 2); // from x, which was left out, to what was not
   }
   SUBCASE("searches, components, paths") {
-    std::vector<es::node_id> found;
+    es::vector<es::node_id> found;
     struct recorder : boost::default_bfs_visitor {
-      std::vector<es::node_id>* to;
+      es::vector<es::node_id>* to;
       void discover_vertex(es::node_id n, const G&) const { to->push_back(n); }
     } visitor;
     visitor.to = &found;
     boost::breadth_first_search(g, order[1], boost::visitor(visitor));
-    CHECK(found == std::vector<es::node_id>(order.begin() + 1, order.end()));
+    CHECK(found == es::vector<es::node_id>(order.begin() + 1, order.end()));
     boost::depth_first_search(g, boost::visitor(boost::default_dfs_visitor()));
     std::vector<int> component(num_vertices(g)), distance(num_vertices(g));
     CHECK(boost::strong_components(g, boost::make_iterator_property_map(component.begin(), index)) == 5);

@@ -32,13 +32,13 @@ std::string counts(const es::graph_diff& d) {
          std::to_string(d.count(es::edit_kind::modified));
 }
 
-es::value_id put(es::graph_storage& g, es::op_id op, std::vector<es::argument> args) {
+es::value_id put(es::graph_storage& g, es::op_id op, es::vector<es::argument> args) {
   return g.result(g.call(op, args, 1));
 }
 es::value_id input(es::graph_storage& g, std::string_view name) {
   return g.result(g.placeholder(es::input_kind::user_input, name));
 }
-void give(es::graph_storage& g, std::vector<es::argument> values) { g.output(values); }
+void give(es::graph_storage& g, es::vector<es::argument> values) { g.output(values); }
 
 /// x -> relu -> mul(relu, y) -> tanh
 struct sample {
@@ -59,7 +59,7 @@ struct sample {
 es::graph_storage random_graph(std::uint64_t seed, std::size_t size) {
   std::mt19937_64 rng(seed);
   es::graph_storage g;
-  std::vector<es::value_id> values{input(g, "x"), input(g, "y")};
+  es::vector<es::value_id> values{input(g, "x"), input(g, "y")};
   while (values.size() != size + 2) {
     const auto pick = [&] {
       const std::size_t recent = std::min<std::size_t>(values.size(), 8);
@@ -84,8 +84,8 @@ es::graph_storage random_graph(std::uint64_t seed, std::size_t size) {
   return g;
 }
 
-std::vector<es::node_id> calls(const es::graph_storage& g) {
-  std::vector<es::node_id> out;
+es::vector<es::node_id> calls(const es::graph_storage& g) {
+  es::vector<es::node_id> out;
   for (es::node n : es::nodes(g))
     if (n.is_call())
       out.push_back(n);
@@ -147,7 +147,7 @@ TEST_CASE("equal graphs have no difference, however they are named and numbered"
   CHECK(es::diff(a.g, renamed).empty());
 
   sample b; // the same by another way: ids, order and tombstones differ
-  const auto extra = b.g.call(relu, std::vector<es::argument>{b.y}, 1);
+  const auto extra = b.g.call(relu, es::vector<es::argument>{b.y}, 1);
   b.g.erase(extra);
   CHECK(es::diff(a.g, b.g).empty());
   CHECK(es::diff(a.g, es::compacted(b.g)).empty());
@@ -246,7 +246,7 @@ TEST_CASE("attributes, lists, strings and outputs are compared by what they hold
     const es::argument items[] = {swapped ? w : x, swapped ? x : w};
     const auto c = put(g, cat, {es::argument(es::span<const es::argument>(items)), 1});
     const auto d = put(g, gelu, {c, mode});
-    give(g, outputs == 1 ? std::vector<es::argument>{d} : std::vector<es::argument>{d, c});
+    give(g, outputs == 1 ? es::vector<es::argument>{d} : es::vector<es::argument>{d, c});
     return g;
   };
   const auto base = make("w", false, "none", 1);
@@ -376,7 +376,7 @@ TEST_CASE("the cost of a diff is linear, on hostile shapes too") {
       return random_graph(7, n);
     es::graph_storage g;
     const auto x = input(g, "x");
-    std::vector<es::argument> outputs;
+    es::vector<es::argument> outputs;
     auto v = x;
     for (std::size_t i = 0; i != n; ++i) {
       if (s == wide_inputs) {

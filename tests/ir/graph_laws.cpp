@@ -54,9 +54,9 @@ static_assert(builds_in_constant_evaluation());
 TEST_CASE("random edits keep use lists and order in step with a naive model") {
   const bool ok = rc::check("edits", [](const std::vector<std::pair<int, std::uint32_t>>& edits) {
     es::graph_storage g;
-    std::vector<es::node_id> order;                                          // the model: nodes in order, and
-    std::vector<std::pair<es::node_id, std::vector<es::value_id>>> operands; // their operands
-    const auto operands_of = [&](es::node_id n) -> std::vector<es::value_id>& {
+    es::vector<es::node_id> order;                                         // the model: nodes in order, and
+    es::vector<std::pair<es::node_id, es::vector<es::value_id>>> operands; // their operands
+    const auto operands_of = [&](es::node_id n) -> es::vector<es::value_id>& {
       return std::find_if(operands.begin(), operands.end(), [&](auto& p) { return p.first == n; })->second;
     };
     order.push_back(g.placeholder(es::input_kind::user_input, "x"));
@@ -132,7 +132,7 @@ TEST_CASE("order numbers survive insertion at one point, at the front of it and 
     const es::argument a[] = {g.result(x)};
     const auto anchor = g.call(relu, a, 1);
     std::mt19937 random(3);
-    std::vector<es::node_id> made{anchor};
+    es::vector<es::node_id> made{anchor};
     for (std::size_t i = 0; i != count; ++i) {
       g.set_insertion_point({mode == 0 ? anchor : mode == 1 ? g.next(x) : made[random() % made.size()]});
       made.push_back(g.call(relu, a, 1));
@@ -150,18 +150,18 @@ TEST_CASE("a graph is put in another order at once, or stays as it is") {
   const auto x = g.placeholder("x");
   const auto a = g.call<es::aten::neg>(x), b = g.call<es::aten::abs>(x), c = g.call<es::aten::relu>(x);
   const auto out = g.output(c);
-  const auto ids = [](auto... v) { return std::vector<es::node_id>{v.def().id()...}; };
+  const auto ids = [](auto... v) { return es::vector<es::node_id>{v.def().id()...}; };
   auto order = ids(x, c, a, b);
   order.push_back(out.id());
   struct : es::edit_listener {
-    std::vector<es::node_id> seen;
+    es::vector<es::node_id> seen;
     void moved(es::graph_storage&, es::node_id n) override { seen.push_back(n); }
   } listener;
   g.set_listener(&listener);
   CHECK(g.reorder(order) == 1);
   CHECK(g.reorder(order) == 0);
   CHECK(listener.seen == ids(c));
-  std::vector<es::node_id> found;
+  es::vector<es::node_id> found;
   for (es::node n : es::nodes(g)) {
     CHECK((found.empty() || g.is_before(found.back(), n.id())));
     found.push_back(n.id());
@@ -201,7 +201,7 @@ TEST_CASE("an index by operator follows every edit through a listener") {
     return out;
   };
   const es::op_id ops[]{es::id_of<es::aten::neg>(), es::id_of<es::aten::relu>(), es::id_of<es::aten::abs>()};
-  std::vector<es::node_id> calls;
+  es::vector<es::node_id> calls;
   es::argument last = g.result(g.placeholder(es::input_kind::user_input, "x"));
   for (int i = 0; i != 30; ++i) {
     calls.push_back(g.call(ops[i % 3], es::span(&last, 1), 1, false));

@@ -23,7 +23,7 @@ static_assert(!std::is_convertible_v<es::span<const int>, es::span<int>>);
 TEST_CASE("std::span goes into a graph and comes out of it") {
   es::graph<es::training_ir> g;
   const auto x = g.placeholder("x", es::make_meta(es::scalar_type::f32, {2}));
-  const std::vector<es::argument> args{x, x};
+  const es::vector<es::argument> args{x, x};
   const es::node sum = g.call_dynamic(es::id_of<aten::add_Tensor>(), std::span(args), 1);
   const std::span<const es::detail::slot> slots = static_cast<const es::graph_storage&>(g).slots(sum);
   CHECK(slots.size() == 2);

@@ -28,7 +28,7 @@ es::graph_storage draw(const std::vector<std::uint32_t>& choices) {
   static const es::op_id add = *es::find_op("aten::add.Tensor"), relu = *es::find_op("aten::relu"),
                          max = *es::find_op("aten::max.dim"), split = *es::find_op("aten::split.Tensor");
   es::graph_storage g;
-  std::vector<es::value_id> values;
+  es::vector<es::value_id> values;
   for (const char* name : {"x", "y"})
     values.push_back(g.result(g.placeholder(es::input_kind::user_input, name, g.intern_meta(f32))));
   for (const auto c : choices) {
@@ -63,7 +63,7 @@ es::graph_storage draw(const std::vector<std::uint32_t>& choices) {
     if (c % 3)
       g.set_origin(n, "stack_trace", "line " + std::to_string(c % 5));
   }
-  std::vector<es::argument> outs;
+  es::vector<es::argument> outs;
   for (std::size_t i = values.size() - std::min<std::size_t>(values.size(), 3); i != values.size(); ++i)
     outs.push_back(es::argument(es::value(g, values[i])));
   g.output(outs);
@@ -71,15 +71,15 @@ es::graph_storage draw(const std::vector<std::uint32_t>& choices) {
   return g;
 }
 
-std::vector<es::node_id> calls(const es::graph_storage& g) {
-  std::vector<es::node_id> out;
+es::vector<es::node_id> calls(const es::graph_storage& g) {
+  es::vector<es::node_id> out;
   for (es::node n : es::nodes(g))
     if (n.is_call())
       out.push_back(n.id());
   return out;
 }
 /// Calls chosen by `bits`, and those on ways between them.
-std::vector<es::node_id> convex(const es::graph_storage& g, const std::vector<bool>& bits) {
+es::vector<es::node_id> convex(const es::graph_storage& g, const std::vector<bool>& bits) {
   const auto all = calls(g);
   std::vector<bool> from(g.node_capacity()), to(g.node_capacity());
   const auto chosen = [&](std::size_t i) { return i < bits.size() && bits[i]; };
@@ -89,7 +89,7 @@ std::vector<es::node_id> convex(const es::graph_storage& g, const std::vector<bo
       reached = reached || (x.is_use() && from[g.def(es::value_id{x.w0}).index]);
     from[all[i].index] = reached;
   }
-  std::vector<es::node_id> out;
+  es::vector<es::node_id> out;
   for (std::size_t i = all.size(); i-- > 0;) {
     bool reaches = chosen(i);
     for (std::size_t r = 0; r != g.num_results(all[i]); ++r)
@@ -134,7 +134,7 @@ es::node_id named(const es::graph_storage& g, std::string_view name) {
   return {};
 }
 es::error refusal(es::graph_storage& g, std::initializer_list<std::string_view> names) {
-  std::vector<es::node_id> set;
+  es::vector<es::node_id> set;
   for (auto n : names)
     set.push_back(named(g, n));
   const auto before = es::to_text(g, "");
@@ -205,9 +205,9 @@ TEST_CASE("a copy leaves the graph alone, and names what crosses the border") {
   const auto& g = p.graph;
   const es::node_id set[] = {named(g, "b"), named(g, "a")};
   const auto border = es::border_of(g, set);
-  CHECK(border.nodes == std::vector<es::node_id>{set[1], set[0]});
-  CHECK(border.inputs == std::vector<es::value_id>{g.result(named(g, "x"))});
-  CHECK(border.outputs == std::vector<es::value_id>{g.result(set[1]), g.result(set[0])});
+  CHECK(border.nodes == es::vector<es::node_id>{set[1], set[0]});
+  CHECK(border.inputs == es::vector<es::value_id>{g.result(named(g, "x"))});
+  CHECK(border.outputs == es::vector<es::value_id>{g.result(set[1]), g.result(set[0])});
   const auto part = es::copy_subgraph(g, border);
   const auto expected = es::parse_text("graph { %x = placeholder : f32[2] %a = aten.relu(%x) : f32[2] %b = "
                                        "aten.add.Tensor(%a, %x) : f32[2] return %a, %b }");

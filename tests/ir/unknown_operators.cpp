@@ -15,7 +15,7 @@ namespace es = espalier;
 
 namespace {
 
-std::vector<es::diagnostic> verified(std::string_view call) {
+es::vector<es::diagnostic> verified(std::string_view call) {
   const auto g =
       es::parse_text("graph { %x = placeholder : f32[4] %y = " + std::string(call) + " : f32[4] return %y }")
           .graph;

@@ -310,7 +310,7 @@ public:
 
 private:
   std::deque<es::tensor_meta> metas_;
-  std::deque<std::vector<es::meta_arg>> lists_;
+  std::deque<es::vector<es::meta_arg>> lists_;
 };
 
 inline outcome outcome_of(const es::rule_result& r) {
@@ -377,7 +377,7 @@ inline bool compare_once(const c10::OperatorHandle& op, es::op_id id, es::rule_f
   const auto& arguments = op.schema().arguments();
   torch::jit::Stack stack;
   meta_call metas;
-  std::vector<es::meta_arg> full, sparse; // with defaults filled in, and with the defaults absent
+  es::vector<es::meta_arg> full, sparse; // with defaults filled in, and with the defaults absent
   std::string shown;
   for (std::size_t i = 0; i != arguments.size(); ++i) {
     const auto& a = arguments[i];

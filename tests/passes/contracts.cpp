@@ -37,7 +37,7 @@ namespace property = es::property;
 
 namespace {
 
-std::vector<es::any_pass<>> passes(std::uint64_t seed) {
+es::vector<es::any_pass<>> passes(std::uint64_t seed) {
   const laws::some_operators takes{seed};
   return {es::dce{},
           es::cse{},

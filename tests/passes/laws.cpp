@@ -31,19 +31,19 @@ namespace es = espalier;
 
 namespace {
 
-const std::vector<es::any_pass<>>& passes() {
-  static const std::vector<es::any_pass<>> all{es::dce{},
-                                               es::cse{},
-                                               es::canonicalize{},
-                                               es::raise{},
-                                               es::lower_spellings{},
-                                               es::sort{},
-                                               es::infer_shapes{},
-                                               es::remove_assertions{},
-                                               es::sink{},
-                                               es::hoist{},
-                                               es::copies_to_views{},
-                                               es::device_move(es::device{1, 0})};
+const es::vector<es::any_pass<>>& passes() {
+  static const es::vector<es::any_pass<>> all{es::dce{},
+                                              es::cse{},
+                                              es::canonicalize{},
+                                              es::raise{},
+                                              es::lower_spellings{},
+                                              es::sort{},
+                                              es::infer_shapes{},
+                                              es::remove_assertions{},
+                                              es::sink{},
+                                              es::hoist{},
+                                              es::copies_to_views{},
+                                              es::device_move(es::device{1, 0})};
   return all;
 }
 laws::program_options some(std::size_t size) {

@@ -92,7 +92,7 @@ TEST_CASE("sort names the nodes of a cycle") {
 TEST_CASE("sort is linear on a long chain in reverse order, and goes into subgraphs") {
   es::graph_storage inner;
   const auto x = inner.result(inner.placeholder(es::input_kind::user_input, "x"));
-  std::vector<es::node_id> chain;
+  es::vector<es::node_id> chain;
   es::value_id v = x;
   for (int i = 0; i != 20000; ++i) {
     const es::argument a[] = {v};

@@ -65,7 +65,7 @@ public:
     for (std::size_t i = 0; i != o_.calls; ++i)
       for (int attempt = 0; attempt != 40 && !step(); ++attempt) {
       }
-    std::vector<es::argument> out;
+    es::vector<es::argument> out;
     for (std::uint32_t i = 0, n = 1 + below(4); i != n; ++i)
       out.push_back(recent());
     g_.output(out);
@@ -73,10 +73,10 @@ public:
   }
 
 private:
-  using args = std::vector<es::argument>;
+  using args = es::vector<es::argument>;
   std::uint32_t below(std::size_t n) { return static_cast<std::uint32_t>(random_() % n); }
-  template <class T>
-  const T& one_of(const std::vector<T>& v) {
+  template <class V>
+  const auto& one_of(const V& v) {
     return v[below(v.size())];
   }
   es::value_id any() { return one_of(values_); }
@@ -118,8 +118,8 @@ private:
       values_.push_back(g_.result(n));
     return true;
   }
-  std::vector<es::argument> list_of(const std::vector<std::int64_t>& v) {
-    std::vector<es::argument> out;
+  es::vector<es::argument> list_of(const std::vector<std::int64_t>& v) {
+    es::vector<es::argument> out;
     for (auto i : v)
       out.push_back(i);
     return out;
@@ -173,16 +173,16 @@ private:
     switch (below(o_.writes ? 15 : 13)) {
     case 0:
     case 1: { // one operand
-      static const std::vector<es::op_id> any_type{
+      static const es::vector<es::op_id> any_type{
           es::id_of<aten::neg>(),        es::id_of<aten::abs>(),       es::id_of<aten::clone>(),
           es::id_of<aten::alias>(),      es::id_of<aten::sign>(),      es::id_of<aten::relu>(),
           es::id_of<aten::contiguous>(), es::id_of<aten::detach>(),    es::id_of<aten::neg>(),
           es::id_of<aten::clone>(),      es::id_of<aten::ones_like>(), es::id_of<aten::zeros_like>()};
-      static const std::vector<es::op_id> floating{es::id_of<aten::floor>(),       es::id_of<aten::ceil>(),
-                                                   es::id_of<aten::round>(),       es::id_of<aten::trunc>(),
-                                                   es::id_of<aten::relu6>(),       es::id_of<aten::cos>(),
-                                                   es::id_of<aten::exp>(),         es::id_of<aten::sigmoid>(),
-                                                   es::id_of<aten::logical_not>(), es::id_of<aten::sqrt>()};
+      static const es::vector<es::op_id> floating{es::id_of<aten::floor>(),       es::id_of<aten::ceil>(),
+                                                  es::id_of<aten::round>(),       es::id_of<aten::trunc>(),
+                                                  es::id_of<aten::relu6>(),       es::id_of<aten::cos>(),
+                                                  es::id_of<aten::exp>(),         es::id_of<aten::sigmoid>(),
+                                                  es::id_of<aten::logical_not>(), es::id_of<aten::sqrt>()};
       if (m.dtype == es::scalar_type::b8)
         return call<aten::logical_not>({x});
       const auto op = is_float(x) && below(2) ? one_of(floating) : one_of(any_type);
@@ -195,9 +195,9 @@ private:
     case 3: { // two operands
       if (m.dtype == es::scalar_type::b8)
         return call<aten::logical_and>({x, below(2) ? x : any()});
-      static const std::vector<es::op_id> ops{es::id_of<aten::add_Tensor>(), es::id_of<aten::sub_Tensor>(),
-                                              es::id_of<aten::mul_Tensor>(), es::id_of<aten::maximum>(),
-                                              es::id_of<aten::minimum>(),    es::id_of<aten::mul_Tensor>()};
+      static const es::vector<es::op_id> ops{es::id_of<aten::add_Tensor>(), es::id_of<aten::sub_Tensor>(),
+                                             es::id_of<aten::mul_Tensor>(), es::id_of<aten::maximum>(),
+                                             es::id_of<aten::minimum>(),    es::id_of<aten::mul_Tensor>()};
       const auto y = below(4) ? recent() : x;
       if (meta(y).dtype == es::scalar_type::b8)
         return false;
@@ -207,9 +207,9 @@ private:
       return call(op, {x, y});
     }
     case 4: { // a number
-      static const std::vector<es::op_id> ops{es::id_of<aten::add_Tensor>(), es::id_of<aten::sub_Tensor>(),
-                                              es::id_of<aten::mul_Tensor>(), es::id_of<aten::div_Tensor>(),
-                                              es::id_of<aten::pow_Tensor_Scalar>()};
+      static const es::vector<es::op_id> ops{es::id_of<aten::add_Tensor>(), es::id_of<aten::sub_Tensor>(),
+                                             es::id_of<aten::mul_Tensor>(), es::id_of<aten::div_Tensor>(),
+                                             es::id_of<aten::pow_Tensor_Scalar>()};
       if (m.dtype == es::scalar_type::b8)
         return false;
       const auto op = one_of(ops);
@@ -218,9 +218,9 @@ private:
       return call(op, {x, number()});
     }
     case 5: { // casts
-      static const std::vector<es::scalar_type> types{es::scalar_type::f32, es::scalar_type::f64,
-                                                      es::scalar_type::f16, es::scalar_type::i64,
-                                                      es::scalar_type::i32};
+      static const es::vector<es::scalar_type> types{es::scalar_type::f32, es::scalar_type::f64,
+                                                     es::scalar_type::f16, es::scalar_type::i64,
+                                                     es::scalar_type::i32};
       const auto t = one_of(types);
       if (is_float(x) && !es::is_floating(t)) // what is out of range is anybody's guess
         return false;
@@ -329,8 +329,8 @@ private:
     const es::argument over{es::span<const es::argument>(dim)};
     switch (below(8)) {
     case 0: {
-      static const std::vector<es::op_id> ops{es::id_of<aten::add_Scalar>(), es::id_of<aten::sub_Scalar>(),
-                                              es::id_of<aten::mul_Scalar>(), es::id_of<aten::div_Scalar>()};
+      static const es::vector<es::op_id> ops{es::id_of<aten::add_Scalar>(), es::id_of<aten::sub_Scalar>(),
+                                             es::id_of<aten::mul_Scalar>(), es::id_of<aten::div_Scalar>()};
       return call(one_of(ops), {x, number()});
     }
     case 1:
@@ -374,8 +374,8 @@ private:
       es::graph_storage s;
       const auto in = s.result(s.placeholder(es::input_kind::user_input, "a", s.intern_meta(g_.meta(x))));
       es::value_id v = in;
-      static const std::vector<es::op_id> ops{es::id_of<aten::neg>(), es::id_of<aten::relu>(),
-                                              es::id_of<aten::clone>(), es::id_of<aten::cos>()};
+      static const es::vector<es::op_id> ops{es::id_of<aten::neg>(), es::id_of<aten::relu>(),
+                                             es::id_of<aten::clone>(), es::id_of<aten::cos>()};
       for (std::uint32_t i = 0, n = 1 + below(4); i != n; ++i) {
         const es::argument a[] = {v};
         const auto call = s.call(one_of(ops), a, 1);
@@ -407,7 +407,7 @@ private:
   std::mt19937_64 random_;
   program_options o_;
   es::graph_storage g_;
-  std::vector<es::value_id> values_;
+  es::vector<es::value_id> values_;
 };
 
 inline es::graph_storage random_program(std::uint64_t seed, program_options o = {}) {

@@ -83,7 +83,7 @@ inline std::string fault_of_regions(const es::graph_storage& g, const es::region
     if (c.way_around(me, me))
       return "a region depends on itself";
     std::vector<bool> reached(g.node_capacity());
-    std::vector<es::node_id> stack{r.front()};
+    es::vector<es::node_id> stack{r.front()};
     std::size_t seen = 0;
     while (!stack.empty()) {
       const es::node n(g, stack.back());

@@ -90,7 +90,7 @@ TEST_CASE("from text it cuts as the typed pass does, and tells of it") {
 
   auto named = build(), typed = build();
   es::pass_context c, other;
-  std::vector<es::pass_remark> remarks;
+  es::vector<es::pass_remark> remarks;
   c.collect_remarks(&remarks);
   pipeline.run(named, es::info_of_dialect<es::aten_ir>, c);
   es::delegation_report report;

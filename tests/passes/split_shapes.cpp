@@ -28,7 +28,7 @@ struct builder {
   es::graph_storage g;
   es::value_id x = g.result(g.placeholder(es::input_kind::user_input, "x"));
   es::value_id call(es::op_id o, std::initializer_list<es::value_id> in) {
-    std::vector<es::argument> args(in.begin(), in.end());
+    es::vector<es::argument> args(in.begin(), in.end());
     return g.result(g.call(o, args, 1));
   }
   es::value_id relu(es::value_id a) { return call(es::id_of<aten::relu>(), {a}); }
@@ -71,7 +71,7 @@ es::graph_storage fan(std::size_t n) {
 // n regions that all feed one, each by two ways.
 es::graph_storage funnel(std::size_t n) {
   builder b;
-  std::vector<es::value_id> ends;
+  es::vector<es::value_id> ends;
   for (std::size_t i = 0; i != n; ++i) {
     const auto v = b.relu(b.exp(b.x));
     ends.push_back(v);
@@ -105,7 +105,7 @@ es::graph_storage ladder(std::size_t n) {
 es::graph_storage anything(std::size_t n) {
   builder b;
   std::mt19937 random(17);
-  std::vector<es::value_id> all{b.x};
+  es::vector<es::value_id> all{b.x};
   const auto some = [&] {
     const std::size_t near = std::min<std::size_t>(all.size(), 8);
     return random() % 8 ? all[all.size() - 1 - random() % near] : all[random() % all.size()];

@@ -51,7 +51,7 @@ bool holds(bool ok) { return ok; }
 es::op_id op(std::string_view name) { return *es::find_op(name); }
 es::value_meta f32(es::sym_ints sizes) { return es::make_meta(es::scalar_type::f32, std::move(sizes)); }
 
-es::value_id put(es::graph_storage& g, std::string_view name, std::vector<es::argument> args,
+es::value_id put(es::graph_storage& g, std::string_view name, es::vector<es::argument> args,
                  const es::value_meta& m = {}) {
   const auto v = g.result(g.call(op(name), args, 1));
   if (m.kind != es::value_kind::unknown)
@@ -65,17 +65,17 @@ es::value_id input(es::graph_storage& g, std::string_view name, const es::value_
     g.set_meta(v, m);
   return v;
 }
-es::node_id give(es::graph_storage& g, std::vector<es::argument> values) { return g.output(values); }
+es::node_id give(es::graph_storage& g, es::vector<es::argument> values) { return g.output(values); }
 
 /// A random graph over `f32[4]`, with views, mutation, random numbers and holes if asked.
 es::graph_storage random_graph(std::uint64_t seed, std::size_t size, bool functional = true) {
   std::mt19937_64 rng(seed);
   es::graph_storage g;
   const auto m = f32({4});
-  std::vector<es::value_id> values;
+  es::vector<es::value_id> values;
   for (std::size_t i = 0; i != 1 + seed % 3; ++i)
     values.push_back(input(g, "x" + std::to_string(i), m));
-  std::vector<es::node_id> holes;
+  es::vector<es::node_id> holes;
   while (values.size() < size) {
     const es::value_id a = values[rng() % values.size()], b = values[rng() % values.size()];
     switch (rng() % (functional ? 4 : 8)) {
@@ -109,8 +109,8 @@ es::graph_storage random_graph(std::uint64_t seed, std::size_t size, bool functi
   return g;
 }
 
-std::vector<es::node_id> nodes_of(const es::graph_storage& g) {
-  std::vector<es::node_id> out;
+es::vector<es::node_id> nodes_of(const es::graph_storage& g) {
+  es::vector<es::node_id> out;
   for (es::node n : es::nodes(g))
     out.push_back(n);
   return out;
@@ -255,7 +255,7 @@ std::set<es::node_id> reached(const es::graph_storage& g, es::node_id removed, b
   if (backwards)
     std::reverse(all.begin(), all.end());
   for (const auto n : all) {
-    std::vector<es::node_id> from;
+    es::vector<es::node_id> from;
     if (backwards) {
       const auto [first, last] = adjacent_vertices(n, g);
       from.assign(first, last);
@@ -272,7 +272,7 @@ std::set<es::node_id> reached(const es::graph_storage& g, es::node_id removed, b
 }
 
 /// Boost.Graph's answer, on a copy with one root.
-std::vector<es::node_id> by_lengauer_tarjan(const es::graph_storage& g, bool backwards) {
+es::vector<es::node_id> by_lengauer_tarjan(const es::graph_storage& g, bool backwards) {
   using flow = boost::adjacency_list<boost::vecS, boost::vecS, boost::bidirectionalS>;
   const auto index = get(boost::vertex_index, g);
   const std::size_t root = num_vertices(g);
@@ -287,7 +287,7 @@ std::vector<es::node_id> by_lengauer_tarjan(const es::graph_storage& g, bool bac
   std::vector<std::size_t> parent(root + 1, root);
   boost::lengauer_tarjan_dominator_tree(
       f, root, boost::make_iterator_property_map(parent.begin(), get(boost::vertex_index, f)));
-  std::vector<es::node_id> at(root + 1), out(g.node_capacity());
+  es::vector<es::node_id> at(root + 1), out(g.node_capacity());
   for (const auto n : nodes_of(g))
     at[index[n]] = n;
   for (const auto n : nodes_of(g))
@@ -376,7 +376,7 @@ TEST_CASE("alias sets follow views and writes") {
   CHECK(!r.escapes(a));
   CHECK(r.set_of(x) == 0);
   const auto members = r.members(r.set_of(a));
-  CHECK(std::vector<es::value_id>(members.begin(), members.end()) == std::vector<es::value_id>{a, v, w});
+  CHECK(es::vector<es::value_id>(members.begin(), members.end()) == es::vector<es::value_id>{a, v, w});
 }
 
 TEST_CASE("alias sets are a partition, joined by every view and every write") {
@@ -466,9 +466,9 @@ TEST_CASE("what purity calls pure is what dead code elimination may erase") {
 
 TEST_CASE("costs of products, convolutions and attention") {
   es::graph_storage g;
-  const auto c = [&](std::string_view name, std::vector<es::sym_ints> operands, es::sym_ints result,
-                     std::vector<es::argument> rest = {}) {
-    std::vector<es::argument> args;
+  const auto c = [&](std::string_view name, es::vector<es::sym_ints> operands, es::sym_ints result,
+                     es::vector<es::argument> rest = {}) {
+    es::vector<es::argument> args;
     for (auto& s : operands)
       args.push_back(input(g, "", f32(s)));
     args.insert(args.end(), rest.begin(), rest.end());
@@ -684,12 +684,12 @@ TEST_CASE("the longest path, by steps and by operations") {
   const auto steps = es::critical_path<>::compute(g);
   CHECK(steps.length() == 3);
   CHECK(steps.work() == 4);
-  CHECK(steps.nodes() == std::vector<es::node_id>{n(x), n(a), n(b), n(s)});
+  CHECK(steps.nodes() == es::vector<es::node_id>{n(x), n(a), n(b), n(s)});
   CHECK(steps.slack(n(m)) == 1);
   CHECK(steps.slack(n(b)) == 0);
   const auto operations = es::critical_path<es::operations_weight>::compute(g);
   CHECK(operations.length() == 128 + 16);
-  CHECK(operations.nodes() == std::vector<es::node_id>{n(x), n(m), n(s)});
+  CHECK(operations.nodes() == es::vector<es::node_id>{n(x), n(m), n(s)});
   CHECK(operations.slack(n(a)) == 128 - 32);
   CHECK(operations.finish(out) == 144);
 }
@@ -718,7 +718,7 @@ TEST_CASE("no path is longer than the critical one, and it is as long as it says
       std::uint64_t sum = 0;
       while (n.valid()) {
         sum += weight(n);
-        std::vector<es::node_id> from;
+        es::vector<es::node_id> from;
         for (es::value v : es::node(g, n).operands())
           from.push_back(v.def());
         n = from.empty() ? es::node_id{} : from[rng() % from.size()];

@@ -175,7 +175,7 @@ TEST_CASE("docs/pipelines.md: an operator and a dialect of one's own") {
   es::graph<es::aten_ir> loaded;
   const auto rows = loaded.placeholder("rows", es::make_meta(es::scalar_type::f32, {2, 3}));
   loaded.output(loaded.call<es::aten::t>(rows));
-  const std::vector<es::diagnostic> found = es::verify<my_target>(loaded, {.require_meta = false});
+  const es::vector<es::diagnostic> found = es::verify<my_target>(loaded, {.require_meta = false});
   CHECK(found.at(0).what.starts_with(no_views::sentence));
 
   const auto lower = copy_views{} | es::verified<my_target>{} | es::dce{};

@@ -89,7 +89,7 @@ TEST_CASE("a part has a name in text, under which it is shown and switched off")
   auto g = small();
   es::pass_context c;
   es::timing_tree times;
-  std::vector<es::any_instrument> watch;
+  es::vector<es::any_instrument> watch;
   watch.push_back(es::any_instrument::refer(times));
   p.run(g, es::info_of_dialect<es::aten_ir>, c, watch);
   REQUIRE(times.rows().size() == 6);
@@ -176,7 +176,7 @@ TEST_CASE("the proof is made when the pipeline runs, and instruments watch") {
   auto g = small();
   es::pass_context c;
   es::timing_tree times;
-  std::vector<es::any_instrument> watch;
+  es::vector<es::any_instrument> watch;
   watch.push_back(es::any_instrument::refer(times));
   const auto done = r.parse("fix(cse | dce)").run(g, es::info_of_dialect<es::aten_ir>, c, watch);
   CHECK(done.erased == 2);

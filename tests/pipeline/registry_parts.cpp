@@ -213,7 +213,7 @@ TEST_CASE("instruments see the parts, the context has their place, and stages in
   whole w{branches()};
   es::pass_context c;
   es::timing_tree times;
-  std::vector<es::any_instrument> watch;
+  es::vector<es::any_instrument> watch;
   watch.push_back(es::any_instrument::refer(times));
   p.run(w, es::info_of_dialect<es::training_ir>, c, watch);
   CHECK(seen == std::vector<std::string>{"t/in", "t"});
@@ -247,7 +247,7 @@ TEST_CASE("a guilty pass on parts is found by the whole") {
   const auto size = [](const es::graph_storage& x) { return x.subgraph(0).num_nodes(); };
   const auto found = es::bisect([&] { return g; },
                                 [&](es::graph_storage& h, es::pass_context& c, auto&... is) {
-                                  std::vector<es::any_instrument> watch;
+                                  es::vector<es::any_instrument> watch;
                                   (watch.push_back(es::any_instrument::refer(is)), ...);
                                   p.run(h, es::info_of_dialect<es::training_ir>, c, watch);
                                 },

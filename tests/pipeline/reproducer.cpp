@@ -91,7 +91,7 @@ std::string message(const es::error& e) {
 /// Runs a pipeline text, with verification after each pass.
 std::string failure(std::string_view text, es::graph_storage& g, const es::dialect_info& d) {
   es::pass_context c;
-  std::vector<es::any_instrument> watch;
+  es::vector<es::any_instrument> watch;
   watch.push_back(es::any_instrument(es::verify_each({.require_meta = false})));
   try {
     known().parse(text).run(g, d, c, watch);
@@ -162,7 +162,7 @@ TEST_CASE("what was switched off is not written, and the rest fails again withou
     std::string first;
     try {
       if constexpr (requires { pipeline.stages(); }) {
-        std::vector<es::any_instrument> watch;
+        es::vector<es::any_instrument> watch;
         watch.push_back(es::any_instrument::refer(keep));
         pipeline.run(g, es::info_of_dialect<es::aten_ir>, c, watch);
       } else {
@@ -188,7 +188,7 @@ TEST_CASE("a pipeline from text, and a graph that is moved through") {
   auto g = small();
   kept file;
   es::reproducer keep(g, pipeline, std::ref(file));
-  std::vector<es::any_instrument> watch;
+  es::vector<es::any_instrument> watch;
   watch.push_back(es::any_instrument::refer(keep));
   es::pass_context c;
   CHECK_THROWS_AS(pipeline.run(g, es::info_of_dialect<es::aten_ir>, c, watch), es::error);

@@ -24,7 +24,7 @@ std::string at_line(int n) { return "(places.cpp:" + std::to_string(n) + ")"; }
 
 es::trace_result run(const tensors& inputs, const std::function<at::Tensor(const tensors&)>& f,
                      const es::trace_options& options = {}) {
-  std::vector<es::traced_input> in;
+  es::vector<es::traced_input> in;
   for (const auto& t : inputs)
     in.push_back({t, "x" + std::to_string(in.size()), es::input_kind::user_input, ""});
   return es::trace(

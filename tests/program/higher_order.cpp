@@ -263,7 +263,7 @@ TEST_CASE("a custom object whose class is registered: opened, and its methods ca
   const auto bytes = torch::jit::pickle_save(c10::IValue(c10::make_intrusive<counter>(4)));
   es::pt2::payload object;
   const auto* data = reinterpret_cast<const std::byte*>(bytes.data());
-  object.bytes = es::shared_bytes::own(std::vector<std::byte>(data, data + bytes.size()));
+  object.bytes = es::shared_bytes::own(es::vector<std::byte>(data, data + bytes.size()));
   object.meta.use_pickle = true;
   q.objects().add("counter", std::move(object));
   CHECK(at::equal(q({at::zeros({2})})[0].toTensor(), at::full({2}, 12.0)));

@@ -107,8 +107,8 @@ TEST_CASE("messages name the input, the dimension, what was expected and what wa
   info.ranges.push_back({"s0", 2, 8});
   es::module_call_entry root;
   root.signature.emplace();
-  root.signature->in_spec = es::tree_spec::tuple(
-      {es::tree_spec::tuple(std::vector<es::tree_spec>(4)), es::tree_spec::dict({}, {})});
+  root.signature->in_spec =
+      es::tree_spec::tuple({es::tree_spec::tuple(es::vector<es::tree_spec>(4)), es::tree_spec::dict({}, {})});
   root.signature->forward_arg_names = std::vector<std::string>{"x", "y", "z", "w"};
   info.module_calls.push_back(root);
   info.guards_code = {"L['x'].size()[0] % 2 == 0", "hasattr(L['x'], 'q')"};

@@ -29,14 +29,14 @@ es::value placeholder(es::graph_storage& g, const char* name) {
   return result(g, g.placeholder(es::input_kind::user_input, name));
 }
 template <class Op>
-es::value call(es::graph_storage& g, std::vector<es::argument> args) {
+es::value call(es::graph_storage& g, es::vector<es::argument> args) {
   return result(g, g.call(es::id_of<Op>(), args, 1));
 }
-es::node_id higher(es::graph_storage& g, const char* name, std::vector<es::argument> args,
+es::node_id higher(es::graph_storage& g, const char* name, es::vector<es::argument> args,
                    std::size_t results) {
   return g.call(es::higher_order_op(name), args, results, false, es::node_kind::call_higher_order);
 }
-void output(es::graph_storage& g, std::vector<es::argument> values) { g.output(values); }
+void output(es::graph_storage& g, es::vector<es::argument> values) { g.output(values); }
 
 } // namespace
 
@@ -73,7 +73,7 @@ TEST_CASE("numbers for tensors, lists of values, list results") {
   const es::argument sizes[] = {arg(m), arg(m)};
   const auto parts =
       g.call(es::id_of<es::aten::split_with_sizes>(),
-             std::vector<es::argument>{arg(x), es::argument(es::span<const es::argument>(sizes))}, 2, true);
+             es::vector<es::argument>{arg(x), es::argument(es::span<const es::argument>(sizes))}, 2, true);
   const auto sum =
       call<es::aten::add_Tensor>(g, {arg(result(g, parts, 0)), 1.5}); // a float where the schema says Tensor
   const es::argument both[] = {arg(sum), arg(result(g, parts, 1))};

@@ -30,7 +30,7 @@ at::Tensor loss_of(const std::vector<c10::IValue>& outputs) {
 }
 template <class T>
 std::vector<c10::IValue> leaves_of(const T& x) {
-  std::vector<es::tree_leaf> flat;
+  es::vector<es::tree_leaf> flat;
   es::pytree<T>::flatten(x, "", flat);
   std::vector<c10::IValue> out;
   for (auto& leaf : flat)

@@ -79,25 +79,25 @@ std::string difference(const run_result& a, const run_result& b, bool memory) {
   return !memory || a.shared == b.shared ? "" : "which tensors share memory";
 }
 
-const std::vector<es::any_pass<>>& passes() {
+const es::vector<es::any_pass<>>& passes() {
   static const es::device elsewhere{1, 0};
-  static const std::vector<es::any_pass<>> all{
-      es::dce{},
-      es::cse{},
-      es::canonicalize{},
-      es::raise{},
-      es::lower_spellings{},
-      es::lower_spellings{} | es::raise{},
-      es::sort{},
-      es::infer_shapes{},
-      es::remove_assertions{},
-      es::sink{},
-      es::hoist{},
-      es::copies_to_views{},
-      es::device_move(elsewhere) | es::device_move(es::cpu_device), // factories are told where
-      es::split(laws::some_operators{3}),
-      es::split(laws::some_operators{7}) | es::inline_subgraphs{},
-      es::on_regions(laws::some_operators{5}, es::canonicalize{})};
+  static const es::vector<es::any_pass<>> all{es::dce{},
+                                              es::cse{},
+                                              es::canonicalize{},
+                                              es::raise{},
+                                              es::lower_spellings{},
+                                              es::lower_spellings{} | es::raise{},
+                                              es::sort{},
+                                              es::infer_shapes{},
+                                              es::remove_assertions{},
+                                              es::sink{},
+                                              es::hoist{},
+                                              es::copies_to_views{},
+                                              es::device_move(elsewhere) |
+                                                  es::device_move(es::cpu_device), // factories are told where
+                                              es::split(laws::some_operators{3}),
+                                              es::split(laws::some_operators{7}) | es::inline_subgraphs{},
+                                              es::on_regions(laws::some_operators{5}, es::canonicalize{})};
   return all;
 }
 

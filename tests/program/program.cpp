@@ -32,9 +32,9 @@ es::module_call_entry root(std::size_t inputs, std::size_t outputs) {
   es::module_call_entry e;
   e.signature.emplace();
   e.signature->in_spec = es::tree_spec::tuple(
-      {es::tree_spec::tuple(std::vector<es::tree_spec>(inputs)), es::tree_spec::dict({}, {})});
+      {es::tree_spec::tuple(es::vector<es::tree_spec>(inputs)), es::tree_spec::dict({}, {})});
   e.signature->out_spec =
-      outputs == 1 ? es::tree_spec::leaf() : es::tree_spec::tuple(std::vector<es::tree_spec>(outputs));
+      outputs == 1 ? es::tree_spec::leaf() : es::tree_spec::tuple(es::vector<es::tree_spec>(outputs));
   return e;
 }
 

@@ -89,9 +89,9 @@ specimen random_specimen(std::uint64_t seed, laws::program_options o) {
     }
   }
   // what is written: values of the written input's type
-  std::vector<es::argument> outputs;
+  es::vector<es::argument> outputs;
   for (const std::size_t i : {std::size_t{1}, std::size_t{2}, std::size_t{8}}) {
-    std::vector<es::value_id> fit;
+    es::vector<es::value_id> fit;
     for (es::node n : es::nodes(g))
       for (std::size_t r = 0; r != n.num_results(); ++r)
         if (const auto& m = g.meta(n.result(r).id()); m.kind == es::value_kind::tensor &&
@@ -128,12 +128,12 @@ specimen unlifted_specimen(std::uint64_t seed, laws::program_options o) {
   es::unlift::run(s.of);
   auto& g = s.of.storage();
   std::mt19937_64 random(seed);
-  std::vector<es::node_id> reads;
+  es::vector<es::node_id> reads;
   for (es::node n : es::nodes(g))
     if (n.kind() == es::node_kind::get_attr)
       reads.push_back(n.id());
   for (const es::node_id n : reads) {
-    std::vector<es::slot_id> uses;
+    es::vector<es::slot_id> uses;
     for (auto u = g.first_use(g.result(n)); u.valid(); u = g.next_use(u))
       uses.push_back(u);
     if (uses.size() < 2 || random() % 2)

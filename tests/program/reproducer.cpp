@@ -105,7 +105,7 @@ TEST_CASE("a program is kept as it was before the stage, with its state, and fai
   known.add(es::dce{});
   known.add(forgets{});
   es::pass_context context;
-  std::vector<es::any_instrument> watch;
+  es::vector<es::any_instrument> watch;
   watch.push_back(es::any_instrument(es::verify_each()));
   try {
     known.parse(how.pipeline).run(again, es::info_of_dialect<es::training_ir>, context, watch);

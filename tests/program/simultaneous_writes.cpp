@@ -30,7 +30,7 @@ program make(F&& writes) {
   es::graph<es::training_ir> g;
   es::program_info info;
   info.verifier = es::training_ir::verifier;
-  std::vector<es::value> values;
+  es::vector<es::value> values;
   const es::value_meta meta(es::make_meta(es::scalar_type::f32, {2, 2}));
   for (std::size_t i = 0; i != 5; ++i) {
     const bool user = i > 2;
@@ -42,7 +42,7 @@ program make(F&& writes) {
     s.target = targets[i];
     info.signature.inputs.push_back(s);
   }
-  std::vector<es::argument> out;
+  es::vector<es::argument> out;
   for (const auto& [to, from] : std::vector<std::pair<std::size_t, es::value>>(writes(g, values))) {
     es::output_spec s;
     s.kind = to > 2 ? es::output_kind::user_input_mutation : es::output_kind::buffer_mutation;
@@ -57,8 +57,8 @@ program make(F&& writes) {
   es::refresh_signature(g.storage(), info);
   es::module_call_entry root;
   root.signature.emplace();
-  root.signature->in_spec = es::tree_spec::tuple(
-      {es::tree_spec::tuple(std::vector<es::tree_spec>(2)), es::tree_spec::dict({}, {})});
+  root.signature->in_spec =
+      es::tree_spec::tuple({es::tree_spec::tuple(es::vector<es::tree_spec>(2)), es::tree_spec::dict({}, {})});
   root.signature->out_spec = es::tree_spec::tuple({});
   info.module_calls.push_back(root);
   program p(std::move(g), std::move(info));
@@ -92,7 +92,7 @@ void check(F&& writes, const std::vector<at::Tensor>& want) {
   }
 }
 using writes = std::vector<std::pair<std::size_t, es::value>>;
-using values = std::vector<es::value>;
+using values = es::vector<es::value>;
 
 } // namespace
 

@@ -72,7 +72,7 @@ std::vector<c10::IValue> values() {
   return {at::tensor({-2.f, -0.5f, 0.5f, 2.f}), at::tensor({1.f, -1.f, 2.f, 3.f})};
 }
 template <class P>
-std::vector<es::numeric_validation::row> rows_of(es::graph<es::training_ir> g, const P& pipeline) {
+es::vector<es::numeric_validation::row> rows_of(es::graph<es::training_ir> g, const P& pipeline) {
   es::numeric_validation check(values());
   pipeline.run(g, check);
   return check.rows();

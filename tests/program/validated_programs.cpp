@@ -110,7 +110,7 @@ struct drop_writes : es::pass {
 
 /// The rows of a run that must go well.
 template <class P>
-std::vector<es::numeric_validation::row> rows_of(const P& pipeline, program_type p = counting()) {
+es::vector<es::numeric_validation::row> rows_of(const P& pipeline, program_type p = counting()) {
   es::numeric_validation check(p, inputs());
   const at::Tensor before = p.state_dict().find("count")->clone();
   pipeline.run(p, check);

@@ -231,7 +231,7 @@ TEST_CASE("bisect finds the guilty rewrite") {
         return name == "i0" || name == "i3" || name == "i5" ? std::optional(m[x]) : std::nullopt;
       });
   es::graph<es::aten_ir> g;
-  std::vector<es::value> outs;
+  es::vector<es::value> outs;
   for (int i = 0; i != 8; ++i) {
     const auto in = g.placeholder("i" + std::to_string(i), square);
     outs.push_back(g.call<aten::neg>(g.call<aten::neg>(g.call<aten::neg>(in))));

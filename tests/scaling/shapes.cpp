@@ -17,7 +17,7 @@ namespace {
 namespace es = espalier;
 namespace aten = es::aten;
 using graph = es::graph<es::torch_ir>;
-using values = std::vector<es::value>;
+using values = es::vector<es::value>;
 
 es::tensor_meta matrix() { return es::make_meta(es::scalar_type::f32, {4, 4}); }
 

@@ -29,7 +29,7 @@ void run(storage& g) {
 }
 /// Turns the order of all calls round, as far from sorted as a graph can be.
 void turn_round(storage& g) {
-  std::vector<es::node_id> calls;
+  es::vector<es::node_id> calls;
   for (es::node_id n = g.first(); n.valid(); n = g.next(n))
     if (g.kind(n) != es::node_kind::placeholder && g.kind(n) != es::node_kind::output)
       calls.push_back(n);

@@ -124,7 +124,7 @@ TEST_CASE("higher-order operators are so by their namespace") {
 
 TEST_CASE("threads that name the same operators at once agree, and readers never wait") {
   constexpr int threads = 4, names = 500;
-  std::vector<std::vector<es::op_id>> seen(threads);
+  std::vector<es::vector<es::op_id>> seen(threads);
   std::vector<std::thread> pool;
   for (int t = 0; t != threads; ++t)
     pool.emplace_back([&ids = seen[static_cast<std::size_t>(t)]] {

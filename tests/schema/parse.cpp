@@ -232,8 +232,8 @@ TEST_CASE(
     }
     const auto first = parse(text);
     RC_ASSERT(first.at <= text.size());
-    std::vector<es::schema_arg> args(first.args + 1);
-    std::vector<es::schema_return> returns(first.returns + 1);
+    es::vector<es::schema_arg> args(first.args + 1);
+    es::vector<es::schema_return> returns(first.returns + 1);
     const auto second = es::detail::schema_parser(text, args.data(), returns.data()).parse();
     if (first.fault == schema_fault::none && second.fault == schema_fault::none) {
       RC_ASSERT(first.args == second.args);

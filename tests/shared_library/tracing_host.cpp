@@ -44,7 +44,7 @@ const auto compute = [](const at::Tensor& x) {
 at::Tensor host_function(const at::Tensor& x) { return at::sigmoid(compute(x)); }
 
 es::trace_result trace_here(const at::Tensor& example) {
-  const std::vector<es::traced_input> inputs{{example, "x", es::input_kind::user_input, ""}};
+  const es::vector<es::traced_input> inputs{{example, "x", es::input_kind::user_input, ""}};
   return es::trace(inputs, [&](const std::vector<at::Tensor>& fakes) {
     return std::vector<c10::IValue>{host_function(fakes[0])};
   });
@@ -89,7 +89,7 @@ TEST_CASE("a scope that the plugin names is in the host's trace") {
 TEST_CASE("a trace of the plugin inside a trace of the host records into the inner one") {
   const auto example = at::ones({2});
   std::vector<std::string> inner;
-  const std::vector<es::traced_input> inputs{{example, "x", es::input_kind::user_input, ""}};
+  const es::vector<es::traced_input> inputs{{example, "x", es::input_kind::user_input, ""}};
   const auto outer = es::trace(inputs, [&](const std::vector<at::Tensor>& fakes) {
     plugin<decltype(plugin_trace)>("plugin_trace")(&host_function, example, inner);
     return std::vector<c10::IValue>{at::neg(fakes[0])};

@@ -19,7 +19,7 @@ PLUGIN_API void plugin_compute(const at::Tensor& x, at::Tensor& out) {
   out = at::relu(at::mul(x, x));
 }
 PLUGIN_API void plugin_trace(tensor_function f, const at::Tensor& example, std::vector<std::string>& ops) {
-  const std::vector<es::traced_input> inputs{{example, "x", es::input_kind::user_input, ""}};
+  const es::vector<es::traced_input> inputs{{example, "x", es::input_kind::user_input, ""}};
   const auto r = es::trace(
       inputs, [&](const std::vector<at::Tensor>& fakes) { return std::vector<c10::IValue>{f(fakes[0])}; });
   for (es::node n : es::nodes(r.graph))

@@ -88,7 +88,7 @@ TEST_CASE("state becomes attributes, and writes to it copy_, in the order of the
 TEST_CASE("what an earlier write would change is cloned before the writes, and nothing else") {
   using ik = es::input_kind;
   using ok = es::output_kind;
-  const auto unlifted = [](const char* graph, std::vector<es::output_spec> outputs) {
+  const auto unlifted = [](const char* graph, es::vector<es::output_spec> outputs) {
     auto g = es::parse_text(std::string("graph { %b_a = placeholder buffer : f32[2, 2] %b_b = placeholder "
                                         "buffer : f32[2, 2] %x = placeholder : f32[2, 2] ") +
                             graph + " }")

@@ -29,7 +29,7 @@ using tensors = std::vector<at::Tensor>;
 es::trace_result run(const std::vector<at::Tensor>& inputs,
                      const std::function<at::Tensor(const tensors&)>& f,
                      const es::trace_options& options = {}) {
-  std::vector<es::traced_input> in;
+  es::vector<es::traced_input> in;
   for (std::size_t i = 0; i != inputs.size(); ++i)
     in.push_back({inputs[i], "x" + std::to_string(i), es::input_kind::user_input, ""});
   return es::trace(
@@ -385,9 +385,9 @@ TEST_CASE("hazard: number minus tensor") {
 
 TEST_CASE("hazard: linear arrives in LibTorch's own spelling") {
   torch::nn::Linear l(2, 3);
-  std::vector<es::traced_input> in{{l->weight, "p_weight", es::input_kind::parameter, "weight"},
-                                   {l->bias, "p_bias", es::input_kind::parameter, "bias"},
-                                   {torch::ones({4, 2}), "x", es::input_kind::user_input, ""}};
+  es::vector<es::traced_input> in{{l->weight, "p_weight", es::input_kind::parameter, "weight"},
+                                  {l->bias, "p_bias", es::input_kind::parameter, "bias"},
+                                  {torch::ones({4, 2}), "x", es::input_kind::user_input, ""}};
   const auto r = es::trace(in, [&](const tensors& f) { return std::vector<c10::IValue>{l(f[2])}; });
   CHECK(ops(r) == names{"aten::t", "aten::addmm"});
   CHECK(r.constants.empty());
@@ -412,7 +412,7 @@ TEST_CASE("hazard: equal is decided by identity and shape, and reported otherwis
 
 TEST_CASE("hazard: multihead attention compares its inputs, which is decided by identity") {
   torch::nn::MultiheadAttention m(torch::nn::MultiheadAttentionOptions(4, 2));
-  std::vector<es::traced_input> in;
+  es::vector<es::traced_input> in;
   for (auto& p : m->named_parameters())
     in.push_back({p.value(), "p_" + p.key(), es::input_kind::parameter, p.key()});
   in.push_back({torch::randn({3, 1, 4}), "x", es::input_kind::user_input, ""});
@@ -474,7 +474,7 @@ TEST_CASE("hazard: grad() inside the call is refused, also where it may leave a 
   const auto captured = torch::ones(2).set_requires_grad(true);
   for (const at::Tensor& real : {layer->weight, captured})
     CHECK(has(cause_of([&] {
-                const std::vector<es::traced_input> in = {
+                const es::vector<es::traced_input> in = {
                     {layer->weight, "p_weight", es::input_kind::parameter, "weight"},
                     {torch::ones(2), "x", es::input_kind::user_input, ""}};
                 es::trace(in, [&](const tensors& x) {
@@ -541,8 +541,8 @@ TEST_CASE("hazard: std::rand, clocks, counters: a strict trace finds a hidden co
 
 TEST_CASE("hazard: raw writes to a parameter or an input are found by a strict trace") {
   auto w = torch::ones(2);
-  const std::vector<es::traced_input> in{{w, "p_w", es::input_kind::parameter, "layer.w"},
-                                         {torch::ones(2), "x", es::input_kind::user_input, ""}};
+  const es::vector<es::traced_input> in{{w, "p_w", es::input_kind::parameter, "layer.w"},
+                                        {torch::ones(2), "x", es::input_kind::user_input, ""}};
   const auto f = [&](const tensors& x) {
     w.data_ptr<float>()[0] += 1;
     return std::vector<c10::IValue>{x[1] + w};
@@ -554,8 +554,8 @@ TEST_CASE("hazard: raw writes to a parameter or an input are found by a strict t
 
 TEST_CASE("hazard, not seen: a raw write to a parameter in a trace that is not strict") {
   auto w = torch::ones(2);
-  const std::vector<es::traced_input> in{{w, "p_w", es::input_kind::parameter, "w"},
-                                         {torch::ones(2), "x", es::input_kind::user_input, ""}};
+  const es::vector<es::traced_input> in{{w, "p_w", es::input_kind::parameter, "w"},
+                                        {torch::ones(2), "x", es::input_kind::user_input, ""}};
   const auto r = es::trace(in, [&](const tensors& x) {
     w.data_ptr<float>()[0] = 5;
     return std::vector<c10::IValue>{x[1] + w};
@@ -566,8 +566,8 @@ TEST_CASE("hazard, not seen: a raw write to a parameter in a trace that is not s
 
 TEST_CASE("hazard, not seen: a raw read of a real parameter is a number in the graph") {
   const auto w = torch::full({2}, 3.f);
-  const std::vector<es::traced_input> in{{w, "p_w", es::input_kind::parameter, "w"},
-                                         {torch::ones(2), "x", es::input_kind::user_input, ""}};
+  const es::vector<es::traced_input> in{{w, "p_w", es::input_kind::parameter, "w"},
+                                        {torch::ones(2), "x", es::input_kind::user_input, ""}};
   const auto r = es::trace(
       in, [&](const tensors& x) { return std::vector<c10::IValue>{x[1] * w.data_ptr<float>()[0]}; });
   CHECK(ops(r) == names{"aten::mul.Scalar"});
@@ -694,7 +694,7 @@ TEST_CASE("hazard: a model that throws leaves no trace mode") {
 
 TEST_CASE("hazard: real buffers do not change while tracing") {
   torch::nn::BatchNorm1d bn(3);
-  std::vector<es::traced_input> in;
+  es::vector<es::traced_input> in;
   for (auto& p : bn->named_parameters())
     in.push_back({p.value(), "p_" + p.key(), es::input_kind::parameter, p.key()});
   for (auto& b : bn->named_buffers())

@@ -57,10 +57,10 @@ std::string run_by(const places& all, const std::string& path) {
 }
 
 template <class F>
-places trace_places(const F& f, std::vector<es::traced_module> modules = {}) {
+places trace_places(const F& f, es::vector<es::traced_module> modules = {}) {
   es::trace_options options;
   options.modules = std::move(modules);
-  const std::vector<es::traced_input> in{{torch::ones({2, 2}), "x", es::input_kind::user_input, ""}};
+  const es::vector<es::traced_input> in{{torch::ones({2, 2}), "x", es::input_kind::user_input, ""}};
   return places_of(
       es::trace(
           in, [&](const std::vector<at::Tensor>& x) { return std::vector<c10::IValue>{f(x[0])}; }, options)

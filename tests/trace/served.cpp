@@ -64,7 +64,7 @@ at::Tensor call(const char* name, const at::Tensor& x) {
 }
 es::trace_result run(const std::function<at::Tensor(const at::Tensor&)>& f,
                      const at::Tensor& x = torch::ones({2, 3})) {
-  return es::trace(std::vector<es::traced_input>{{x, "x", es::input_kind::user_input, ""}},
+  return es::trace(es::vector<es::traced_input>{{x, "x", es::input_kind::user_input, ""}},
                    [&](const std::vector<at::Tensor>& in) { return std::vector<c10::IValue>{f(in[0])}; });
 }
 const es::tensor_meta& meta_of_result(const es::trace_result& r) {

@@ -6,6 +6,7 @@
 
 #include <espalier/support/error.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <boost/interprocess/file_mapping.hpp>
 #include <boost/interprocess/mapped_region.hpp>
@@ -23,7 +24,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -49,8 +49,8 @@ public:
     auto p = std::make_shared<const std::string>(std::move(text));
     return {{reinterpret_cast<const std::byte*>(p->data()), p->size()}, p};
   }
-  static shared_bytes own(std::vector<std::byte> bytes) {
-    auto p = std::make_shared<const std::vector<std::byte>>(std::move(bytes));
+  static shared_bytes own(vector<std::byte> bytes) {
+    auto p = std::make_shared<const vector<std::byte>>(std::move(bytes));
     return {*p, p};
   }
 
@@ -123,14 +123,14 @@ public:
 class memory_output final : public output {
 public:
   using output::write;
-  explicit memory_output(std::vector<std::byte>& to) noexcept : to_(to) {}
+  explicit memory_output(vector<std::byte>& to) noexcept : to_(to) {}
   void write(const void* data, std::size_t size) override {
     auto p = static_cast<const std::byte*>(data);
     to_.insert(to_.end(), p, p + size);
   }
 
 private:
-  std::vector<std::byte>& to_;
+  vector<std::byte>& to_;
 };
 
 /// An output into a standard stream.

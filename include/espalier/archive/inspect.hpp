@@ -6,13 +6,13 @@
 #include <espalier/archive/file.hpp>
 #include <espalier/archive/json_reader.hpp>
 #include <espalier/archive/zip.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier::pt2 {
 
@@ -75,9 +75,9 @@ struct model_info {
   std::string name;
   std::string torch_version; ///< of the producer; empty if the program does not say
   std::int64_t schema_major = 0, schema_minor = 0;
-  std::vector<std::string> verifiers; ///< the dialects it claims: "TRAINING", "ATEN", ...
-  std::size_t nodes = 0;              ///< calls in the outermost graph
-  std::uint64_t text_bytes = 0;       ///< of its JSON
+  vector<std::string> verifiers; ///< the dialects it claims: "TRAINING", "ATEN", ...
+  std::size_t nodes = 0;         ///< calls in the outermost graph
+  std::uint64_t text_bytes = 0;  ///< of its JSON
 };
 
 /// What `inspect` finds.
@@ -87,9 +87,9 @@ struct archive_info {
   std::string root;           ///< the folder that holds all records; empty if the file is no zip archive
   std::string layout_version; ///< of a .pt2: its record `archive_version`
   std::size_t records = 0;    ///< of the archive
-  std::vector<model_info> models;
-  std::vector<std::string> compiled_models; ///< AOTInductor's, by name
-  std::vector<std::string> extra_files;     ///< the user's, by name
+  vector<model_info> models;
+  vector<std::string> compiled_models; ///< AOTInductor's, by name
+  vector<std::string> extra_files;     ///< the user's, by name
   std::uint64_t weight_bytes = 0, constant_bytes = 0;
 };
 

@@ -9,13 +9,13 @@
 #include <espalier/archive/to_archive.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <istream>
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -29,12 +29,12 @@ struct loaded_program {
   shared_bytes sample_inputs;   ///< what `torch.save` wrote of (args, kwargs)
   /// Records of the archive that belong to no program, such as Python's `extra_files` (`extra/NAME`): those
   /// that `load_program` found, and `save_program` writes.
-  std::vector<pt2::loose_record> others{};
+  vector<pt2::loose_record> others{};
 };
 
 /// An archive of programs, and the records that belong to none.
 struct loaded_archive {
-  std::vector<loaded_program> programs;
+  vector<loaded_program> programs;
   pt2::archive rest; ///< without its models
 };
 

@@ -11,6 +11,7 @@
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/archive/zip.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,6 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace espalier::pt2 {
 
@@ -42,8 +42,8 @@ struct model {
 struct archive {
   /// The folder that all records lie in. Readers accept any.
   std::string root = "archive";
-  std::vector<model> models;
-  std::vector<loose_record> others;
+  vector<model> models;
+  vector<loose_record> others;
   /// The archive's `.data/serialization_id`, and what it was computed for: written back only while the other
   /// records are still the same, computed anew otherwise.
   std::string serialization_id;
@@ -415,7 +415,7 @@ private:
   }
 
   const Archive& a_;
-  std::vector<record> records_;
+  vector<record> records_;
   std::unordered_map<std::string, span<const std::byte>> claimed_;
   std::unordered_map<std::string, std::string> named_;
   std::unordered_map<std::string, std::size_t> next_;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -15,7 +16,6 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier::pt2 {
 
@@ -49,7 +49,7 @@ public:
   template <class = when_used>
   void add(std::string name, std::string json) {
     if (!list_)
-      list_ = std::make_unique<std::vector<raw_member>>();
+      list_ = std::make_unique<vector<raw_member>>();
     list_->push_back({std::move(name), std::move(json)});
   }
   bool empty() const noexcept { return size() == 0; }
@@ -58,7 +58,7 @@ public:
   const raw_member* end() const noexcept { return list_ ? list_->data() + list_->size() : nullptr; }
 
 private:
-  std::unique_ptr<std::vector<raw_member>> list_;
+  std::unique_ptr<vector<raw_member>> list_;
 };
 
 /// One entry of a `dict`.
@@ -73,7 +73,7 @@ struct dict_entry {
 template <class T>
 struct dict {
   using entry = dict_entry<T>;
-  std::vector<entry> entries;
+  vector<entry> entries;
 
   std::size_t size() const noexcept { return entries.size(); }
   bool empty() const noexcept { return entries.empty(); }

@@ -7,11 +7,11 @@
 #pragma once
 
 #include <espalier/archive/reflect.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 /// The .pt2 file format: its schema, and reading and writing it.
 namespace espalier::pt2 {
@@ -95,10 +95,10 @@ ESPALIER_PT2_UNION(sym_bool, (as_expr, sym_expr), (as_bool, bool));
 /// What is known of a tensor: sizes, strides and offset in elements.
 struct tensor_meta {
   scalar_type dtype = scalar_type::unknown;
-  std::vector<sym_int> sizes;
+  vector<sym_int> sizes;
   bool requires_grad = false;
   pt2::device device;
-  std::vector<sym_int> strides;
+  vector<sym_int> strides;
   sym_int storage_offset;
   pt2::layout layout = pt2::layout::unknown;
   ESPALIER_PT2_STRUCT(tensor_meta, 7, dtype, sizes, requires_grad, device, strides, storage_offset, layout);
@@ -146,21 +146,20 @@ struct complex_value {
 
 /// One argument or result of a node, an input or output of a graph.
 ESPALIER_PT2_UNION(argument, (as_none, bool), (as_tensor, tensor_argument),
-                   (as_tensors, std::vector<tensor_argument>), (as_int, std::int64_t),
-                   (as_ints, std::vector<std::int64_t>), (as_float, double), (as_floats, std::vector<double>),
-                   (as_string, std::string), (as_strings, std::vector<std::string>),
-                   (as_sym_int, sym_int_argument), (as_sym_ints, std::vector<sym_int_argument>),
+                   (as_tensors, vector<tensor_argument>), (as_int, std::int64_t),
+                   (as_ints, vector<std::int64_t>), (as_float, double), (as_floats, vector<double>),
+                   (as_string, std::string), (as_strings, vector<std::string>),
+                   (as_sym_int, sym_int_argument), (as_sym_ints, vector<sym_int_argument>),
                    (as_scalar_type, scalar_type), (as_memory_format, memory_format), (as_layout, layout),
-                   (as_device, device), (as_bool, bool), (as_bools, std::vector<bool>),
-                   (as_sym_bool, sym_bool_argument), (as_sym_bools, std::vector<sym_bool_argument>),
-                   (as_graph, graph_argument), (as_optional_tensors, std::vector<optional_tensor_argument>),
+                   (as_device, device), (as_bool, bool), (as_bools, vector<bool>),
+                   (as_sym_bool, sym_bool_argument), (as_sym_bools, vector<sym_bool_argument>),
+                   (as_graph, graph_argument), (as_optional_tensors, vector<optional_tensor_argument>),
                    (as_custom_obj, custom_obj_argument), (as_operator, std::string),
-                   (as_sym_float, sym_float_argument), (as_sym_floats, std::vector<sym_float_argument>),
+                   (as_sym_float, sym_float_argument), (as_sym_floats, vector<sym_float_argument>),
                    (as_optional_tensor, optional_tensor_argument), (as_complex, complex_value),
-                   (as_nested_tensors, std::vector<std::vector<tensor_argument>>),
-                   (as_int_lists, std::vector<std::vector<std::int64_t>>),
-                   (as_string_to_argument, dict<argument>),
-                   (as_float_lists, std::vector<std::vector<double>>));
+                   (as_nested_tensors, vector<vector<tensor_argument>>),
+                   (as_int_lists, vector<vector<std::int64_t>>), (as_string_to_argument, dict<argument>),
+                   (as_float_lists, vector<vector<double>>));
 
 /// An argument under the name that the operator's schema gives it (empty for a higher-order operator's).
 struct named_argument {
@@ -173,8 +172,8 @@ struct named_argument {
 /// A call: `target` as `torch.ops.aten.add.Tensor`, `_operator.mul`, `torch.ops.higher_order.cond`, ...
 struct node {
   std::string target;
-  std::vector<named_argument> inputs;
-  std::vector<argument> outputs;
+  vector<named_argument> inputs;
+  vector<argument> outputs;
   dict<std::string> metadata;
   std::optional<bool> is_hop_single_tensor_return{};
   std::optional<std::string> name{};
@@ -183,9 +182,9 @@ struct node {
 
 /// Placeholders (`inputs`), calls in order, outputs, and what is known of each named value.
 struct graph {
-  std::vector<argument> inputs;
-  std::vector<argument> outputs;
-  std::vector<node> nodes;
+  vector<argument> inputs;
+  vector<argument> outputs;
+  vector<node> nodes;
   dict<tensor_meta> tensor_values;
   dict<sym_int> sym_int_values;
   dict<sym_bool> sym_bool_values;
@@ -300,8 +299,8 @@ ESPALIER_PT2_UNION(output_spec, (user_output, user_output_spec), (loss_output, l
                    (parameter_mutation, parameter_mutation_spec));
 
 struct graph_signature {
-  std::vector<input_spec> input_specs;
-  std::vector<output_spec> output_specs;
+  vector<input_spec> input_specs;
+  vector<output_spec> output_specs;
   ESPALIER_PT2_STRUCT(graph_signature, 2, input_specs, output_specs);
 };
 
@@ -314,11 +313,11 @@ struct range_constraint {
 
 /// The calling convention of a submodule; the tree specs are JSON text of their own.
 struct module_call_signature {
-  std::vector<argument> inputs;
-  std::vector<argument> outputs;
+  vector<argument> inputs;
+  vector<argument> outputs;
   std::string in_spec;
   std::string out_spec;
-  std::optional<std::vector<std::string>> forward_arg_names{};
+  std::optional<vector<std::string>> forward_arg_names{};
   ESPALIER_PT2_STRUCT(module_call_signature, 4, inputs, outputs, in_spec, out_spec, forward_arg_names);
 };
 
@@ -329,14 +328,14 @@ struct module_call_entry {
 };
 
 struct named_tuple_def {
-  std::vector<std::string> field_names;
+  vector<std::string> field_names;
   ESPALIER_PT2_STRUCT(named_tuple_def, 1, field_names);
 };
 
 struct graph_module {
   pt2::graph graph;
   graph_signature signature;
-  std::vector<module_call_entry> module_call_graph;
+  vector<module_call_entry> module_call_graph;
   dict<std::string> metadata{};
   dict<named_tuple_def> treespec_namedtuple_fields{};
   ESPALIER_PT2_STRUCT(graph_module, 3, graph, signature, module_call_graph, metadata,
@@ -355,9 +354,9 @@ struct exported_program {
   dict<std::int64_t> opset_version;
   dict<range_constraint> range_constraints;
   pt2::schema_version schema_version;
-  std::vector<std::string> verifiers{};
+  vector<std::string> verifiers{};
   std::string torch_version = "<=2.4";
-  std::vector<std::string> guards_code{};
+  vector<std::string> guards_code{};
   ESPALIER_PT2_STRUCT(exported_program, 4, graph_module, opset_version, range_constraints, schema_version,
                       verifiers, torch_version, guards_code);
 };

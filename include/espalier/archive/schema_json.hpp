@@ -7,6 +7,7 @@
 #include <espalier/archive/json.hpp>
 #include <espalier/archive/reflect.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -16,7 +17,6 @@
 #include <string_view>
 #include <type_traits>
 #include <unordered_set>
-#include <vector>
 
 namespace espalier::pt2 {
 
@@ -37,7 +37,7 @@ inline constexpr bool is_optional<std::optional<T>> = true;
 template <class T>
 inline constexpr bool is_vector = false;
 template <class T>
-inline constexpr bool is_vector<std::vector<T>> = true;
+inline constexpr bool is_vector<vector<T>> = true;
 template <class T>
 inline constexpr bool is_dict = false;
 template <class T>
@@ -172,7 +172,7 @@ void read_json(json::reader& r, T& x) {
       x.reset();
     else
       read_json(r, x.emplace());
-  } else if constexpr (std::is_same_v<T, std::vector<bool>>) {
+  } else if constexpr (std::is_same_v<T, vector<bool>>) {
     x.clear();
     for (json::array a(r); a.next();)
       x.push_back(r.boolean());
@@ -222,7 +222,7 @@ template <class T>
       write_json(w, *x);
     else
       w.null();
-  } else if constexpr (std::is_same_v<T, std::vector<bool>>) {
+  } else if constexpr (std::is_same_v<T, vector<bool>>) {
     w.begin_array();
     for (bool b : x)
       w.boolean(b);

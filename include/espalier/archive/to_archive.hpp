@@ -10,6 +10,7 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -19,7 +20,6 @@
 #include <type_traits>
 #include <utility>
 #include <variant>
-#include <vector>
 
 namespace espalier {
 
@@ -181,7 +181,7 @@ template <class = when_used>
 void assign_archive_names(graph_storage& g) {
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
     assign_archive_names(g.subgraph(i));
-  std::vector<value_id> unused;
+  vector<value_id> unused;
   for (node n : nodes(g)) {
     if (n.num_results() < 2 && !n.returns_list())
       continue;
@@ -207,7 +207,7 @@ pt2::exported_program to_archive(graph_storage& graph, const program_info& info)
     detail::assign_archive_names(graph);
   pt2::exported_program p;
   auto& m = p.graph_module;
-  std::vector<std::optional<pt2::argument>> literals(info.signature.inputs.size());
+  vector<std::optional<pt2::argument>> literals(info.signature.inputs.size());
   for (std::size_t i = 0; i != info.signature.inputs.size(); ++i) {
     const auto& s = info.signature.inputs[i];
     if (s.arg.form == io_form::constant)

@@ -7,13 +7,13 @@
 #include <espalier/archive/json.hpp>
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -115,8 +115,8 @@ tree_spec parse_tree_spec(std::string_view text, std::string_view place = "tree 
 /// The keys of a dict-like node: its context when that is a list of strings (for a registered dataclass a
 /// list of two such lists, of which the first counts), else nothing.
 template <class = when_used>
-std::vector<std::string> keys_of(const tree_spec& t) {
-  std::vector<std::string> keys;
+vector<std::string> keys_of(const tree_spec& t) {
+  vector<std::string> keys;
   std::string_view c = t.context;
   if (!c.empty() && c.front() == detail::raw_context_mark)
     c.remove_prefix(1);

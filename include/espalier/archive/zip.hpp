@@ -8,6 +8,7 @@
 #include <espalier/archive/file.hpp>
 #include <espalier/support/error.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -16,7 +17,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 /// Reading and writing zip files of stored records.
 namespace espalier::zip {
@@ -288,7 +288,7 @@ private:
   // Each byte of the file belongs to one record: otherwise a small file unfolds to a large one.
   template <class = when_used>
   void check_overlaps() {
-    std::vector<std::size_t> order(headers_.size());
+    vector<std::size_t> order(headers_.size());
     for (std::size_t i = 0; i != order.size(); ++i)
       order[i] = i;
     std::sort(order.begin(), order.end(), [&](auto a, auto b) { return headers_[a] < headers_[b]; });
@@ -302,9 +302,8 @@ private:
 
   shared_bytes file_;
   std::string place_;
-  std::vector<entry> entries_;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>>
-      headers_; // where each entry begins and ends; while opening
+  vector<entry> entries_;
+  vector<std::pair<std::uint64_t, std::uint64_t>> headers_; // where each entry begins and ends; while opening
   std::unordered_map<std::string_view, std::size_t> index_;
 };
 

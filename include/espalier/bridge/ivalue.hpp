@@ -9,6 +9,7 @@
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/error.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
@@ -21,7 +22,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -104,7 +104,7 @@ public:
 
 private:
   static constexpr std::size_t chunk_size = 256;
-  std::vector<std::unique_ptr<argument[]>> chunks_, big_;
+  vector<std::unique_ptr<argument[]>> chunks_, big_;
   std::size_t current_ = 0, used_ = 0;
 };
 

@@ -11,6 +11,7 @@
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
@@ -121,7 +122,7 @@ struct pytree;
 
 /// A type that can be an argument or a result of an exported model.
 template <class T>
-concept pytree_type = requires(const T& x, std::vector<tree_leaf>& out, leaf_reader& in) {
+concept pytree_type = requires(const T& x, vector<tree_leaf>& out, leaf_reader& in) {
   pytree<T>::flatten(x, std::string{}, out);
   { pytree<T>::spec(x) } -> std::same_as<tree_spec>;
   { pytree<T>::unflatten(in) } -> std::convertible_to<T>;
@@ -130,7 +131,7 @@ concept pytree_type = requires(const T& x, std::vector<tree_leaf>& out, leaf_rea
 namespace detail {
 template <class T>
 struct leaf_tree {
-  static void flatten(const T& x, std::string path, std::vector<tree_leaf>& out) {
+  static void flatten(const T& x, std::string path, vector<tree_leaf>& out) {
     out.push_back({c10::IValue(x), std::move(path)});
   }
   static tree_spec spec(const T&) { return tree_spec::leaf(); }
@@ -154,7 +155,7 @@ struct pytree<bool> : detail::leaf_tree<bool> {
 };
 template <std::integral I>
 requires(!std::same_as<I, bool>) struct pytree<I> {
-  static void flatten(I x, std::string path, std::vector<tree_leaf>& out) {
+  static void flatten(I x, std::string path, vector<tree_leaf>& out) {
     out.push_back({c10::IValue(static_cast<std::int64_t>(x)), std::move(path)});
   }
   static tree_spec spec(I) { return tree_spec::leaf(); }
@@ -162,7 +163,7 @@ requires(!std::same_as<I, bool>) struct pytree<I> {
 };
 template <std::floating_point F>
 struct pytree<F> {
-  static void flatten(F x, std::string path, std::vector<tree_leaf>& out) {
+  static void flatten(F x, std::string path, vector<tree_leaf>& out) {
     out.push_back({c10::IValue(static_cast<double>(x)), std::move(path)});
   }
   static tree_spec spec(F) { return tree_spec::leaf(); }
@@ -176,7 +177,7 @@ struct pytree<std::string> : detail::leaf_tree<std::string> {
 /// An absent optional is one leaf, None; a present one is what it holds.
 template <pytree_type T>
 struct pytree<std::optional<T>> {
-  static void flatten(const std::optional<T>& x, std::string path, std::vector<tree_leaf>& out) {
+  static void flatten(const std::optional<T>& x, std::string path, vector<tree_leaf>& out) {
     if (x)
       pytree<T>::flatten(*x, std::move(path), out);
     else
@@ -197,7 +198,7 @@ struct pytree<std::optional<T>> {
 namespace detail {
 template <class T, class... Es>
 struct tuple_tree {
-  static void flatten(const T& x, const std::string& path, std::vector<tree_leaf>& out) {
+  static void flatten(const T& x, const std::string& path, vector<tree_leaf>& out) {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (pytree<Es>::flatten(std::get<I>(x), join(path, std::to_string(I)), out), ...);
     }
@@ -223,41 +224,48 @@ struct pytree<std::tuple<Es...>> : detail::tuple_tree<std::tuple<Es...>, Es...> 
 template <pytree_type A, pytree_type B>
 struct pytree<std::pair<A, B>> : detail::tuple_tree<std::pair<A, B>, A, B> {};
 
-/// A list. Its length is the structure's; where that is unknown, a vector takes all leaves that are left, and
-/// `unflatten` throws `error` (usage) for one inside of something.
-template <pytree_type E>
-struct pytree<std::vector<E>> {
-  static void flatten(const std::vector<E>& x, const std::string& path, std::vector<tree_leaf>& out) {
+namespace detail {
+template <class V>
+struct list_tree {
+  using E = typename V::value_type;
+  static void flatten(const V& x, const std::string& path, vector<tree_leaf>& out) {
     for (std::size_t i = 0; i != x.size(); ++i)
       pytree<E>::flatten(x[i], detail::join(path, std::to_string(i)), out);
   }
-  static tree_spec spec(const std::vector<E>& x) {
-    std::vector<tree_spec> c;
+  static tree_spec spec(const V& x) {
+    vector<tree_spec> c;
     for (const auto& e : x)
       c.push_back(pytree<E>::spec(e));
     return tree_spec::list(std::move(c));
   }
-  static std::vector<E> unflatten(leaf_reader& in) {
+  static V unflatten(leaf_reader& in) {
     const tree_spec* const spec = in.spec();
     if (spec ? spec->is_leaf() : in.nested())
       fail(error_kind::usage,
            spec ? "a vector is asked for, but the value is a single leaf"
                 : "the length of a vector inside of another type cannot be read from leaves alone",
            "pytree", "name the type of the value, or use unflatten_like with an example");
-    std::vector<E> x;
+    V x;
     while (spec ? x.size() != spec->children.size() : !in.done())
       x.push_back(in.part(x.size(), [&] { return pytree<E>::unflatten(in); }));
     return x;
   }
 };
+} // namespace detail
+/// A list. Its length is the structure's; where that is unknown, a vector takes all leaves that are left, and
+/// `unflatten` throws `error` (usage) for one inside of something.
+template <pytree_type E>
+struct pytree<std::vector<E>> : detail::list_tree<std::vector<E>> {};
+template <pytree_type E>
+struct pytree<vector<E>> : detail::list_tree<vector<E>> {};
 template <pytree_type E, std::size_t N>
 struct pytree<std::array<E, N>> {
-  static void flatten(const std::array<E, N>& x, const std::string& path, std::vector<tree_leaf>& out) {
+  static void flatten(const std::array<E, N>& x, const std::string& path, vector<tree_leaf>& out) {
     for (std::size_t i = 0; i != N; ++i)
       pytree<E>::flatten(x[i], detail::join(path, std::to_string(i)), out);
   }
   static tree_spec spec(const std::array<E, N>& x) {
-    std::vector<tree_spec> c;
+    vector<tree_spec> c;
     for (const auto& e : x)
       c.push_back(pytree<E>::spec(e));
     return tree_spec::list(std::move(c));
@@ -273,13 +281,13 @@ struct pytree<std::array<E, N>> {
 namespace detail {
 template <class M, class E>
 struct map_tree {
-  static void flatten(const M& x, const std::string& path, std::vector<tree_leaf>& out) {
+  static void flatten(const M& x, const std::string& path, vector<tree_leaf>& out) {
     for (auto& [k, v] : x)
       pytree<E>::flatten(v, join(path, path_atom(k)), out);
   }
   static tree_spec spec(const M& x) {
-    std::vector<std::string> keys;
-    std::vector<tree_spec> c;
+    vector<std::string> keys;
+    vector<tree_spec> c;
     for (auto& [k, v] : x) {
       keys.push_back(k);
       c.push_back(pytree<E>::spec(v));
@@ -292,7 +300,7 @@ template <pytree_type E>
 struct pytree<std::map<std::string, E>> : detail::map_tree<std::map<std::string, E>, E> {
   /// Throws `error` (usage) where the structure, which has the keys, is unknown.
   static std::map<std::string, E> unflatten(leaf_reader& in) {
-    const auto keys = in.spec() ? keys_of(*in.spec()) : std::vector<std::string>();
+    const auto keys = in.spec() ? keys_of(*in.spec()) : vector<std::string>();
     if (!in.spec() || in.spec()->is_leaf() || keys.size() != in.spec()->children.size())
       fail(error_kind::usage, "the keys of a map cannot be read from leaves alone", "pytree",
            "use unflatten_like with an example map, or return a struct");
@@ -307,7 +315,7 @@ struct pytree<std::map<std::string, E>> : detail::map_tree<std::map<std::string,
 /// names where the structure has all of them, else in order.
 template <class T>
 requires(boost::hana::Struct<T>::value) struct pytree<T> {
-  static void flatten(const T& x, const std::string& path, std::vector<tree_leaf>& out) {
+  static void flatten(const T& x, const std::string& path, vector<tree_leaf>& out) {
     boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) {
       using M = std::remove_cvref_t<decltype(boost::hana::second(member)(x))>;
       pytree<M>::flatten(boost::hana::second(member)(x),
@@ -315,8 +323,8 @@ requires(boost::hana::Struct<T>::value) struct pytree<T> {
     });
   }
   static tree_spec spec(const T& x) {
-    std::vector<std::string> keys;
-    std::vector<tree_spec> c;
+    vector<std::string> keys;
+    vector<tree_spec> c;
     boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) {
       using M = std::remove_cvref_t<decltype(boost::hana::second(member)(x))>;
       keys.emplace_back(boost::hana::first(member).c_str());
@@ -326,12 +334,12 @@ requires(boost::hana::Struct<T>::value) struct pytree<T> {
   }
   static T unflatten(leaf_reader& in) {
     T x{};
-    std::vector<std::string> names;
+    vector<std::string> names;
     boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) {
       names.emplace_back(boost::hana::first(member).c_str());
     });
     in.expect_parts(names.size(), "a struct");
-    const auto keys = in.spec() ? keys_of(*in.spec()) : std::vector<std::string>();
+    const auto keys = in.spec() ? keys_of(*in.spec()) : vector<std::string>();
     const bool by_name = std::is_permutation(keys.begin(), keys.end(), names.begin(), names.end());
     std::size_t i = 0;
     boost::hana::for_each(boost::hana::accessors<T>(), [&](const auto& member) {

@@ -7,6 +7,7 @@
 #include <espalier/meta/tensor_meta.hpp>
 #include <espalier/meta/types.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
@@ -17,7 +18,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace espalier {
 
@@ -94,8 +94,8 @@ sym_int from_c10(const c10::SymInt& s) {
 
 /// Sizes or strides as integers; a symbolic one throws `error` (unsupported).
 template <class = when_used>
-std::vector<std::int64_t> to_int_vector(const sym_ints& s) {
-  std::vector<std::int64_t> out;
+vector<std::int64_t> to_int_vector(const sym_ints& s) {
+  vector<std::int64_t> out;
   out.reserve(s.size());
   for (const auto& x : s)
     out.push_back(x.as_int());

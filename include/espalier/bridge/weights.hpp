@@ -11,6 +11,7 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/bridge/types.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/Functions.h>
 #include <ATen/core/Tensor.h>
@@ -28,7 +29,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -96,7 +96,7 @@ public:
            "'" + std::string(name) +
                "' has an element type, a layout or a device that a raw record cannot hold",
            p.meta.path_name, "save it from Python as a dense tensor");
-    std::vector<std::int64_t> sizes, strides;
+    vector<std::int64_t> sizes, strides;
     for (const auto& s : m.sizes)
       sizes.push_back(s.as_int());
     for (const auto& s : m.strides)

@@ -11,6 +11,7 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/tracer.hpp>
 
 #include <ATen/core/Tensor.h>
@@ -73,12 +74,12 @@ struct model_state {
 struct export_job_data {
   export_options options;
   // given by bind_inputs
-  std::vector<tree_leaf> leaves; ///< flat example inputs; paths are the placeholders' wished names
-  std::vector<std::string> arg_names;
+  vector<tree_leaf> leaves; ///< flat example inputs; paths are the placeholders' wished names
+  vector<std::string> arg_names;
   tree_spec in_spec;
   // given by bind_state
-  std::vector<model_state> state;
-  std::vector<traced_module> modules;
+  vector<model_state> state;
+  vector<traced_module> modules;
   // given by record
   trace_result traced;
   std::vector<c10::IValue> flat_outputs;

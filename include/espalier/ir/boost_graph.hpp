@@ -11,6 +11,7 @@
 
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <boost/graph/graph_traits.hpp>
 #include <boost/graph/properties.hpp>
@@ -21,7 +22,6 @@
 #include <iterator>
 #include <memory>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -156,7 +156,7 @@ public:
   explicit node_index_map(const graph_storage& g) {
     if (g.num_nodes() == g.node_capacity())
       return;
-    auto table = std::make_shared<std::vector<std::uint32_t>>(g.node_capacity());
+    auto table = std::make_shared<vector<std::uint32_t>>(g.node_capacity());
     std::uint32_t next = 0;
     for (std::uint32_t i = 0; i != g.node_capacity(); ++i)
       if (g.alive(node_id{i}))
@@ -167,7 +167,7 @@ public:
   friend std::size_t get(const node_index_map& m, node_id n) { return m[n]; }
 
 private:
-  std::shared_ptr<const std::vector<std::uint32_t>> table_; // none while ids are dense
+  std::shared_ptr<const vector<std::uint32_t>> table_; // none while ids are dense
 };
 
 // ---- the concepts' functions, found by argument-dependent lookup on the graph

@@ -10,6 +10,7 @@
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/fixed_string.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <concepts>
@@ -19,7 +20,6 @@
 #include <string>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -36,8 +36,8 @@ struct kw_maker {
     return {static_cast<T&&>(x)};
   }
   template <class T>
-  constexpr named_argument<Name, std::vector<T>> operator()(std::initializer_list<T> l) const {
-    return {std::vector<T>(l)};
+  constexpr named_argument<Name, vector<T>> operator()(std::initializer_list<T> l) const {
+    return {vector<T>(l)};
   }
 };
 } // namespace detail
@@ -289,11 +289,11 @@ template <class T, class Next>
 constexpr node_id with_argument(argument& slot, const T& x, arg_type t, Next&& next) {
   if constexpr (list_like<T> && !std::same_as<T, argument>) {
     using E = std::remove_cvref_t<item_of<T>>;
-    std::vector<argument> items;
+    vector<argument> items;
     if constexpr (list_like<E>) {
-      std::vector<std::vector<argument>> inner;
+      vector<vector<argument>> inner;
       for (auto& row : x) {
-        std::vector<argument> r;
+        vector<argument> r;
         for (auto& e : row)
           r.push_back(argument(e));
         inner.push_back(std::move(r));
@@ -326,7 +326,7 @@ constexpr node_id with_argument(argument& slot, const T& x, arg_type t, Next&& n
       a = argument(static_cast<double>(a.bits));
     if (t.list_depth == 1 && a.form != arg_form::list && a.form != arg_form::none &&
         a.form != arg_form::absent) {
-      std::vector<argument> items;
+      vector<argument> items;
       for (int i = 0; i < t.fixed_size; ++i)
         items.push_back(a);
       slot = argument(span<const argument>(items));

@@ -4,11 +4,11 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -34,8 +34,8 @@ public:
   }
 
 private:
-  std::vector<T> of_;
-  std::vector<std::uint32_t> written_;
+  vector<T> of_;
+  vector<std::uint32_t> written_;
 };
 
 /// What has become of a graph's values, metas and so on. Given to one copier after another, it makes each
@@ -160,7 +160,7 @@ private:
   graph_storage& to_;
   copy_tables own_;
   copy_tables& tables_;
-  std::vector<std::pair<value_id, argument>> constants_;
+  vector<std::pair<value_id, argument>> constants_;
 };
 
 } // namespace detail

@@ -9,6 +9,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/default_value.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr_text.hpp>
 
 #include <cstddef>
@@ -362,7 +363,7 @@ private:
       const std::size_t xs = scan ? 2 : 1, carried = scan ? n.arg(1).size() : 0;
       const std::string body = graph(n, 0, out), rows = fresh("rows"), row = fresh("row"), at = fresh("i");
       text = "values " + results + " = " + (scan ? boxed_list(n, 1) : "{}") +
-             ";\n  std::vector<std::vector<at::Tensor>> " + rows + "(" +
+             ";\n  vector<std::vector<at::Tensor>> " + rows + "(" +
              std::to_string(n.num_results() - carried) + ");\n  for (std::int64_t " + at + " = 0; " + at +
              " != " + sliced(n, xs, 0) + ".size(0); ++" + at + ") {\n    values " + row + " = " + body +
              "(joined(joined(" + results + ", " + slices(n, xs, at) + "), " + boxed_list(n, xs + 1) +
@@ -378,8 +379,8 @@ private:
     } else if (op == "associative_scan") {
       const std::string body = graph(n, 0, out), rows = fresh("rows"), row = fresh("row"), at = fresh("i");
       const std::string more = n.num_args() > 2 ? boxed_list(n, 2) : "values{}";
-      text = "values " + results + " = " + boxed_list(n, 1) + ";\n  std::vector<std::vector<at::Tensor>> " +
-             rows + "(" + results + ".size());\n  for (std::int64_t " + at + " = 0; " + at +
+      text = "values " + results + " = " + boxed_list(n, 1) + ";\n  vector<std::vector<at::Tensor>> " + rows +
+             "(" + results + ".size());\n  for (std::int64_t " + at + " = 0; " + at +
              " != " + sliced(n, 1, 0) + ".size(0); ++" + at + ") {\n    const values " + row + " = " +
              slices(n, 1, at) + ";\n    " + results + " = " + at + " == 0 ? " + row + " : " + body +
              "(joined(joined(" + results + ", " + row + "), " + more +
@@ -593,7 +594,7 @@ private:
       const default_value d = parse_default(a);
       if (t.list_depth == 0 || d.kind == default_kind::none)
         return item(d, t);
-      std::vector<std::string> items;
+      vector<std::string> items;
       if (d.kind == default_kind::list)
         for (const auto& i : d.items)
           items.push_back(item(i, t));
@@ -604,7 +605,7 @@ private:
     if (x.form() == arg_form::none)
       return "std::nullopt";
     if (t.list_depth != 0) {
-      std::vector<std::string> items;
+      vector<std::string> items;
       if (x.form() == arg_form::list)
         for (std::size_t i = 0; i != x.size(); ++i)
           items.push_back(single(n, t, x[i]));
@@ -614,7 +615,7 @@ private:
     }
     return single(n, t, x);
   }
-  static std::string list(const arg_type& t, const std::vector<std::string>& items) {
+  static std::string list(const arg_type& t, const vector<std::string>& items) {
     std::string in = "{";
     for (std::size_t i = 0; i != items.size(); ++i)
       in += (i ? ", " : "") + items[i];
@@ -628,11 +629,11 @@ private:
              "c10::SymIntArrayRef(std::vector<c10::SymInt>" + in + "))";
     case arg_kind::integer:
       return std::string(t.optional ? "at::OptionalIntArrayRef(" : "(") +
-             "at::IntArrayRef(std::vector<std::int64_t>" + in + "))";
+             "at::IntArrayRef(vector<std::int64_t>" + in + "))";
     case arg_kind::boolean:
       return "std::array<bool, " + std::to_string(items.size()) + ">" + in;
     case arg_kind::floating:
-      return "at::ArrayRef<double>(std::vector<double>" + in + ")";
+      return "at::ArrayRef<double>(vector<double>" + in + ")";
     case arg_kind::scalar:
       return "at::ArrayRef<at::Scalar>(std::vector<at::Scalar>" + in + ")";
     default:

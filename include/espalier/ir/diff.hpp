@@ -14,6 +14,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <ostream>
@@ -21,7 +22,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -45,7 +45,7 @@ struct node_edit {
 /// The differences between two graphs. Owns what it holds: the graphs may change or go.
 class graph_diff {
 public:
-  graph_diff(std::vector<node_edit> edits, std::size_t steps) : edits_(std::move(edits)), steps_(steps) {
+  graph_diff(vector<node_edit> edits, std::size_t steps) : edits_(std::move(edits)), steps_(steps) {
     for (const auto& e : edits_)
       ++counts_[static_cast<int>(e.kind)];
   }
@@ -85,7 +85,7 @@ public:
   }
 
 private:
-  std::vector<node_edit> edits_;
+  vector<node_edit> edits_;
   std::size_t counts_[3] = {};
   std::size_t steps_ = 0;
 };
@@ -101,7 +101,7 @@ namespace detail {
 template <class = when_used>
 class graph_differ {
 public:
-  graph_differ(std::vector<node_edit>& edits, std::size_t& steps) : edits_(edits), steps_(steps) {}
+  graph_differ(vector<node_edit>& edits, std::size_t& steps) : edits_(edits), steps_(steps) {}
 
   void run(const graph_storage& before, const graph_print& print_before, const graph_storage& after,
            const graph_print& print_after, const std::string& path) {
@@ -110,7 +110,7 @@ public:
 
     const std::size_t first = edits_.size();
     std::set<std::pair<std::uint32_t, std::uint32_t>> inner; // subgraphs to compare, in order of their first
-    std::vector<std::pair<std::uint32_t, std::uint32_t>> inner_order;
+    vector<std::pair<std::uint32_t, std::uint32_t>> inner_order;
     auto gone = a.order.begin();
     const auto flush_until = [&](node_id stop) {
       for (; gone != a.order.end() && *gone != stop; ++gone)
@@ -230,7 +230,7 @@ private:
     return out;
   }
 
-  std::vector<node_edit>& edits_;
+  vector<node_edit>& edits_;
   std::size_t& steps_;
 };
 
@@ -241,7 +241,7 @@ private:
 /// graphs, but for sorting the users of a value whose users changed.
 template <class = when_used>
 graph_diff diff(const graph_storage& before, const graph_storage& after) {
-  std::vector<node_edit> edits;
+  vector<node_edit> edits;
   std::size_t steps = 0;
   const auto a = detail::print_graph(before, steps), b = detail::print_graph(after, steps);
   detail::graph_differ(edits, steps).run(before, a, after, b, {});

@@ -10,12 +10,12 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -99,7 +99,7 @@ public:
     return node(*this, this->graph_storage::output(a));
   }
   constexpr node output(span<const value> vs) {
-    std::vector<argument> a;
+    vector<argument> a;
     for (auto& v : vs)
       a.push_back(argument(v));
     return node(*this, this->graph_storage::output(a));

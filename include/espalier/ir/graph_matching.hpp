@@ -9,6 +9,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr.hpp>
 
 #include <algorithm>
@@ -16,7 +17,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -27,7 +27,7 @@ namespace detail {
 struct graph_print {
   std::uint64_t of_graph = 0;
   bool functional = true; ///< nothing in it writes
-  std::vector<graph_print> subgraphs;
+  vector<graph_print> subgraphs;
 };
 
 /// One of the two graphs: its nodes in order, their fingerprints, and who uses them.
@@ -39,7 +39,7 @@ public:
     std::uint32_t slot, result; ///< the slot within its arguments, and the result that it holds
   };
 
-  diff_side(const graph_storage& graph, const std::vector<graph_print>& subgraphs, std::size_t& steps)
+  diff_side(const graph_storage& graph, const vector<graph_print>& subgraphs, std::size_t& steps)
       : g(graph), graphs(subgraphs), match(graph.node_capacity()), local(graph.node_capacity()),
         below(graph.node_capacity()), above(graph.node_capacity()), first_user_(graph.node_capacity() + 1, 0),
         steps_(&steps) {
@@ -117,10 +117,10 @@ public:
   }
 
   const graph_storage& g;
-  const std::vector<graph_print>& graphs; ///< fingerprints of the subgraphs
-  std::vector<node_id> order;
-  std::vector<node_id> match;                     ///< by node: its partner in the other graph
-  std::vector<std::uint64_t> local, below, above; ///< by node
+  const vector<graph_print>& graphs; ///< fingerprints of the subgraphs
+  vector<node_id> order;
+  vector<node_id> match;                     ///< by node: its partner in the other graph
+  vector<std::uint64_t> local, below, above; ///< by node
 
 private:
   static bool writes(const op_flags& f) noexcept { return f.mutates || (!f.known_schema && !f.higher_order); }
@@ -184,9 +184,9 @@ private:
     return h;
   }
 
-  std::vector<std::uint32_t> first_user_;
-  std::vector<user> users_;
-  std::vector<std::uint64_t> texts_, ops_;
+  vector<std::uint32_t> first_user_;
+  vector<user> users_;
+  vector<std::uint64_t> texts_, ops_;
   std::unordered_map<const expr*, std::uint64_t> symbols_;
   std::size_t* steps_;
   bool writes_ = false;
@@ -252,7 +252,7 @@ private:
   /// left in order.
   void match_inputs() {
     const auto inputs = [](const diff_side<>& s) {
-      std::vector<node_id> out;
+      vector<node_id> out;
       for (const node_id n : s.order)
         if (s.g.kind(n) == node_kind::placeholder)
           out.push_back(n);
@@ -295,7 +295,7 @@ private:
       std::int64_t surplus = 0; // of those before over those after
     };
     std::unordered_map<std::uint64_t, bucket> buckets;
-    std::vector<std::uint32_t> next(a_.g.node_capacity(), nil);
+    vector<std::uint32_t> next(a_.g.node_capacity(), nil);
     for (const node_id n : a_.order) {
       ++steps_;
       if (!a_.unmatched(n) || !may_match(a_, n))
@@ -345,7 +345,7 @@ private:
       if (const auto [at, fresh] = named.try_emplace(name, n); !fresh)
         at->second = {};
     });
-    std::vector<node_id> after;
+    vector<node_id> after;
     std::unordered_map<std::string_view, std::size_t> times;
     each(b_, [&](std::string_view name, node_id m) {
       ++times[name];
@@ -405,7 +405,7 @@ private:
     std::size_t place; ///< among the users
     node_id node;
   };
-  using keyed = std::vector<keyed_user>;
+  using keyed = vector<keyed_user>;
   /// Unmatched users of a node by where they use it, in program order where that is equal.
   void collect(const diff_side<>& s, node_id n, bool loose, keyed& out) {
     out.clear();
@@ -430,7 +430,7 @@ private:
   diff_side<>& a_;
   diff_side<>& b_;
   std::size_t& steps_;
-  std::vector<std::pair<node_id, node_id>> pairs_;
+  vector<std::pair<node_id, node_id>> pairs_;
   std::size_t next_strict_ = 0, next_loose_ = 0;
   keyed users_before_, users_after_;
 };

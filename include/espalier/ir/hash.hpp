@@ -7,12 +7,12 @@
 #include <espalier/ir/metadata.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -40,7 +40,7 @@ public:
       : g_(g), o_(o), position_(g.value_capacity()) {}
 
   std::uint64_t run() {
-    std::vector<std::uint64_t> graphs;
+    vector<std::uint64_t> graphs;
     for (std::size_t i = 0; i != g_.num_subgraphs(); ++i)
       graphs.push_back(structure_hasher(g_.subgraph(i), o_).run());
     graphs_ = &graphs;
@@ -91,7 +91,7 @@ private:
     }
   }
   template <class F>
-  static std::uint64_t remember(std::vector<std::uint64_t>& table, std::uint32_t i, F&& compute) {
+  static std::uint64_t remember(vector<std::uint64_t>& table, std::uint32_t i, F&& compute) {
     if (table.size() <= i)
       table.resize(i + 1, 0);
     if (!table[i])
@@ -143,9 +143,9 @@ private:
 
   const graph_storage& g_;
   const structure_options& o_;
-  std::vector<std::uint32_t> position_; // of values in program order
-  std::vector<std::uint64_t> texts_, ops_, metas_;
-  const std::vector<std::uint64_t>* graphs_ = nullptr;
+  vector<std::uint32_t> position_; // of values in program order
+  vector<std::uint64_t> texts_, ops_, metas_;
+  const vector<std::uint64_t>* graphs_ = nullptr;
 };
 
 inline bool same_symbol(const sym_int& a, const sym_int& b) { return a == b; } // expressions are interned
@@ -184,7 +184,7 @@ bool structurally_equal(const graph_storage& a, const graph_storage& b, const st
 template <class = when_used>
 std::optional<node_id> first_difference(const graph_storage& a, const graph_storage& b,
                                         const structure_options& o = {}) {
-  std::vector<std::uint32_t> in_b(a.value_capacity(), ~std::uint32_t{0}); // value of a -> value of b
+  vector<std::uint32_t> in_b(a.value_capacity(), ~std::uint32_t{0}); // value of a -> value of b
   node_id m = b.first();
   for (node_id n = a.first(); n.valid(); n = a.next(n), m = b.next(m)) {
     if (!m.valid() || a.kind(n) != b.kind(m) || a.op(n) != b.op(m) || a.num_args(n) != b.num_args(m) ||

@@ -7,11 +7,11 @@
 #include <espalier/meta/rules.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -83,7 +83,7 @@ private:
     }
     case arg_form::list: {
       const auto [first, count] = g.elements(n, s);
-      std::vector<meta_arg> items;
+      vector<meta_arg> items;
       for (std::size_t i = 0; i != count; ++i)
         items.push_back(convert(g, n, slot_id{first.index + static_cast<std::uint32_t>(i)}));
       lists_.push_back(std::move(items));
@@ -96,8 +96,8 @@ private:
     }
     }
   }
-  std::vector<meta_arg> args_;
-  std::vector<std::vector<meta_arg>> lists_; // their elements stay where they are when a list moves
+  vector<meta_arg> args_;
+  vector<vector<meta_arg>> lists_; // their elements stay where they are when a list moves
   bool known_ = true;
 };
 

@@ -6,16 +6,15 @@
 
 #include <espalier/ir/strings.hpp>
 #include <espalier/meta/tensor_meta.hpp>
-#include <espalier/support/filled.hpp>
 #include <espalier/support/id.hpp>
 #include <espalier/support/inline_vector.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <bit>
 #include <cstdint>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 namespace espalier {
 
@@ -134,8 +133,7 @@ public:
 private:
   constexpr void grow() {
     const std::size_t n = table_.empty() ? 16 : table_.size() * 2;
-    table_.clear();
-    detail::lengthen(table_, n, std::uint32_t{0});
+    table_.assign(n, 0);
     for (std::size_t i = 0; i != items_.size(); ++i) {
       std::size_t at = hash_of(items_[i]) & (n - 1);
       while (table_[at] != 0)
@@ -143,8 +141,8 @@ private:
       table_[at] = static_cast<std::uint32_t>(i + 1);
     }
   }
-  std::vector<T> items_;
-  std::vector<std::uint32_t> table_; // index + 1, or 0
+  vector<T> items_;
+  vector<std::uint32_t> table_; // index + 1, or 0
 };
 
 } // namespace detail
@@ -159,8 +157,8 @@ struct module_frame {
 /// The frames of a serialised `nn_module_stack` (`key,path,type;key,path,type`), outermost first. The type
 /// may hold commas; the key and the path may not.
 template <class = when_used>
-std::vector<module_frame> parse_module_stack(std::string_view s) {
-  std::vector<module_frame> frames;
+vector<module_frame> parse_module_stack(std::string_view s) {
+  vector<module_frame> frames;
   while (!s.empty()) {
     const auto end = s.find(';');
     auto one = s.substr(0, end);

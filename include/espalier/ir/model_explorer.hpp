@@ -9,13 +9,13 @@
 #include <espalier/ir/print.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdio>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -70,8 +70,8 @@ public:
     return path;
   }
   /// Constant arguments as name and text, in schema order.
-  std::vector<std::pair<std::string, std::string>> constants(node_id n) {
-    std::vector<std::pair<std::string, std::string>> out;
+  vector<std::pair<std::string, std::string>> constants(node_id n) {
+    vector<std::pair<std::string, std::string>> out;
     if (g_.kind(n) != node_kind::call_function && g_.kind(n) != node_kind::call_higher_order &&
         g_.kind(n) != node_kind::get_attr)
       return out;

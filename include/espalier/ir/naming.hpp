@@ -7,6 +7,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/strings.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -14,7 +15,6 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 namespace espalier {
 
@@ -162,7 +162,7 @@ private:
       s.insert(s.begin(), '_');
   }
   string_pool pool_;
-  std::vector<entry> entries_; // by id in the pool
+  vector<entry> entries_; // by id in the pool
   std::string scratch_;
 };
 

@@ -7,12 +7,12 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -348,7 +348,7 @@ private:
   const print_options& o_;
   std::string& out_;
   python_arguments args_;
-  std::vector<node_id> last_user_; // by value
+  vector<node_id> last_user_; // by value
   origin_id shown_origin_{};
   bool shown_any_ = false;
   std::string shown_module_, shown_place_;

@@ -12,15 +12,14 @@
 #include <espalier/ir/metadata.hpp>
 #include <espalier/ir/strings.hpp>
 #include <espalier/support/error.hpp>
-#include <espalier/support/filled.hpp>
 #include <espalier/support/id.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -268,7 +267,7 @@ public:
   /// Drops the subgraphs that no node names; the others move up, and keep their order. A listener is told the
   /// new numbers, and of each argument that got one. Linear.
   constexpr void drop_unused_subgraphs() {
-    std::vector<std::uint32_t> to;
+    vector<std::uint32_t> to;
     for (std::size_t i = 0; i != subgraphs_.size(); ++i)
       to.push_back(nil);
     const auto each = [&](auto&& f) {
@@ -295,7 +294,7 @@ public:
       return;
     subgraphs_.resize(kept);
     subgraph_names_.resize(kept);
-    std::vector<std::pair<node_id, slot_id>> changed; // told when all are consistent
+    vector<std::pair<node_id, slot_id>> changed; // told when all are consistent
     each([&](node_id n, std::uint32_t i) {
       auto& x = slots_[i];
       if (listener_ && to[x.w2] != x.w2)
@@ -446,7 +445,7 @@ public:
   /// Puts the nodes in another order, which names each of them once, and tells how many moved: those that did
   /// not come next of what was left. O(nodes), where moving one by one costs O(log nodes) each.
   constexpr std::size_t reorder(span<const node_id> order) {
-    auto named = detail::filled<std::uint8_t>(nodes_.size(), 0);
+    vector<std::uint8_t> named(nodes_.size());
     for (const node_id n : order)
       if (!alive(n) || named[n.index]++)
         fail(error_kind::usage, "an order names a node that is not there, or one twice", "reorder",
@@ -458,7 +457,7 @@ public:
           nodes_[order[i - 1].index].kind != node_kind::placeholder)
         fail(error_kind::usage, "an order puts a placeholder behind another node", "reorder",
              "name the placeholders first");
-    std::vector<node_id> moved;
+    vector<node_id> moved;
     std::uint32_t at = head_; // the next of what is left of the old order
     for (const node_id n : order) {
       named[n.index] = 0; // placed
@@ -490,8 +489,8 @@ public:
   /// The arguments of a node as they would be handed to a builder: for copying a node with changes. List
   /// elements live in `nested`, strings in the graph.
   struct copied_args {
-    std::vector<argument> top;
-    std::vector<std::vector<argument>> nested;
+    vector<argument> top;
+    vector<vector<argument>> nested;
   };
   constexpr void copy_args(node_id n, copied_args& out) const {
     out.top.clear();
@@ -517,7 +516,7 @@ public:
     case arg_form::dict:
     case arg_form::complex: {
       const auto [first, count] = elements(n, s);
-      std::vector<argument> items;
+      vector<argument> items;
       for (std::size_t i = 0; i != count; ++i)
         items.push_back(copy_arg(n, slot_id{first.index + static_cast<std::uint32_t>(i)}, out));
       out.nested.push_back(std::move(items));
@@ -732,17 +731,17 @@ private:
     }
   }
 
-  std::vector<node_record> nodes_;
-  std::vector<link> links_;
-  std::vector<std::uint32_t> order_;
-  std::vector<value_record> values_;
-  std::vector<detail::slot> slots_;
-  std::vector<const expr*> symbols_;
+  vector<node_record> nodes_;
+  vector<link> links_;
+  vector<std::uint32_t> order_;
+  vector<value_record> values_;
+  vector<detail::slot> slots_;
+  vector<const expr*> symbols_;
   string_pool strings_;
   detail::interner<value_meta, meta_id> metas_;
   detail::interner<origin, origin_id> origins_;
-  std::vector<graph_storage> subgraphs_;
-  std::vector<str_id> subgraph_names_;
+  vector<graph_storage> subgraphs_;
+  vector<str_id> subgraph_names_;
   std::uint32_t head_ = nil, tail_ = nil, output_ = nil, last_placeholder_ = nil;
   node_id insert_before_{};
   std::size_t alive_ = 0;

@@ -6,13 +6,12 @@
 
 #include <espalier/support/error.hpp>
 #include <espalier/support/id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -83,29 +82,19 @@ private:
            "split the graph, or drop stack traces before interning them");
     if (need <= chars_.capacity())
       return put(chars_, s);
-    std::vector<char> larger;
+    vector<char> larger;
     larger.reserve(need > 2 * size ? need : 2 * size);
     put(larger, {chars_.data(), size});
     put(larger, s);
     chars_ = std::move(larger);
   }
   // Never reallocates: the callers have reserved.
-  static constexpr void put(std::vector<char>& to, std::string_view s) {
-    if (std::is_constant_evaluated()) {
-      for (char c : s)
-        to.push_back(c); // not resize: clang with libstdc++ 12 refuses it in constant evaluation
-    } else if (!s.empty()) {
-      const std::size_t size = to.size();
-      to.resize(size + s.size());
-      std::memcpy(to.data() + size, s.data(), s.size());
-    }
+  static constexpr void put(vector<char>& to, std::string_view s) {
+    to.insert(to.end(), s.data(), s.data() + s.size());
   }
   constexpr void grow() {
     const std::size_t n = table_.empty() ? 16 : table_.size() * 2;
-    table_.clear();
-    table_.reserve(n);
-    for (std::size_t i = 0; i != n; ++i)
-      table_.push_back(0); // as above
+    table_.assign(n, 0);
     for (std::size_t i = 0; i != spans_.size(); ++i) {
       std::size_t at = spans_[i].hash & (n - 1);
       while (table_[at] != 0)
@@ -113,9 +102,9 @@ private:
       table_[at] = static_cast<std::uint32_t>(i + 1);
     }
   }
-  std::vector<char> chars_;
-  std::vector<span> spans_;
-  std::vector<std::uint32_t> table_; // id + 1, or 0
+  vector<char> chars_;
+  vector<span> spans_;
+  vector<std::uint32_t> table_; // id + 1, or 0
 };
 
 } // namespace espalier

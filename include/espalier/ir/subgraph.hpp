@@ -10,6 +10,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -18,16 +19,15 @@
 #include <string_view>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
 /// A set of nodes that can become one node, and the values that cross its border.
 struct subgraph_border {
-  std::vector<node_id> nodes;     ///< in program order, each once
-  std::vector<node_id> followers; ///< other nodes between the first and the last that depend on them
-  std::vector<value_id> inputs;   ///< used inside, computed outside; in the order of their first use
-  std::vector<value_id> outputs;  ///< computed inside, used outside; in program order
+  vector<node_id> nodes;     ///< in program order, each once
+  vector<node_id> followers; ///< other nodes between the first and the last that depend on them
+  vector<value_id> inputs;   ///< used inside, computed outside; in the order of their first use
+  vector<value_id> outputs;  ///< computed inside, used outside; in program order
 };
 
 namespace detail {
@@ -201,9 +201,9 @@ private:
   }
 
   const graph_storage& g_;
-  std::vector<role> role_;     // by node
-  std::vector<bool> is_input_; // by value
-  node_id seen_[3][3];         // by role and by how much it minds: the latest
+  vector<role> role_;     // by node
+  vector<bool> is_input_; // by value
+  node_id seen_[3][3];    // by role and by how much it minds: the latest
   node_id first_, last_;
   bool explains_ = true, refused_ = false;
   subgraph_border border_;
@@ -236,7 +236,7 @@ graph_storage copy_subgraph(const graph_storage& g, const subgraph_border& borde
     copier.stand_in(v);
   for (const node_id n : border.nodes)
     copier.copy(n);
-  std::vector<argument> results;
+  vector<argument> results;
   for (const value_id v : border.outputs) {
     argument a;
     a.form = arg_form::value;
@@ -277,7 +277,7 @@ public:
   node_id run(const subgraph_border& border, graph_storage body, const std::string& name) {
     const std::string unique = name_for(name);
     const std::uint32_t index = g_.add_subgraph(unique, std::move(body));
-    std::vector<argument> args{argument::of_subgraph(index), argument(std::string_view(unique))};
+    vector<argument> args{argument::of_subgraph(index), argument(std::string_view(unique))};
     for (const value_id v : border.inputs)
       args.push_back(argument(value(g_, v)));
     const node_id last = border.nodes.back(), behind = g_.next(last);
@@ -375,13 +375,13 @@ public:
     const insertion_point before = g_.current_insertion_point();
     g_.set_insertion_point({call});
     constexpr std::size_t none = ~std::size_t{0};
-    std::vector<std::size_t> output_of(body.value_capacity(),
-                                       none); // the first that puts a value of the body out
+    vector<std::size_t> output_of(body.value_capacity(),
+                                  none); // the first that puts a value of the body out
     for (std::size_t i = outputs; i-- > 0;)
       if (const auto out = result_of(body, output, i); out.is_value())
         output_of[out.as_value().id().index] = i;
     const auto first_new = static_cast<std::uint32_t>(g_.value_capacity());
-    std::vector<node_id> made;
+    vector<node_id> made;
     for (node_id n = body.first(); n.valid(); n = body.next(n)) {
       if (body.kind(n) == node_kind::placeholder || body.kind(n) == node_kind::output)
         continue;
@@ -398,7 +398,7 @@ public:
       if (clash)
         g_.clear_name(m);
     }
-    std::vector<bool> named(g_.value_capacity() - first_new); // of the values that came with the body
+    vector<bool> named(g_.value_capacity() - first_new); // of the values that came with the body
     for (std::size_t i = 0; i != outputs; ++i) {
       const value_id old = g_.result(call, i);
       const auto out = result_of(body, output, i);
@@ -489,14 +489,14 @@ private:
     }
   }
 
-  static void mark(std::vector<bool>& of, str_id s, bool taken) {
+  static void mark(vector<bool>& of, str_id s, bool taken) {
     if (!s.valid())
       return;
     if (of.size() <= s.index)
       of.resize(s.index + 1);
     of[s.index] = taken;
   }
-  static bool is_taken(const std::vector<bool>& of, str_id s) {
+  static bool is_taken(const vector<bool>& of, str_id s) {
     return s.valid() && s.index < of.size() && of[s.index];
   }
   void take_names(node_id n) {
@@ -514,7 +514,7 @@ private:
 
   graph_storage& g_;
   copy_tables tables_;
-  std::vector<bool> taken_, graphs_taken_; // names of nodes and values, and of subgraphs, by string
+  vector<bool> taken_, graphs_taken_; // names of nodes and values, and of subgraphs, by string
   std::size_t graphs_ = g_.num_subgraphs();
 };
 

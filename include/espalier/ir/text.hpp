@@ -19,12 +19,12 @@
 #include <espalier/ir/print.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -114,7 +114,7 @@ public:
     }
     out_ += " {\n";
     ++level_;
-    std::vector<unsigned> times;
+    vector<unsigned> times;
     for (std::size_t i = 0; i != g_.num_subgraphs(); ++i) {
       const auto s = g_.subgraph_name(i).index;
       if (times.size() <= s)
@@ -465,9 +465,9 @@ private:
   const graph_storage& g_;
   std::string& out_;
   unsigned level_;
-  std::vector<bool> subgraph_unique_;
-  std::vector<std::uint32_t> numbers_; // by origin id
-  std::vector<origin_id> origins_;     // in order of appearance
+  vector<bool> subgraph_unique_;
+  vector<std::uint32_t> numbers_; // by origin id
+  vector<origin_id> origins_;     // in order of appearance
 };
 
 } // namespace detail

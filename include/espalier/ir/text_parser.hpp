@@ -9,13 +9,13 @@
 #include <espalier/ir/text_reader.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -53,10 +53,10 @@ private:
   /// What is known of the graph being read.
   struct scope {
     graph_storage& g;
-    std::vector<value_id> values;      // by name
-    std::vector<std::uint32_t> graphs; // by name, plus 1
-    std::vector<std::pair<node_id, std::uint32_t>> origin_uses;
-    std::vector<std::optional<origin_id>> origins;
+    vector<value_id> values;      // by name
+    vector<std::uint32_t> graphs; // by name, plus 1
+    vector<std::pair<node_id, std::uint32_t>> origin_uses;
+    vector<std::optional<origin_id>> origins;
   };
 
   void body(graph_storage& g, unsigned level) {
@@ -124,7 +124,7 @@ private:
   // -- statements
   struct heading {
     std::optional<std::string> node_name;
-    std::vector<std::string> results;
+    vector<std::string> results;
     bool list = false;
   };
   void statement(scope& sc) {
@@ -230,7 +230,7 @@ private:
   node_id output(scope& sc, const heading& h) {
     need_results(h, 0, "return");
     begin_arguments();
-    std::vector<argument> args;
+    vector<argument> args;
     const char c = in_.peek();
     if (c != '}' && c != '#' && c != '\0') {
       do
@@ -254,7 +254,7 @@ private:
           name_of(op).starts_with("higher_order::") ? node_kind::call_higher_order : node_kind::call_function;
     in_.need('(', "arguments stand between parentheses");
     begin_arguments();
-    std::vector<argument>& args = args_;
+    vector<argument>& args = args_;
     args.clear();
     bool named = false;
     for (bool first = true; !in_.take(')'); first = false) {
@@ -334,7 +334,7 @@ private:
   argument sequence(scope& sc, unsigned depth, char close, bool pairs) {
     if (depth > max_nesting)
       in_.fail_here("lists are nested more than " + std::to_string(max_nesting) + " deep", "flatten them");
-    std::vector<argument> items;
+    vector<argument> items;
     while (!in_.take(close)) {
       if (!items.empty()) {
         if (pairs && items.size() % 2)
@@ -565,8 +565,8 @@ private:
   }
 
   text_reader<> in_;
-  std::vector<argument> args_;
-  std::deque<std::vector<argument>> lists_;
+  vector<argument> args_;
+  std::deque<vector<argument>> lists_;
   std::deque<std::string> strings_;
 };
 

@@ -11,11 +11,11 @@
 #include <espalier/schema/nearest.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -33,8 +33,7 @@ template <class = when_used>
 class graph_verifier {
 public:
   using rule = std::string_view (*)(op_flags);
-  graph_verifier(rule refuses, std::string_view dialect, const verify_options& o,
-                 std::vector<diagnostic>& out)
+  graph_verifier(rule refuses, std::string_view dialect, const verify_options& o, vector<diagnostic>& out)
       : refuses_(refuses), dialect_(dialect), o_(o), out_(out) {}
 
   void run(const graph_storage& g, const std::string& where, unsigned depth) {
@@ -250,11 +249,11 @@ private:
   rule refuses_;
   std::string_view dialect_;
   const verify_options& o_;
-  std::vector<diagnostic>& out_;
+  vector<diagnostic>& out_;
   const graph_storage* g_ = nullptr;
   const std::string* where_ = nullptr;
-  std::vector<unsigned char> defined_, names_; // by value, by string
-  std::vector<op_facts> facts_;                // by operator
+  vector<unsigned char> defined_, names_; // by value, by string
+  vector<op_facts> facts_;                // by operator
 };
 
 } // namespace detail
@@ -262,20 +261,20 @@ private:
 /// All that breaks the rules of graphs or of a dialect, in program order, subgraphs included. Empty for a
 /// sound graph.
 template <class = when_used>
-std::vector<diagnostic> verify(const graph_storage& g, const dialect_info& d, const verify_options& o = {}) {
-  std::vector<diagnostic> out;
+vector<diagnostic> verify(const graph_storage& g, const dialect_info& d, const verify_options& o = {}) {
+  vector<diagnostic> out;
   detail::graph_verifier(d.refuses, d.name, o, out).run(g, "", 0);
   return out;
 }
 /// The same, of a dialect that the compiler knows.
 template <dialect D>
-std::vector<diagnostic> verify(const graph_storage& g, const verify_options& o = {}) {
+vector<diagnostic> verify(const graph_storage& g, const verify_options& o = {}) {
   return verify(g, info_of_dialect<D>, o);
 }
 /// The same for a graph that knows its dialect.
 template <class G>
-requires dialect<typename G::dialect_type> std::vector<diagnostic> verify(const G& g,
-                                                                          const verify_options& o = {}) {
+requires dialect<typename G::dialect_type> vector<diagnostic> verify(const G& g,
+                                                                     const verify_options& o = {}) {
   return verify<typename G::dialect_type>(g, o);
 }
 

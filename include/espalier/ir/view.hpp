@@ -5,13 +5,13 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/schema.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <cstdint>
 #include <iterator>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -298,8 +298,8 @@ constexpr auto nodes_reversed(const graph_storage& g) noexcept {
 }
 /// The placeholders, in order.
 template <class = when_used>
-std::vector<node> placeholders(const graph_storage& g) {
-  std::vector<node> out;
+vector<node> placeholders(const graph_storage& g) {
+  vector<node> out;
   for (node n : nodes(g)) {
     if (n.kind() != node_kind::placeholder)
       break;

@@ -8,6 +8,7 @@
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <concepts>
 #include <cstdint>
@@ -15,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -81,7 +81,7 @@ struct rule_output {
 
 /// The results of a call. `list` when its one result is a list, whose elements these are.
 struct rule_result {
-  std::vector<rule_output> outputs;
+  vector<rule_output> outputs;
   bool list = false;
   constexpr rule_result() = default;
   constexpr rule_result(tensor_meta t) { outputs.push_back(std::move(t)); }
@@ -114,8 +114,8 @@ public:
     return is_tensor(n) ? raw(n).tensor : nullptr;
   }
   /// A list of tensors; None elements are null.
-  constexpr std::vector<const tensor_meta*> tensors(std::size_t n) const {
-    std::vector<const tensor_meta*> out;
+  constexpr vector<const tensor_meta*> tensors(std::size_t n) const {
+    vector<const tensor_meta*> out;
     for (std::size_t k = 0; k != raw(n).count; ++k)
       out.push_back(raw(n).items[k].form == meta_form::tensor ? raw(n).items[k].tensor : nullptr);
     return out;

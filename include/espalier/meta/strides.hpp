@@ -6,8 +6,7 @@
 #include <espalier/meta/rule_args.hpp>
 #include <espalier/meta/tensor_meta.hpp>
 #include <espalier/support/span.hpp>
-
-#include <vector>
+#include <espalier/support/vector.hpp>
 
 namespace espalier {
 
@@ -239,7 +238,7 @@ constexpr sym_ints iterator_strides(const sym_ints& sizes, span<const tensor_met
     return operands.front()->strides;
 
   const std::size_t n = sizes.size();
-  std::vector<sym_ints> strides;
+  vector<sym_ints> strides;
   for (auto* m : operands) {
     sym_ints s(n);
     const std::size_t lead = n - m->dim();

@@ -12,6 +12,7 @@
 #include <espalier/program/exported_program.hpp>
 #include <espalier/program/pickle.hpp>
 #include <espalier/program/save_load.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <fstream>
@@ -45,7 +46,7 @@ inline std::vector<c10::IValue> read_inputs(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in)
     fail(error_kind::io, "cannot open the inputs", path, "check the path");
-  const std::vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
+  const vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
   const c10::IValue list = [&] {
     try {
       return torch_load(boost::as_bytes(span(bytes)));

@@ -148,7 +148,7 @@ private:
       o.has_passes = true;
       o.verify_each = o.verify_each || how.verify_each;
       o.validate = o.validate || how.validate;
-      std::erase_if(file.archive.others, [](auto& r) { return r.name.ends_with(reproducer_name); });
+      espalier::erase_if(file.archive.others, [](auto& r) { return r.name.ends_with(reproducer_name); });
     }
     watch.lap("load");
     const auto verify = [&] {

@@ -17,6 +17,7 @@
 #include <espalier/program/reproducer_file.hpp>
 #include <espalier/program/validate.hpp>
 #include <espalier/signature/refresh.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -25,7 +26,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -41,7 +41,7 @@ public:
     const dialect_info& dialect = dialect_of(program.info(), o.dialect);
     const dialect_info after = pipeline.prove(dialect);
     timing_tree times;
-    std::vector<any_instrument> watch;
+    vector<any_instrument> watch;
     watch.push_back(any_instrument::refer(times));
     if (o.verify_each)
       watch.push_back(any_instrument(verify_each()));
@@ -68,7 +68,7 @@ public:
       numbers->set_reference(program.storage());
       const auto found = bisect([&] { return opt_program(program); },
                                 [&](opt_program& p, pass_context& c, auto&... is) {
-                                  std::vector<any_instrument> inner;
+                                  vector<any_instrument> inner;
                                   (inner.push_back(any_instrument::refer(is)), ...);
                                   numbers->watch(p);
                                   pipeline.run(p, dialect, c, inner);
@@ -87,7 +87,7 @@ public:
     if (!o.reproducer.empty())
       watch.push_back(any_instrument::refer(keep));
     pass_context context;
-    std::vector<pass_remark> remarks;
+    vector<pass_remark> remarks;
     if (o.remarks)
       context.collect_remarks(&remarks);
     try {

@@ -16,6 +16,7 @@
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/floats.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -24,7 +25,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -200,7 +200,7 @@ private:
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += convert(g.subgraph(i), c, false);
-    std::vector<state> is(g.value_capacity(), other);
+    vector<state> is(g.value_capacity(), other);
     node_id following{};
     for (node_id n = g.first(); n.valid(); n = following) {
       following = g.next(n);
@@ -227,7 +227,7 @@ private:
   }
 
   template <class = when_used>
-  std::size_t convert_call(graph_storage& g, node_id n, node_id following, std::vector<state>& is,
+  std::size_t convert_call(graph_storage& g, node_id n, node_id following, vector<state>& is,
                            pass_context& c) const {
     bool some_wide = false, some_converted = false;
     for (auto& x : g.slots(n)) {
@@ -254,7 +254,7 @@ private:
 
   /// A cast of something that was of the new type before: up to the old one, on purpose.
   template <class = when_used>
-  bool widens(const graph_storage& g, node_id n, const std::vector<state>& is) const {
+  bool widens(const graph_storage& g, node_id n, const vector<state>& is) const {
     if (!is_cast(g, n, from) || !g.slot(g.arg_slot(n, 0)).is_use())
       return false;
     const value_id v{g.slot(g.arg_slot(n, 0)).w0};
@@ -286,9 +286,9 @@ private:
   }
   /// Casts the operands that are in a state. One cast a value.
   template <class = when_used>
-  static std::size_t cast_operands(graph_storage& g, node_id n, const std::vector<state>& is, state which,
+  static std::size_t cast_operands(graph_storage& g, node_id n, const vector<state>& is, state which,
                                    scalar_type t) {
-    std::vector<std::pair<value_id, value_id>> made;
+    vector<std::pair<value_id, value_id>> made;
     const std::size_t slots = g.slots(n).size();
     for (std::size_t i = 0; i != slots; ++i) {
       const auto x = g.slots(n)[i];
@@ -308,7 +308,7 @@ private:
   }
   /// Casts results of the old type down, unless that is all that is done with them.
   template <class = when_used>
-  std::size_t narrow_results(graph_storage& g, node_id n, node_id following, std::vector<state>& is) const {
+  std::size_t narrow_results(graph_storage& g, node_id n, node_id following, vector<state>& is) const {
     std::size_t edits = 0;
     for (std::size_t i = 0; i != g.num_results(n); ++i) {
       const value_id v = g.result(n, i);
@@ -335,7 +335,7 @@ private:
   }
 
   template <class = when_used>
-  bool retag(graph_storage& g, node_id n, std::vector<state>& is) const {
+  bool retag(graph_storage& g, node_id n, vector<state>& is) const {
     bool any = false;
     for (std::size_t i = 0; i != g.num_results(n); ++i)
       if (is_from(g, g.result(n, i))) {
@@ -370,8 +370,8 @@ private:
   }
   /// Works out anew what the results are; without a rule, they follow the operands. Whether any changed type.
   template <class = when_used>
-  bool follow(graph_storage& g, node_id n, std::vector<state>& is, bool some_converted) const {
-    std::vector<meta_id> before;
+  bool follow(graph_storage& g, node_id n, vector<state>& is, bool some_converted) const {
+    vector<meta_id> before;
     bool touched = some_converted;
     for (std::size_t i = 0; i != g.num_results(n); ++i) {
       before.push_back(g.meta_of(g.result(n, i)));

@@ -13,11 +13,11 @@
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -55,7 +55,7 @@ private:
       std::size_t size = 16;
       while (size < g.num_nodes() * 2)
         size *= 2;
-      entries_ = detail::filled<entry>(size, {});
+      entries_.resize(size);
       scale_ = (std::uint64_t{size / bucket} << 32) / (g.value_capacity() + 1);
     }
     /// The entry of an equal node, or the free one where `n` belongs, its hash written down.
@@ -105,7 +105,7 @@ private:
       return {h ^ (h >> 32), newest};
     }
 
-    std::vector<entry> entries_;
+    vector<entry> entries_;
     std::uint64_t scale_ = 0; // from the number of a value to that of its bucket, times 2^32
   };
 

@@ -9,12 +9,12 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -40,7 +40,7 @@ private:
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), classes);
     detail::alias_classes memory(g, classes);
-    auto waits_for = detail::filled<std::uint32_t>(g.node_capacity(), fixed); // uses that are not there yet
+    vector<std::uint32_t> waits_for(g.node_capacity(), fixed); // uses that are not there yet
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (!detail::may_move(g, n, classes, memory))
         continue;
@@ -49,7 +49,7 @@ private:
         uses += x.is_use();
       waits_for[n.index] = uses;
     }
-    std::vector<node_id> order;
+    vector<node_id> order;
     order.reserve(g.num_nodes());
     std::size_t at = 0; // nodes before it have set their users free
     const auto settle = [&] {

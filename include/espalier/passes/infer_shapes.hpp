@@ -8,10 +8,10 @@
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -47,7 +47,7 @@ private:
     pass_result done;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), c, where, unknown);
-    std::vector<meta_id> before;
+    vector<meta_id> before;
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (g.kind(n) == node_kind::call_function) {
         before.clear();

@@ -11,13 +11,13 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -86,7 +86,7 @@ private:
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), c, modes[i]);
 
-    std::vector<std::pair<node_id, std::size_t>> calls; // and where their operands begin
+    vector<std::pair<node_id, std::size_t>> calls; // and where their operands begin
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       if (const std::size_t first = first_operand(g, n, mode); first != none)
         calls.emplace_back(n, first);
@@ -98,7 +98,7 @@ private:
       if (!c.may_edit(name))
         break;
       g.copy_args(n, args);
-      std::vector<argument> operands;
+      vector<argument> operands;
       std::uint32_t body = 0;
       for (std::size_t i = 0; i != args.top.size(); ++i) {
         const argument& a = args.top[i];
@@ -148,11 +148,11 @@ private:
     return x.bits() ? grad_mode::enabled : grad_mode::disabled;
   }
   /// The mode that each subgraph runs under: known where all calls of it agree.
-  static std::vector<grad_mode> modes_of_subgraphs(const graph_storage& g, grad_mode mode) {
-    std::vector<grad_mode> out(g.num_subgraphs(), mode);
+  static vector<grad_mode> modes_of_subgraphs(const graph_storage& g, grad_mode mode) {
+    vector<grad_mode> out(g.num_subgraphs(), mode);
     if (mode == grad_mode::irrelevant)
       return out;
-    std::vector<bool> called(g.num_subgraphs());
+    vector<bool> called(g.num_subgraphs());
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (g.kind(n) != node_kind::call_higher_order)
         continue;

@@ -16,6 +16,7 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/schema/aten.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstdint>
@@ -23,7 +24,6 @@
 #include <iterator>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -121,8 +121,8 @@ private:
     }
     const graph_storage& g_;
     detail::call_classes& classes_;
-    std::vector<bool> written_; ///< by value; empty when nobody writes
-    std::vector<node_id> writers_;
+    vector<bool> written_; ///< by value; empty when nobody writes
+    vector<node_id> writers_;
   };
 
   template <class = when_used>

@@ -9,13 +9,13 @@
 #include <espalier/ir/infer.hpp>
 #include <espalier/schema/aten.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -115,7 +115,7 @@ private:
     return w && w.arg(1).form() == arg_form::list && w.arg(1).size() == 3 ? head{t, w, c} : head{};
   }
   value seen_as_heads(value part, const head& h, node like) {
-    std::vector<argument> shape;
+    vector<argument> shape;
     for (std::size_t i = 0; i != 3; ++i) {
       const arg_view a = h.viewed.arg(1)[i];
       const sym_int& known = h.viewed.result().tensor().sizes[i];
@@ -256,7 +256,7 @@ private:
 
   graph_storage& g_;
   Memory& memory_;
-  std::vector<node_id> made_;
+  vector<node_id> made_;
   graph_storage::copied_args own_;
   bool failed_ = false;
 };

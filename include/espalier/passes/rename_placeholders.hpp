@@ -12,12 +12,12 @@
 #include <espalier/signature/lift.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 namespace espalier {
 
@@ -48,7 +48,7 @@ private:
       if (info.signature.inputs[i].kind == input_kind::user_input)
         names.reserve(inputs[i].name());
     pass_result done;
-    std::vector<std::string> wanted;
+    vector<std::string> wanted;
     std::unordered_map<std::string, std::string> renamed;
     for (std::size_t i = 0; i != inputs.size(); ++i) {
       const input_spec& spec = info.signature.inputs[i];
@@ -64,7 +64,7 @@ private:
     const node_id last = inputs.empty() ? node_id{} : inputs.back().id();
     for (std::size_t i = 0; i != inputs.size(); ++i)
       g.set_name(inputs[i].id(), wanted[i]);
-    std::vector<std::pair<value_id, std::string>> lost; // names that placeholders take
+    vector<std::pair<value_id, std::string>> lost; // names that placeholders take
     for (node_id n = g.next(last); n.valid(); n = g.next(n)) {
       bool taken = names.contains(g.text(g.node_name(n)));
       for (std::size_t i = 0; i != g.num_results(n); ++i)

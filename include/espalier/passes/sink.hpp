@@ -9,12 +9,12 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -40,12 +40,12 @@ private:
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), classes);
     detail::alias_classes memory(g, classes);
-    auto sinks = detail::filled<std::uint8_t>(g.node_capacity(), 0);
+    vector<std::uint8_t> sinks(g.node_capacity());
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       sinks[n.index] = only_user(g, n).valid() && detail::may_move(g, n, classes, memory);
-    std::vector<node_id> order;
+    vector<node_id> order;
     order.reserve(g.num_nodes());
-    std::vector<std::pair<node_id, std::size_t>> path; // a node, and how many of its slots were looked at
+    vector<std::pair<node_id, std::size_t>> path; // a node, and how many of its slots were looked at
     for (node_id root = g.first(); root.valid(); root = g.next(root)) {
       if (sinks[root.index] == 1)
         continue; // comes with its user

@@ -11,12 +11,12 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -58,9 +58,9 @@ private:
 
   /// The node that each node has to follow although it uses nothing of it; invalid for most.
   template <class = when_used>
-  static constexpr std::vector<node_id> fixed_before(const graph_storage& g, detail::call_classes& classes) {
+  static constexpr vector<node_id> fixed_before(const graph_storage& g, detail::call_classes& classes) {
     detail::alias_classes memory(g, classes);
-    auto out = detail::filled<node_id>(g.node_capacity(), {});
+    vector<node_id> out(g.node_capacity());
     node_id last{};
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (!is_fixed(g, n, classes, memory))
@@ -86,12 +86,12 @@ private:
 
   /// A walk in depth, in the given order: what a node needs comes right before it.
   template <class = when_used>
-  static constexpr std::vector<node_id> sorted(const graph_storage& g, const std::vector<node_id>& fixed) {
+  static constexpr vector<node_id> sorted(const graph_storage& g, const vector<node_id>& fixed) {
     enum : std::uint8_t { unseen, open, placed };
-    auto state = detail::filled<std::uint8_t>(g.node_capacity(), unseen);
-    std::vector<node_id> out;
+    vector<std::uint8_t> state(g.node_capacity(), unseen);
+    vector<node_id> out;
     out.reserve(g.num_nodes());
-    std::vector<std::pair<node_id, std::size_t>> path; // a node, and how many of its needs were looked at
+    vector<std::pair<node_id, std::size_t>> path; // a node, and how many of its needs were looked at
     const auto visit = [&](node_id root) {
       if (state[root.index] != unseen)
         return;
@@ -134,8 +134,7 @@ private:
 
   template <class = when_used>
   [[noreturn]] static void refuse_cycle(const graph_storage& g,
-                                        const std::vector<std::pair<node_id, std::size_t>>& path,
-                                        node_id again) {
+                                        const vector<std::pair<node_id, std::size_t>>& path, node_id again) {
     const auto text = [&](node_id n) {
       const auto given = g.text(g.node_name(n));
       return "'" + (given.empty() ? "#" + std::to_string(n.index) : std::string(given)) + "'";

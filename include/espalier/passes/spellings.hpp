@@ -9,6 +9,7 @@
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
@@ -16,7 +17,6 @@
 #include <optional>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -78,7 +78,7 @@ public:
   }
 
 private:
-  using args = std::vector<argument>;
+  using args = vector<argument>;
 
   struct scalar_pair {
     std::uint32_t cpp, python;

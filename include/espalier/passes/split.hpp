@@ -13,6 +13,7 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/pipeline/regions.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +22,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -51,10 +51,10 @@ struct delegation_report {
     std::string graph = {}; ///< as of a region
   };
 
-  std::vector<region> regions;     ///< graph by graph, in program order
-  std::vector<op_row> operators;   ///< by name
-  std::vector<omission> omissions; ///< by reason, then by name
-  std::vector<gap> gaps;
+  vector<region> regions;     ///< graph by graph, in program order
+  vector<op_row> operators;   ///< by name
+  vector<omission> omissions; ///< by reason, then by name
+  vector<gap> gaps;
   std::size_t delegated = 0, left = 0; ///< calls
   std::size_t min_nodes = 1;           ///< the least that a region needed, in the last run
 
@@ -139,7 +139,7 @@ private:
       std::string out;
       if (rows_.size() == 1)
         return out;
-      std::vector<std::size_t> width(rows_[0].size());
+      vector<std::size_t> width(rows_[0].size());
       for (const auto& r : rows_)
         for (std::size_t i = 0; i != r.size(); ++i)
           width[i] = std::max(width[i], r[i].size());
@@ -154,7 +154,7 @@ private:
     }
 
   private:
-    std::vector<std::vector<std::string>> rows_;
+    vector<vector<std::string>> rows_;
   };
 };
 
@@ -265,7 +265,7 @@ struct split : pass {
 private:
   /// Writes the names that the subgraphs got, and where they lie.
   static void settle(delegation_report& r, const graph_storage& g, const region_plan& plan,
-                     const std::vector<node_id>& calls, const std::string& place) {
+                     const vector<node_id>& calls, const std::string& place) {
     for (std::size_t i = 0; i != calls.size(); ++i) {
       r.regions[i].name = g.text(g.subgraph_name(g.slot(g.arg_slot(calls[i], 0)).w2));
       r.regions[i].graph = place;

@@ -19,6 +19,7 @@
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/verify.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -28,7 +29,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -49,16 +49,16 @@ inline bool is_input_itself(const graph_storage& g, value_id v, value_id input) 
 /// By output: whether what it puts out may be overwritten before it is written to its own target, when the
 /// writes come one after the other. `written` tells the target's position among the inputs. Inputs of one
 /// kind may be the same tensor. Nearly linear.
-inline std::vector<bool> overwritten_sources(const graph_storage& g, const program_info& info,
-                                             span<const node> inputs, span<const std::size_t> written) {
+inline vector<bool> overwritten_sources(const graph_storage& g, const program_info& info,
+                                        span<const node> inputs, span<const std::size_t> written) {
   const auto& outputs = info.signature.outputs;
-  std::vector<bool> found(outputs.size());
+  vector<bool> found(outputs.size());
   if (!g.output_node().valid() ||
       std::none_of(outputs.begin(), outputs.end(), [](const output_spec& o) { return is_mutation(o.kind); }))
     return found;
   call_classes calls;
   alias_classes memory(g, calls);
-  std::vector<std::uint8_t> kinds(g.value_capacity()); // by memory: bits of the kinds of inputs in it
+  vector<std::uint8_t> kinds(g.value_capacity()); // by memory: bits of the kinds of inputs in it
   const auto kind_of = [&](std::size_t i) {
     return static_cast<std::uint8_t>(1u << static_cast<unsigned>(info.signature.inputs[i].kind));
   };
@@ -100,7 +100,7 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
       users.emplace(sig.inputs[i].arg.name, i);
     else
       state.emplace(sig.inputs[i].target, i);
-  std::vector<std::size_t> written; // by output: the input
+  vector<std::size_t> written; // by output: the input
   for (const output_spec& o : sig.outputs) {
     const auto& among = o.kind == output_kind::user_input_mutation ? users : state;
     const auto at = among.find(o.target);
@@ -110,10 +110,10 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
     written.push_back(at == among.end() ? inputs.size() : at->second);
   }
 
-  const std::vector<bool> cloned = detail::overwritten_sources(g, info, inputs, written); // by output
-  std::vector<value_id> now;                                                              // by input
-  std::vector<node_id> gone;
-  std::vector<std::pair<std::string, node_id>> reads; // by the placeholders' names
+  const vector<bool> cloned = detail::overwritten_sources(g, info, inputs, written); // by output
+  vector<value_id> now;                                                              // by input
+  vector<node_id> gone;
+  vector<std::pair<std::string, node_id>> reads; // by the placeholders' names
   const insertion_point before = g.current_insertion_point();
   const node_id behind = inputs.empty() ? node_id{} : g.next(inputs.back().id());
   for (std::size_t i = 0; i != inputs.size(); ++i) {
@@ -136,8 +136,8 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
   graph_storage::copied_args given;
   if (out.valid())
     g.copy_args(out, given);
-  std::vector<argument> left;
-  std::vector<output_spec> left_specs;
+  vector<argument> left;
+  vector<output_spec> left_specs;
   g.set_insertion_point({out});
   auto sources = given.top;
   for (std::size_t i = 0; i != sources.size(); ++i)
@@ -174,7 +174,7 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
   g.set_insertion_point(before);
   for (const node_id n : gone)
     g.erase(n);
-  std::erase_if(sig.inputs, [](const input_spec& s) { return detail::is_state(s.kind); });
+  espalier::erase_if(sig.inputs, [](const input_spec& s) { return detail::is_state(s.kind); });
   refresh_signature(g, info);
   std::unordered_map<std::string, std::string> renamed;
   for (const auto& [name, read] : reads)

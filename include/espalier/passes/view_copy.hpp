@@ -13,13 +13,13 @@
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
 
 namespace espalier {
 
@@ -154,7 +154,7 @@ private:
   /// Other strides, as far as a rule tells them.
   template <class = when_used>
   static void reinfer(graph_storage& g, node_id n) {
-    std::vector<meta_id> before;
+    vector<meta_id> before;
     for (std::size_t i = 0; i != g.num_results(n); ++i)
       before.push_back(g.meta_of(g.result(n, i)));
     try {

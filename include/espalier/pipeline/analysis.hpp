@@ -6,13 +6,13 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <array>
 #include <concepts>
 #include <memory>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -72,7 +72,7 @@ public:
   /// Drops what is known of one graph.
   template <class = when_used>
   void forget(const graph_storage& g) {
-    std::erase_if(entries_, [&](const entry& e) { return e.graph == &g; });
+    espalier::erase_if(entries_, [&](const entry& e) { return e.graph == &g; });
   }
   constexpr bool empty() const noexcept { return entries_.empty(); }
 
@@ -80,15 +80,15 @@ private:
   // out of line: most pipelines ask for no analysis
   template <class = when_used>
   [[gnu::noinline]] constexpr void drop_all_but(span<const key> kept) {
-    std::erase_if(entries_,
-                  [&](const entry& e) { return std::find(kept.begin(), kept.end(), e.of) == kept.end(); });
+    espalier::erase_if(
+        entries_, [&](const entry& e) { return std::find(kept.begin(), kept.end(), e.of) == kept.end(); });
   }
   struct entry {
     key of;
     const graph_storage* graph;
     std::shared_ptr<const void> result; // keeps its address while the list grows
   };
-  std::vector<entry> entries_; // a handful: a scan beats a table
+  vector<entry> entries_; // a handful: a scan beats a table
 };
 
 } // namespace espalier

@@ -10,6 +10,7 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/pipeline/regions.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -17,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -211,9 +211,9 @@ template <class U>
 class any_pipeline {
 public:
   any_pipeline() = default;
-  explicit any_pipeline(std::vector<any_pass<U>> stages) : stages_(std::move(stages)) {}
+  explicit any_pipeline(vector<any_pass<U>> stages) : stages_(std::move(stages)) {}
   void push(any_pass<U> p) { stages_.push_back(std::move(p)); }
-  const std::vector<any_pass<U>>& stages() const noexcept { return stages_; }
+  const vector<any_pass<U>>& stages() const noexcept { return stages_; }
   /// The same stages for parts of the graph. Throws `error` (usage) when one takes more than a graph.
   any_pipeline<graph_storage> on_parts() const {
     any_pipeline<graph_storage> out;
@@ -222,8 +222,8 @@ public:
     return out;
   }
   /// The contracts of the stages, in order.
-  std::vector<pass_facts> facts() const {
-    std::vector<pass_facts> out;
+  vector<pass_facts> facts() const {
+    vector<pass_facts> out;
     for (const auto& s : stages_)
       out.push_back(s.facts());
     return out;
@@ -276,7 +276,7 @@ public:
   }
 
 private:
-  std::vector<any_pass<U>> stages_;
+  vector<any_pass<U>> stages_;
 };
 
 namespace detail {

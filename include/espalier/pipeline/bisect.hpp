@@ -8,6 +8,7 @@
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pipeline.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -15,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 namespace espalier {
 
@@ -112,8 +112,8 @@ private:
   const pass_context* c_;
   bisect_report* out_;
   const graph_storage* whole_ = nullptr;
-  std::vector<part> parts_; // since the whole was last seen; of the bad stage in the end
-  std::string_view stage_;  // the bad one
+  vector<part> parts_;     // since the whole was last seen; of the bad stage in the end
+  std::string_view stage_; // the bad one
   std::size_t edits_before_ = 0;
 };
 

@@ -7,12 +7,12 @@
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -58,7 +58,7 @@ public:
 private:
   static constexpr std::string_view without = "not:";
 
-  static bool any(const std::vector<std::string>& names, std::string_view target) {
+  static bool any(const vector<std::string>& names, std::string_view target) {
     const std::string_view bare = target.substr(0, target.rfind('.'));
     for (const auto& name : names)
       if (matches(name, target) || matches(name, bare))
@@ -113,7 +113,7 @@ private:
     return false;
   }
 
-  std::vector<std::string> these_, not_these_;
+  vector<std::string> these_, not_these_;
 };
 
 } // namespace espalier

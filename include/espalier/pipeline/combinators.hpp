@@ -8,6 +8,7 @@
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/support/fixed_string.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -15,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -33,7 +33,7 @@ struct summed_facts {
 template <class Round, class Text>
 pass_result repeat(std::size_t limit, const graph_storage& g, Round&& round, Text&& text) {
   pass_result sum;
-  std::vector<std::uint64_t> seen;
+  vector<std::uint64_t> seen;
   while (seen.size() != limit) {
     const pass_result r = round();
     sum += r;

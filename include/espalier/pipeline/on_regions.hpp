@@ -9,13 +9,13 @@
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/pipeline/regions.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -57,7 +57,7 @@ void check_interface(const graph_storage& part, const subgraph_border& border, c
 
 /// Puts a graph in the place of each region.
 template <class = when_used>
-void replace_regions(graph_storage& g, span<const std::vector<node_id>> regions,
+void replace_regions(graph_storage& g, span<const vector<node_id>> regions,
                      span<const graph_storage> bodies) {
   const auto calls = outline_regions(g, regions);
   inliner into(g);
@@ -76,8 +76,8 @@ pass_result on_each_region(graph_storage& g, const Predicate& predicate, const r
                            pass_context& c, Run&& run, Name&& pass) {
   const region_plan plan = find_regions(g, predicate, options);
   pass_result sum;
-  std::vector<std::vector<node_id>> changed;
-  std::vector<graph_storage> bodies;
+  vector<vector<node_id>> changed;
+  vector<graph_storage> bodies;
   border_reader border_of_region(g);
   copy_tables tables;
   for (std::size_t i = 0; i != plan.regions.size(); ++i) {

@@ -8,12 +8,12 @@
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/order.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -25,7 +25,7 @@ namespace detail {
 template <class = when_used>
 class region_gatherer {
 public:
-  region_gatherer(graph_storage& g, span<const std::vector<node_id>> regions)
+  region_gatherer(graph_storage& g, span<const vector<node_id>> regions)
       : g_(g), regions_(regions), cluster_(g.node_capacity(), none), state_(g.node_capacity()),
         pinned_before_(g.node_capacity()) {}
 
@@ -91,11 +91,11 @@ private:
   }
 
   graph_storage& g_;
-  span<const std::vector<node_id>> regions_;
-  std::vector<std::uint32_t> cluster_; // by node: the region
-  std::vector<state> state_;           // by lead
-  std::vector<node_id> pinned_before_; // by node
-  std::vector<node_id> stack_, order_;
+  span<const vector<node_id>> regions_;
+  vector<std::uint32_t> cluster_; // by node: the region
+  vector<state> state_;           // by lead
+  vector<node_id> pinned_before_; // by node
+  vector<node_id> stack_, order_;
 };
 
 /// The borders of regions. Linear in what they hold.
@@ -123,12 +123,12 @@ public:
   }
 
 private:
-  void mark(std::vector<std::uint32_t>& of, std::uint32_t i) const {
+  void mark(vector<std::uint32_t>& of, std::uint32_t i) const {
     if (i >= of.size())
       of.resize(i + 1);
     of[i] = stamp_;
   }
-  bool marked(const std::vector<std::uint32_t>& of, std::uint32_t i) const {
+  bool marked(const vector<std::uint32_t>& of, std::uint32_t i) const {
     return i < of.size() && of[i] == stamp_;
   }
   bool used_outside(value_id v) const {
@@ -139,7 +139,7 @@ private:
   }
 
   const graph_storage& g_;
-  std::vector<std::uint32_t> nodes_, values_; // by id: the last region that held it
+  vector<std::uint32_t> nodes_, values_; // by id: the last region that held it
   std::uint32_t stamp_ = 0;
 };
 
@@ -149,9 +149,9 @@ private:
 /// `prefix_0`, `prefix_1`, ... The regions must be some of those that `find_regions` gave for this very
 /// graph. Gives the calls, in the order of the regions. Linear.
 template <class = when_used>
-std::vector<node_id> outline_regions(graph_storage& g, span<const std::vector<node_id>> regions,
-                                     std::string_view prefix = "subgraph") {
-  std::vector<node_id> calls;
+vector<node_id> outline_regions(graph_storage& g, span<const vector<node_id>> regions,
+                                std::string_view prefix = "subgraph") {
+  vector<node_id> calls;
   if (regions.empty())
     return calls;
   detail::region_gatherer(g, regions).run();

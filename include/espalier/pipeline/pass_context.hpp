@@ -7,12 +7,12 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/support/config.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -89,7 +89,7 @@ public:
       remarks_->push_back({std::string(stage_.name), std::move(text)});
   }
   /// Collects the remarks of passes, in the order in which they were made; null: nobody does.
-  constexpr void collect_remarks(std::vector<pass_remark>* to) noexcept { remarks_ = to; }
+  constexpr void collect_remarks(vector<pass_remark>* to) noexcept { remarks_ = to; }
 
   /// The stage that runs, or that ran last.
   constexpr const stage_info& stage() const noexcept { return stage_; }
@@ -153,13 +153,13 @@ public:
 
 private:
   analysis_cache analyses_;
-  std::vector<pass_statistic> statistics_;
+  vector<pass_statistic> statistics_;
   span<const std::string_view> disabled_;
   stage_info stage_{};
   std::size_t edits_ = 0, budget_ = unlimited;
   std::string_view last_edit_;
   const dialect_info* dialect_ = nullptr;
-  std::vector<pass_remark>* remarks_ = nullptr;
+  vector<pass_remark>* remarks_ = nullptr;
   const graph_place* place_ = nullptr;
 };
 

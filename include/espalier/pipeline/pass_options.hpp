@@ -5,6 +5,7 @@
 
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <charconv>
 #include <concepts>
@@ -13,7 +14,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -71,7 +71,7 @@ public:
     }
   }
 
-  const std::vector<item>& items() const noexcept { return items_; }
+  const vector<item>& items() const noexcept { return items_; }
   auto begin() const noexcept { return items_.begin(); }
   auto end() const noexcept { return items_.end(); }
 
@@ -120,7 +120,7 @@ private:
   }
 
   std::string_view pass_, takes_;
-  std::vector<item> items_;
+  vector<item> items_;
 };
 
 } // namespace espalier

@@ -10,6 +10,7 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
@@ -18,7 +19,6 @@
 #include <string_view>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -215,7 +215,7 @@ public:
     return *lists_.emplace_back(std::make_unique<pipeline_prover::summary>(s));
   }
 
-  const std::vector<pass_facts>& all() const noexcept { return all_; }
+  const vector<pass_facts>& all() const noexcept { return all_; }
   /// The last name that was switched off; empty: there was none.
   std::string_view off() const noexcept { return off_; }
   [[noreturn]] void refuse(std::string_view why) const {
@@ -226,8 +226,8 @@ public:
 private:
   const pass_context& context_;
   std::string_view text_, off_;
-  std::vector<pass_facts> all_;
-  std::vector<std::unique_ptr<pipeline_prover::summary>> lists_;
+  vector<pass_facts> all_;
+  vector<std::unique_ptr<pipeline_prover::summary>> lists_;
 };
 
 /// Proves that a pipeline is legal without the stages that are switched off, asks no more of its input, and

@@ -19,6 +19,7 @@
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -28,7 +29,6 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -91,10 +91,10 @@ struct region_gap {
 
 /// The regions of a graph, and why other calls are in none. Holds ids: valid until the graph is edited.
 struct region_plan {
-  std::vector<std::vector<node_id>> regions;         ///< by their first calls; calls in program order
-  std::vector<std::pair<node_id, left_out>> outside; ///< calls in no region, in program order
-  std::vector<region_gap> gaps;                      ///< each pair of regions once
-  std::size_t steps = 0;                             ///< nodes and arguments looked at
+  vector<vector<node_id>> regions;              ///< by their first calls; calls in program order
+  vector<std::pair<node_id, left_out>> outside; ///< calls in no region, in program order
+  vector<region_gap> gaps;                      ///< each pair of regions once
+  std::size_t steps = 0;                        ///< nodes and arguments looked at
 
   /// How many calls are in regions.
   std::size_t num_inside() const noexcept {
@@ -130,8 +130,8 @@ public:
   }
 
 private:
-  std::vector<std::uint32_t> first_;
-  std::vector<node_id> nodes_;
+  vector<std::uint32_t> first_;
+  vector<node_id> nodes_;
 };
 
 /// Forms regions; holds what that takes.
@@ -341,11 +341,11 @@ private:
     return false;
   }
   void collect(const region_options& o) {
-    std::vector<std::uint32_t> size(g_.node_capacity());
+    vector<std::uint32_t> size(g_.node_capacity());
     for (node_id n = g_.first(); n.valid(); n = g_.next(n))
       if (role_[n.index] == inside)
         ++size[root(n.index)];
-    std::vector<bool> used(o.only_used ? g_.node_capacity() : 0);
+    vector<bool> used(o.only_used ? g_.node_capacity() : 0);
     if (o.only_used)
       for (node_id n = g_.first(); n.valid(); n = g_.next(n))
         if (role_[n.index] == inside && !used[root(n.index)])
@@ -388,7 +388,7 @@ private:
       });
       again = false;
       std::uint32_t free_from = 0; // pairs before that stage have been joined in this round
-      std::vector<std::pair<node_id, node_id>> joined;
+      vector<std::pair<node_id, node_id>> joined;
       for (candidate& x : candidates_) {
         if (x.between.valid())
           continue;
@@ -406,7 +406,7 @@ private:
       }
       for (const auto& [from, to] : joined)
         unite(from.index, to.index);
-      std::erase_if(candidates_, [&](const candidate& x) { return cluster(x.from) == cluster(x.to); });
+      espalier::erase_if(candidates_, [&](const candidate& x) { return cluster(x.from) == cluster(x.to); });
     }
   }
   /// A use of one region's value in another region.
@@ -416,7 +416,7 @@ private:
   };
   bool find_candidates() {
     const node_groups parts = regions();
-    std::vector<std::uint32_t> seen(g_.node_capacity(), none); // by region: the last that was found to use it
+    vector<std::uint32_t> seen(g_.node_capacity(), none); // by region: the last that was found to use it
     for (node_id lead = g_.first(); lead.valid(); lead = g_.next(lead))
       for (const node_id n : parts[lead.index])
         for (const auto& x : g_.slots(n)) {
@@ -434,14 +434,14 @@ private:
   }
   /// The earliest stages, regions as they are: each stands before all that uses it, all else no later.
   void tell_stages() {
-    std::vector<std::uint32_t> waits_for(g_.node_capacity());
+    vector<std::uint32_t> waits_for(g_.node_capacity());
     for (node_id n = g_.first(); n.valid() && n != g_.output_node(); n = g_.next(n)) {
       stage_[n.index] = 0;
       for (const auto& x : g_.slots(n))
         waits_for[cluster(n)] += x.is_use() && cluster(g_.def(value_id{x.w0})) != cluster(n);
       waits_for[n.index] += ordered_before_[n.index].valid();
     }
-    std::vector<node_id> ready; // members of what stands
+    vector<node_id> ready; // members of what stands
     const node_groups members(g_, g_.node_capacity(), [&](node_id n) { return cluster(n); });
     const auto place = [&](std::uint32_t c) {
       for (const node_id n : members[c])
@@ -508,7 +508,7 @@ private:
     region_finder& f_;
     const node_groups& parts_;
     bool forward_;
-    std::vector<std::uint32_t> queue_;
+    vector<std::uint32_t> queue_;
     std::size_t at_ = 0, member_ = 0, i_ = 0;
     slot_id use_{};
   };
@@ -547,7 +547,7 @@ private:
   }
 
   void find_gaps() {
-    std::vector<std::pair<std::uint64_t, node_id>> all;
+    vector<std::pair<std::uint64_t, node_id>> all;
     for (const candidate& x : candidates_)
       if (const auto from = region_[x.from.index], to = region_[x.to.index]; from != none && to != none)
         all.emplace_back(std::uint64_t{from} << 32 | to, x.between);
@@ -563,13 +563,13 @@ private:
   static constexpr std::uint32_t none = node_groups::none;
   static constexpr std::size_t most_work = 16; // steps in all, by those of the linear part
   const graph_storage& g_;
-  std::vector<role> role_;
-  std::vector<std::uint32_t> stage_;                    // by cluster
-  std::vector<std::uint32_t> parent_;                   // union-find of nodes inside
-  std::vector<node_id> ordered_before_, ordered_after_; // by node outside: its neighbour among `ordered`
-  std::vector<std::uint32_t> region_;                   // by node
-  std::vector<candidate> candidates_;
-  std::vector<std::uint32_t> reached_; // by cluster: the last walk that came there
+  vector<role> role_;
+  vector<std::uint32_t> stage_;                    // by cluster
+  vector<std::uint32_t> parent_;                   // union-find of nodes inside
+  vector<node_id> ordered_before_, ordered_after_; // by node outside: its neighbour among `ordered`
+  vector<std::uint32_t> region_;                   // by node
+  vector<candidate> candidates_;
+  vector<std::uint32_t> reached_; // by cluster: the last walk that came there
   std::uint32_t stamp_ = 0;
   std::size_t most_steps_ = 0;
   node_id last_ordered_{};       // while stages are first told

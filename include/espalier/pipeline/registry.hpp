@@ -10,6 +10,7 @@
 #include <espalier/pipeline/regions.hpp>
 #include <espalier/schema/nearest.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -17,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -56,7 +56,7 @@ public:
         return &e;
     return nullptr;
   }
-  const std::vector<entry>& entries() const noexcept { return entries_; }
+  const vector<entry>& entries() const noexcept { return entries_; }
   /// The command that lists the passes (`my-opt --list`): errors point to it instead of listing them.
   void listed_by(std::string command) { lister_ = std::move(command); }
 
@@ -81,7 +81,7 @@ public:
     name = name.substr(0, name.find('<'));
     if (is_keyword(name))
       return "write " + std::string(form_of(name));
-    std::vector<std::string_view> passes;
+    vector<std::string_view> passes;
     for (const auto& e : entries_)
       passes.push_back(e.pass.name());
     auto words = passes;
@@ -91,8 +91,8 @@ public:
   }
 
   /// The contracts of all passes, in order; they point into the registry.
-  std::vector<pass_facts> facts() const& {
-    std::vector<pass_facts> out;
+  vector<pass_facts> facts() const& {
+    vector<pass_facts> out;
     for (const auto& e : entries_) {
       out.push_back(e.pass.facts());
       out.back().description = e.summary;
@@ -100,7 +100,7 @@ public:
     return out;
   }
 
-  std::vector<pass_facts> facts() const&& = delete;
+  vector<pass_facts> facts() const&& = delete;
 
   /// The passes with their contracts, for a terminal. `pass_table(facts())` is the same for a page.
   std::string list() const {
@@ -187,7 +187,7 @@ private:
           if (p.name == name)
             return p;
     }
-    std::vector<std::string_view> known;
+    vector<std::string_view> known;
     for (const auto& e : entries_)
       for (auto list : {e.pass.facts().needs, e.pass.facts().establishes, e.pass.facts().destroys})
         for (const auto& p : list)
@@ -286,7 +286,7 @@ private:
       refuse(t, begin, "'when(' takes more than a name can say: compose it in C++");
     if (is_keyword(word))
       refuse(t, begin, "'" + std::string(name) + "(' is not how it is written", cure_for(word));
-    std::vector<std::string_view> words;
+    vector<std::string_view> words;
     for (const auto& k : keywords)
       words.push_back(k.word);
     const std::string_view near = detail::nearest_name(word, words);
@@ -333,7 +333,7 @@ private:
     }
   }
 
-  std::vector<entry> entries_;
+  vector<entry> entries_;
   std::string lister_;
 };
 

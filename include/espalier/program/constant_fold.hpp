@@ -16,6 +16,7 @@
 #include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/interpreter.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/grad_mode.h>
 #include <c10/core/impl/LocalDispatchKeySet.h>
@@ -108,11 +109,11 @@ private:
     at::Tensor tensor;
   };
   struct plan {
-    std::vector<source> sources;   ///< that the calls read
-    std::vector<node_id> calls;    ///< in program order
-    std::vector<value_id> results; ///< of the calls, used by others
-    std::vector<node_id> gone;     ///< the calls, and those of constants that nobody needs; in program order
-    std::vector<node_id> read;     ///< the inputs that these read
+    vector<source> sources;   ///< that the calls read
+    vector<node_id> calls;    ///< in program order
+    vector<value_id> results; ///< of the calls, used by others
+    vector<node_id> gone;     ///< the calls, and those of constants that nobody needs; in program order
+    vector<node_id> read;     ///< the inputs that these read
   };
 
   /// Sources and calls, by walking forward; then, backward, those that a result needs.
@@ -123,9 +124,9 @@ private:
     detail::alias_classes memory(g, classes);
     const detail::fixed_state fixed(p, memory);
     enum class is : std::uint8_t { unknown, source, computed };
-    std::vector<is> value(g.value_capacity(), is::unknown);
+    vector<is> value(g.value_capacity(), is::unknown);
     std::unordered_map<std::uint32_t, at::Tensor> tensor_of; // by value
-    std::vector<node_id> computed;
+    vector<node_id> computed;
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (const auto h = fixed(n)) {
         if (h.kind == input_kind::parameter ? !rules.parameters
@@ -153,7 +154,7 @@ private:
         value[g.result(n, i).index] = is::computed;
     }
 
-    std::vector<bool> needed(g.node_capacity()), inside(g.node_capacity()), read(g.value_capacity());
+    vector<bool> needed(g.node_capacity()), inside(g.node_capacity()), read(g.value_capacity());
     for (const node_id n : computed)
       inside[n.index] = true;
     plan out;
@@ -257,7 +258,7 @@ private:
     }
     for (const node_id n : what.calls)
       copy.copy(n);
-    std::vector<argument> outputs;
+    vector<argument> outputs;
     for (const value_id v : what.results)
       outputs.emplace_back(copy[v]);
     alone.output(outputs);

@@ -12,6 +12,7 @@
 #include <espalier/program/program_base.hpp>
 #include <espalier/program/program_verify.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -48,7 +49,7 @@ bool arrange_leaves(const tree_spec& given, const tree_spec& wanted, span<tree_l
     out.push_back(std::move(leaves.front().value));
     return true;
   }
-  std::vector<std::size_t> first; // leaf of each child
+  vector<std::size_t> first; // leaf of each child
   std::size_t n = 0;
   for (const auto& c : given.children) {
     first.push_back(n);
@@ -88,13 +89,13 @@ struct typed_call<R(A...)> {
   static R refused(); // declared only: what calls it does not compile
   /// The leaves of typed arguments, checked against the program's structure.
   static std::vector<c10::IValue> flatten(const program_info& info, const std::remove_cvref_t<A>&... a) {
-    std::vector<tree_leaf> leaves;
+    vector<tree_leaf> leaves;
     (pytree<std::remove_cvref_t<A>>::flatten(a, std::string{}, leaves), ...);
     std::vector<c10::IValue> out;
     out.reserve(leaves.size());
     if (const auto* root = info.root(); root && root->in_spec.children.size() == 2) {
-      std::vector<tree_spec> given{pytree<std::remove_cvref_t<A>>::spec(a)...};
-      std::vector<tree_spec> wanted = root->in_spec.children[0].children;
+      vector<tree_spec> given{pytree<std::remove_cvref_t<A>>::spec(a)...};
+      vector<tree_spec> wanted = root->in_spec.children[0].children;
       wanted.insert(wanted.end(), root->in_spec.children[1].children.begin(),
                     root->in_spec.children[1].children.end());
       if (!arrange_leaves(tree_spec::tuple(given), tree_spec::tuple(wanted), leaves, out))
@@ -207,7 +208,7 @@ public:
   /// that the program breaks.
   void verify() const { throw_first(diagnose()); }
   /// All that `verify` would complain of.
-  std::vector<diagnostic> diagnose(const verify_options& options = {}) const {
+  vector<diagnostic> diagnose(const verify_options& options = {}) const {
     auto found = espalier::verify<Dialect>(*graph_, options);
     detail::verify_signature(*graph_, info_, state_, constants_, objects_, found);
     return found;

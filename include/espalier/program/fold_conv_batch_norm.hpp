@@ -13,6 +13,7 @@
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/ATen.h>
 
@@ -25,7 +26,6 @@
 #include <string_view>
 #include <tuple>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -53,7 +53,7 @@ struct fold_conv_batch_norm : pass {
     const auto pairs = find(std::as_const(p), c);
     if (pairs.empty())
       return {};
-    std::vector<std::pair<at::Tensor, at::Tensor>> tensors;
+    vector<std::pair<at::Tensor, at::Tensor>> tensors;
     for (const auto& x : pairs)
       tensors.push_back(x.same_as ? tensors[*x.same_as] : folded(x));
     return replace(p, pairs, tensors, c);
@@ -98,13 +98,13 @@ private:
   }
 
   template <class = when_used>
-  static std::vector<pair> find(const program_base& p, pass_context& c) {
+  static vector<pair> find(const program_base& p, pass_context& c) {
     const graph_storage& g = p.storage();
     detail::call_classes classes;
     detail::alias_classes memory(g, classes);
     const detail::fixed_state fixed(p, memory);
-    std::vector<pair> out;
-    std::map<std::vector<std::uint64_t>, std::size_t> seen;
+    vector<pair> out;
+    std::map<vector<std::uint64_t>, std::size_t> seen;
     for (node n : nodes(g)) {
       if (n.kind() != node_kind::call_function)
         continue;
@@ -197,12 +197,12 @@ private:
     if (x.shift)
       bias = bias + wide(x.shift);
     // output channels stand first; transposed, second within each group of input channels
-    std::vector<std::int64_t> split = w.sizes().vec(), channel(split.size(), 1);
+    vector<std::int64_t> split = w.sizes().vec(), channel(split.size(), 1);
     channel[0] = -1;
     if (x.transposed) {
       split[0] /= x.groups;
       split.insert(split.begin(), x.groups);
-      channel = std::vector<std::int64_t>(split.size(), 1);
+      channel = vector<std::int64_t>(split.size(), 1);
       channel[0] = x.groups;
       channel[2] = -1;
     }
@@ -214,12 +214,12 @@ private:
   }
 
   template <class = when_used>
-  static pass_result replace(program_base& p, const std::vector<pair>& pairs,
-                             const std::vector<std::pair<at::Tensor, at::Tensor>>& tensors, pass_context& c) {
+  static pass_result replace(program_base& p, const vector<pair>& pairs,
+                             const vector<std::pair<at::Tensor, at::Tensor>>& tensors, pass_context& c) {
     graph_storage& g = p.storage();
     detail::state_edit state(p);
-    std::vector<std::pair<value_id, value_id>> made;
-    std::vector<node_id> read;
+    vector<std::pair<value_id, value_id>> made;
+    vector<node_id> read;
     for (std::size_t i = 0; i != pairs.size(); ++i) {
       const pair& x = pairs[i];
       if (x.same_as) {

@@ -7,6 +7,7 @@
 
 #include <espalier/archive/detail/notes.hpp>
 #include <espalier/program/higher_order_call.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/Functions.h>
 #include <ATen/core/class_type.h>
@@ -44,7 +45,7 @@ c10::IValue typed_as(c10::IValue v, const c10::Type& t) {
 /// The arguments of one call, by position or name.
 struct call_arguments {
   std::vector<c10::IValue> positional;
-  std::vector<std::pair<std::string, c10::IValue>> named;
+  vector<std::pair<std::string, c10::IValue>> named;
 
   template <class = when_used>
   bool has(std::string_view name) const {
@@ -207,7 +208,7 @@ c10::IValue rebuilt_view(call_arguments& args, const std::string& prefix,
     return at::alias(base);
   if (auto offset = args.take(prefix + "_storage_offset")) {
     const auto ints = [](const c10::IValue& v) {
-      std::vector<std::int64_t> out;
+      vector<std::int64_t> out;
       for (const c10::IValue& e : v.toListRef())
         out.push_back(py_number(e).i);
       return out;

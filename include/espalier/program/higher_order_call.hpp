@@ -5,6 +5,7 @@
 
 #include <espalier/program/detail/plan.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/ivalue.h>
 
@@ -24,7 +25,7 @@ struct run_options {
   /// run.
   std::function<void(node, span<const c10::IValue>)> on_node{};
   /// Values of symbols, by name, for arguments that are expressions no node computes.
-  std::vector<std::pair<std::string, std::int64_t>> symbols{};
+  vector<std::pair<std::string, std::int64_t>> symbols{};
   /// Gives the value of an attribute that the graph reads (`get_attr`). A program looks in its state and
   /// constants when nothing is given here.
   std::function<c10::IValue(std::string_view)> attribute{};

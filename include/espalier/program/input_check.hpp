@@ -11,6 +11,7 @@
 #include <espalier/program/detail/int_expr.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr_text.hpp>
 
 #include <ATen/core/ivalue.h>
@@ -30,13 +31,13 @@ namespace detail {
 
 /// The Python expressions by which guards name the leaves of the inputs: `L['x']`, `L['d']['n'][0]`.
 template <class = when_used>
-void source_names(const tree_spec& t, const std::string& path, std::vector<std::string>& out) {
+void source_names(const tree_spec& t, const std::string& path, vector<std::string>& out) {
   if (t.is_leaf()) {
     out.push_back(path);
     return;
   }
   const bool sequence = t.type == "builtins.tuple" || t.type == "builtins.list";
-  const auto keys = sequence ? std::vector<std::string>{} : keys_of(t);
+  const auto keys = sequence ? vector<std::string>{} : keys_of(t);
   const bool dict = t.type == "builtins.dict" || t.type.starts_with("collections.");
   for (std::size_t i = 0; i != t.children.size(); ++i) {
     std::string step = "[" + std::to_string(i) + "]";
@@ -47,8 +48,8 @@ void source_names(const tree_spec& t, const std::string& path, std::vector<std::
 }
 /// The same for a program's ((args...), {kwargs}).
 template <class = when_used>
-std::vector<std::string> source_names(const module_call_signature& s) {
-  std::vector<std::string> out;
+vector<std::string> source_names(const module_call_signature& s) {
+  vector<std::string> out;
   if (s.in_spec.children.size() != 2)
     return out;
   const auto& args = s.in_spec.children[0];
@@ -133,7 +134,7 @@ class input_check {
 public:
   template <class = when_used>
   input_check(const graph_storage& g, const program_info& info) {
-    std::vector<std::string> sources;
+    vector<std::string> sources;
     if (const auto* root = info.root())
       sources = detail::source_names(*root);
     std::size_t i = 0;
@@ -198,9 +199,9 @@ public:
   /// Throws `error` (constraint) naming the input, the dimension, what was expected and what was found. Gives
   /// the values of the symbols.
   template <class = when_used>
-  std::vector<std::pair<std::string, std::int64_t>> check(span<const c10::IValue> inputs) const {
+  vector<std::pair<std::string, std::int64_t>> check(span<const c10::IValue> inputs) const {
     detail::bindings bound = bind(inputs, true);
-    std::vector<std::pair<std::string, std::int64_t>> out;
+    vector<std::pair<std::string, std::int64_t>> out;
     for (std::uint32_t s = 0; s != symbols_.size(); ++s)
       if (bound[s])
         out.emplace_back(symbols_.name(s), *bound[s]);
@@ -208,9 +209,9 @@ public:
   }
   /// The values of the symbols, unchecked: for calls that skip the checks.
   template <class = when_used>
-  std::vector<std::pair<std::string, std::int64_t>> symbols(span<const c10::IValue> inputs) const {
+  vector<std::pair<std::string, std::int64_t>> symbols(span<const c10::IValue> inputs) const {
     detail::bindings bound = bind(inputs, false);
-    std::vector<std::pair<std::string, std::int64_t>> out;
+    vector<std::pair<std::string, std::int64_t>> out;
     for (std::uint32_t s = 0; s != symbols_.size(); ++s)
       if (bound[s])
         out.emplace_back(symbols_.name(s), *bound[s]);
@@ -223,7 +224,7 @@ private:
     io_argument arg;
     value_kind kind = value_kind::unknown;
     scalar_type dtype = scalar_type::undefined;
-    std::vector<std::optional<detail::int_expr>> sizes; // nothing: not understood, not checked
+    vector<std::optional<detail::int_expr>> sizes; // nothing: not understood, not checked
   };
   struct range {
     detail::int_expr e;
@@ -237,7 +238,7 @@ private:
       std::int64_t dim;
     };
     detail::variable_table atoms;
-    std::vector<atom> where;
+    vector<atom> where;
     std::optional<detail::int_expr> condition;
   };
 
@@ -252,7 +253,7 @@ private:
   }
 
   template <class = when_used>
-  static bool resolve(guard& g, const std::vector<std::string>& sources) {
+  static bool resolve(guard& g, const vector<std::string>& sources) {
     for (std::uint32_t i = 0; i != g.atoms.size(); ++i) {
       std::string_view text = g.atoms.name(i);
       std::size_t best = sources.size();
@@ -347,7 +348,7 @@ private:
   template <class = when_used>
   detail::bindings bind(span<const c10::IValue> inputs, bool checked) const {
     detail::bindings bound(symbols_.size());
-    std::vector<std::pair<std::size_t, std::size_t>> owner(symbols_.size()); // which dimension bound a symbol
+    vector<std::pair<std::size_t, std::size_t>> owner(symbols_.size()); // which dimension bound a symbol
     if (checked) {
       if (inputs.size() != inputs_.size()) {
         std::string names;
@@ -443,7 +444,7 @@ private:
   template <class = when_used>
   std::string known(const detail::int_expr& e, const detail::bindings& bound) const {
     std::string s;
-    std::vector<std::uint32_t> seen;
+    vector<std::uint32_t> seen;
     e.for_each_variable([&](std::uint32_t v) {
       for (auto x : seen)
         if (x == v)
@@ -462,11 +463,11 @@ private:
     return "at most " + std::to_string(*r.max);
   }
 
-  std::vector<expected> inputs_;
+  vector<expected> inputs_;
   detail::variable_table symbols_;
-  std::vector<range> ranges_;
-  std::vector<guard> guards_;
-  std::vector<std::string> unchecked_;
+  vector<range> ranges_;
+  vector<guard> guards_;
+  vector<std::string> unchecked_;
 };
 
 } // namespace espalier

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/program/save_load.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <torch/nn/module.h>
 #include <torch/version.h>
@@ -15,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -25,11 +25,11 @@ struct name_report {
     std::string name;
     std::string wanted, found; ///< sizes and types, as text
   };
-  std::vector<std::string> loaded;                          ///< by the module's names
-  std::vector<std::string> missing;                         ///< in the module, not in the file
-  std::vector<std::string> unexpected;                      ///< in the file, not in the module
-  std::vector<mismatch> mismatched;                         ///< in both, but of other sizes
-  std::vector<std::pair<std::string, std::string>> renames; ///< likely ones: the file's name, the module's
+  vector<std::string> loaded;                          ///< by the module's names
+  vector<std::string> missing;                         ///< in the module, not in the file
+  vector<std::string> unexpected;                      ///< in the file, not in the module
+  vector<mismatch> mismatched;                         ///< in both, but of other sizes
+  vector<std::pair<std::string, std::string>> renames; ///< likely ones: the file's name, the module's
 
   bool complete() const noexcept { return missing.empty() && unexpected.empty() && mismatched.empty(); }
 };
@@ -87,8 +87,8 @@ std::size_t common_suffix(std::string_view a, std::string_view b) {
 
 /// The tensors of a module by name, parameters first, in order. Tied ones come under every name.
 template <class = when_used>
-std::vector<state_entry> state_of(const torch::nn::Module& m) {
-  std::vector<state_entry> out;
+vector<state_entry> state_of(const torch::nn::Module& m) {
+  vector<state_entry> out;
   for (const auto& p : m.named_parameters())
     if (p.value().defined())
       out.push_back({p.key(), p.value(), true});
@@ -101,7 +101,7 @@ std::vector<state_entry> state_of(const torch::nn::Module& m) {
 /// Pairs what is missing with what is unexpected: equal sizes and types, and the longest common end of the
 /// names, when no other pair is as good.
 template <class = when_used>
-void guess_renames(name_report& r, const std::vector<std::pair<std::string, at::Tensor>>& unexpected,
+void guess_renames(name_report& r, const vector<std::pair<std::string, at::Tensor>>& unexpected,
                    const std::map<std::string, at::Tensor>& missing) {
   std::set<std::string> taken;
   for (const auto& [from, t] : unexpected) {
@@ -136,8 +136,8 @@ name_report load_state_dict(torch::nn::Module& module, const state_dict& from,
   for (auto& e : detail::state_of(module))
     wanted.emplace(e.name, e.tensor);
   std::map<std::string, at::Tensor> missing = wanted;
-  std::vector<std::pair<std::string, at::Tensor>> unexpected;
-  std::vector<std::pair<at::Tensor, at::Tensor>> copies;
+  vector<std::pair<std::string, at::Tensor>> unexpected;
+  vector<std::pair<at::Tensor, at::Tensor>> copies;
   for (const auto& e : from) {
     const auto renamed = options.rename.find(e.name);
     const std::string& name = renamed == options.rename.end() ? e.name : renamed->second;
@@ -160,7 +160,7 @@ name_report load_state_dict(torch::nn::Module& module, const state_dict& from,
       for (const auto& u : unexpected)
         if (u.first == file)
           copies.emplace_back(wanted.at(to), u.second);
-      std::erase_if(unexpected, [&from_file = file](const auto& u) { return u.first == from_file; });
+      espalier::erase_if(unexpected, [&from_file = file](const auto& u) { return u.first == from_file; });
       missing.erase(to);
       r.loaded.push_back(to);
     }
@@ -202,7 +202,7 @@ name_report load_state_dict(torch::nn::Module& module, const std::string& path,
 
 /// A program that computes nothing and holds a state: how weights alone travel in a .pt2 file.
 template <class = when_used>
-exported_program<training_ir> state_program(const std::vector<state_entry>& state) {
+exported_program<training_ir> state_program(const vector<state_entry>& state) {
   graph<training_ir> g;
   program_info info;
   info.verifier = training_ir::verifier;

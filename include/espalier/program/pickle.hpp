@@ -11,6 +11,7 @@
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/Tensor.h>
 #include <ATen/core/ivalue.h>
@@ -35,11 +36,11 @@ namespace detail {
 class torch_pickler {
 public:
   template <class = when_used>
-  std::vector<std::byte> save(const c10::IValue& v) {
+  vector<std::byte> save(const c10::IValue& v) {
     out_ = "\x80\x02";
     put(v);
     out_ += '.';
-    std::vector<std::byte> bytes;
+    vector<std::byte> bytes;
     {
       memory_output to(bytes);
       zip::writer z(to);
@@ -274,7 +275,7 @@ void flatten_like(const c10::IValue& v, const tree_spec& t, std::vector<c10::IVa
 
 /// What Python's `torch.load` reads: tensors, numbers, strings, None, tuples, lists and dicts of these.
 template <class = when_used>
-std::vector<std::byte> torch_save(const c10::IValue& v) {
+vector<std::byte> torch_save(const c10::IValue& v) {
   return detail::torch_pickler().save(v);
 }
 

@@ -10,6 +10,7 @@
 #include <espalier/program/interpreter.hpp>
 #include <espalier/program/state_dict.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/grad_mode.h>
 #include <torch/csrc/jit/serialization/pickle.h>
@@ -36,7 +37,7 @@ struct call_options {
 /// What a run of a program gave, sorted by what the outputs stand for.
 struct program_results {
   std::vector<c10::IValue> user; ///< user outputs, and the loss among them
-  std::vector<std::pair<std::string, at::Tensor>>
+  vector<std::pair<std::string, at::Tensor>>
       gradients; ///< of a joint graph: to parameters and inputs, by target
 };
 
@@ -53,9 +54,9 @@ struct example_inputs {
 /// tables that are unknown here.
 struct archive_rest {
   /// Records that belong to no program, such as Python's `extra_files` (`extra/NAME`).
-  std::vector<pt2::loose_record> records;
-  std::vector<pt2::raw_member> weights, constants;             ///< of the two tables
-  std::map<std::string, std::vector<pt2::raw_member>> entries; ///< of a weight or a constant, by name
+  vector<pt2::loose_record> records;
+  vector<pt2::raw_member> weights, constants;             ///< of the two tables
+  std::map<std::string, vector<pt2::raw_member>> entries; ///< of a weight or a constant, by name
 };
 
 class program_base {
@@ -141,7 +142,7 @@ public:
     auto results = p->run.run(std::move(placeholders), run);
 
     program_results out;
-    std::vector<write> writes;
+    vector<write> writes;
     for (std::size_t i = 0; i != results.size(); ++i) {
       const auto& spec = info_.signature.outputs[i];
       switch (spec.kind) {
@@ -202,15 +203,15 @@ public:
   }
   /// Guards of the program that no call checks: they are more than arithmetic on sizes.
   template <class = when_used>
-  std::vector<std::string> unchecked_guards() const {
+  vector<std::string> unchecked_guards() const {
     const auto u = prepared_plan()->check.unchecked_guards();
     return {u.begin(), u.end()};
   }
   /// Names of the leaves that a call takes, in order.
   template <class = when_used>
-  std::vector<std::string> input_names() const {
+  vector<std::string> input_names() const {
     const auto p = prepared_plan();
-    std::vector<std::string> out;
+    vector<std::string> out;
     for (std::size_t i = 0; i != p->check.num_inputs(); ++i)
       out.push_back(p->check.name(i));
     return out;
@@ -257,7 +258,7 @@ private:
   struct prepared {
     interpreter run;
     input_check check;
-    std::vector<source> sources;
+    vector<source> sources;
   };
   /// The prepared form, made at the first call and dropped when the program is edited.
   class plan_slot {
@@ -381,16 +382,16 @@ private:
     at::Tensor to, from;
   };
   template <class = when_used>
-  static void add_write(std::vector<write>& writes, const c10::IValue& to, const c10::IValue& from) {
+  static void add_write(vector<write>& writes, const c10::IValue& to, const c10::IValue& from) {
     if (from.isTensor() && !to.toTensor().is_same(from.toTensor()))
       writes.push_back({to.toTensor(), from.toTensor().detach()});
   }
   /// Writes as if all at once: a source that shares memory with the target of an earlier write (two buffers
   /// that are swapped), or with its own, is copied before the first of them.
   template <class = when_used>
-  static void write_back(std::vector<write>& writes) {
+  static void write_back(vector<write>& writes) {
     const at::NoGradGuard no_grad;
-    std::vector<std::pair<const c10::StorageImpl*, std::size_t>> targets; // sorted, for the first of each
+    vector<std::pair<const c10::StorageImpl*, std::size_t>> targets; // sorted, for the first of each
     for (std::size_t i = 0; i != writes.size(); ++i)
       if (writes[i].to.has_storage())
         targets.emplace_back(writes[i].to.storage().unsafeGetStorageImpl(), i);

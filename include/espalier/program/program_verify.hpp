@@ -9,17 +9,17 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/program/state_dict.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <string>
-#include <vector>
 
 namespace espalier::detail {
 
 /// What the graphs read by name is there.
 template <class = when_used>
 void verify_attributes(const graph_storage& g, const state_dict& state, const state_dict& constants,
-                       std::vector<diagnostic>& out) {
+                       vector<diagnostic>& out) {
   for (node n : nodes(g))
     if (n.kind() == node_kind::get_attr && n.num_args() == 1) {
       const std::string name(n.arg(0).as_string());
@@ -34,7 +34,7 @@ void verify_attributes(const graph_storage& g, const state_dict& state, const st
 template <class = when_used>
 void verify_signature(const graph_storage& g, const program_info& info, const state_dict& state,
                       const state_dict& constants, const pt2::payload_table& objects,
-                      std::vector<diagnostic>& out) {
+                      vector<diagnostic>& out) {
   const auto report = [&](std::string place, std::string what, std::string cure, node_id n = {}) {
     out.push_back({std::move(place), std::move(what), std::move(cure), n});
   };

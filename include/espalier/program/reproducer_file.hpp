@@ -47,7 +47,8 @@ void save_reproducer(const exported_program<D, S>& before, const reproducer_reco
   a.models.push_back(detail::to_model(before, {.verify = false}));
   detail::add_records(a, before.rest());
   const std::string name = "extra/" + std::string(detail::reproducer_name);
-  std::erase_if(a.others, [&](const pt2::loose_record& r) { return r.name == name; }); // of an earlier run
+  espalier::erase_if(a.others,
+                     [&](const pt2::loose_record& r) { return r.name == name; }); // of an earlier run
   a.others.push_back({name, shared_bytes::own(pt2::to_json(how))});
   pt2::write_archive(a, path);
 }

@@ -14,6 +14,7 @@
 #include <espalier/program/lift_attributes.hpp>
 #include <espalier/program/pickle.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -23,7 +24,6 @@
 #include <string_view>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -228,7 +228,7 @@ void forget_checksums_of_changed(pt2::model& m) {
 /// Puts back what a file had in its tables beside what is known here.
 template <class = when_used>
 void add_rest(pt2::model& m, const archive_rest& rest) {
-  const auto put = [&](pt2::payload_table& t, const std::vector<pt2::raw_member>& table) {
+  const auto put = [&](pt2::payload_table& t, const vector<pt2::raw_member>& table) {
     for (const auto& x : table)
       t.extra.add(x.name, x.json);
     for (auto& e : t.entries)

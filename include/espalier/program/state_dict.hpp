@@ -4,6 +4,7 @@
 
 #include <espalier/ir/strings.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/Tensor.h>
 
@@ -11,7 +12,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -75,7 +75,7 @@ public:
   /// their number.
   template <class Predicate>
   std::size_t erase_if(Predicate&& gone) {
-    const std::size_t count = std::erase_if(entries_, gone);
+    const std::size_t count = espalier::erase_if(entries_, gone);
     if (count != 0) {
       names_ = {};
       for (const auto& e : entries_)
@@ -85,7 +85,7 @@ public:
   }
 
 private:
-  std::vector<state_entry> entries_;
+  vector<state_entry> entries_;
   string_pool names_; // a name's id is its position
 };
 

@@ -15,6 +15,7 @@
 #include <espalier/program/tolerance.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/ATen.h>
 #include <ATen/CPUGeneratorImpl.h>
@@ -112,7 +113,7 @@ public:
     /// The nodes that ran both before the pass and after it, in the order in which they ran. They are found
     /// by name: a node without one, or with a name that is new, is counted in `uncompared` instead. A node
     /// of a loop counts by its first round.
-    std::vector<node_gap> nodes;
+    vector<node_gap> nodes;
     std::size_t uncompared = 0;
 
     /// The first node beyond the tolerance; null: none.
@@ -121,15 +122,15 @@ public:
       return at == nodes.end() ? nullptr : &*at;
     }
     /// The nodes that differ at all, the worst first, at most `limit` of them.
-    std::vector<node_gap> worst(std::size_t limit) const {
-      std::vector<const node_gap*> apart;
+    vector<node_gap> worst(std::size_t limit) const {
+      vector<const node_gap*> apart;
       for (const node_gap& n : nodes)
         if (n.gap > 0)
           apart.push_back(&n);
       std::sort(apart.begin(), apart.end(), [](const node_gap* a, const node_gap* b) {
         return a->gap != b->gap ? a->gap > b->gap : a < b; // equal ones as they ran
       });
-      std::vector<node_gap> out;
+      vector<node_gap> out;
       for (const node_gap* n : span(apart).first(std::min(limit, apart.size())))
         out.push_back(*n);
       return out;
@@ -198,7 +199,7 @@ public:
     last_ = std::move(now);
   }
 
-  const std::vector<row>& rows() const noexcept { return rows_; }
+  const vector<row>& rows() const noexcept { return rows_; }
 
   /// Takes a graph's results as those that others are compared with; `before` does it by itself.
   template <class = when_used>
@@ -225,8 +226,8 @@ private:
     at::Tensor before; ///< what was there, of what is written to: a run that leaves it alone leaves this
   };
   struct results {
-    std::vector<result> all;
-    std::vector<std::pair<std::string, std::vector<at::Tensor>>> nodes; // in the order in which they ran
+    vector<result> all;
+    vector<std::pair<std::string, std::vector<at::Tensor>>> nodes; // in the order in which they ran
     std::unordered_map<std::string, std::size_t> by_name;
     std::unordered_set<std::string> unnamed; // nodes without a name, or whose results are no numbers
     std::uint64_t types = 0; // a bit for each floating-point type of inputs, state and results
@@ -452,9 +453,9 @@ private:
   std::uint64_t seed_;
   bool started_ = false;
   const graph_storage* whole_ = nullptr; // what the pipeline runs on
-  std::vector<std::string_view> parts_;  // passes that changed a part since the whole was last seen
+  vector<std::string_view> parts_;       // passes that changed a part since the whole was last seen
   results reference_, last_;
-  std::vector<row> rows_;
+  vector<row> rows_;
 };
 
 } // namespace espalier

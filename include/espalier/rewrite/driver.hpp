@@ -15,8 +15,8 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/rewrite/rule.hpp>
-#include <espalier/support/filled.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
@@ -25,7 +25,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -57,7 +56,7 @@ public:
     std::uint32_t most = 0;
     for (auto o : roots)
       most = std::max(most, o.index);
-    lengthen(head_, most + 1, nil);
+    head_.resize(most + 1, nil);
     for (std::size_t i = roots.size(); i-- != 0;) {
       next_[i] = head_[roots[i].index];
       head_[roots[i].index] = static_cast<std::uint16_t>(i);
@@ -70,7 +69,7 @@ public:
   constexpr std::uint16_t next(std::uint16_t r) const noexcept { return next_[r]; }
 
 private:
-  std::vector<std::uint16_t> head_;
+  vector<std::uint16_t> head_;
   std::array<std::uint16_t, sizeof...(Rules)> next_{};
 };
 
@@ -79,10 +78,10 @@ struct rewrite_run {
   graph_storage& g;
   pass_context& context;
   call_classes classes{};
-  std::optional<alias_classes> memory{};                   // only of graphs that write
-  std::vector<node_id> made{};                             // by the rule at hand
-  std::vector<value_id> touched{};                         // what the replaced node used
-  std::vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before
+  std::optional<alias_classes> memory{};              // only of graphs that write
+  vector<node_id> made{};                             // by the rule at hand
+  vector<value_id> touched{};                         // what the replaced node used
+  vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before
 
   template <class = when_used>
   constexpr rewrite_run(graph_storage& graph, pass_context& c) : g(graph), context(c) {
@@ -200,7 +199,7 @@ public:
   template <class = when_used>
   constexpr void push(node_id n) {
     if (n.index >= in_.size())
-      lengthen(in_, n.index + n.index / 2 + 1, std::uint8_t{0});
+      in_.resize(n.index + n.index / 2 + 1);
     if (!in_[n.index]) {
       in_[n.index] = 1;
       nodes_.push_back(n);
@@ -216,12 +215,13 @@ public:
   template <class = when_used>
   constexpr void reserve(std::size_t n) {
     nodes_.reserve(n);
-    lengthen(in_, n, std::uint8_t{0});
+    if (in_.size() < n)
+      in_.resize(n);
   }
 
 private:
-  std::vector<node_id> nodes_;
-  std::vector<std::uint8_t> in_;
+  vector<node_id> nodes_;
+  vector<std::uint8_t> in_;
 };
 
 /// Erases a dead node and hands on what it used.
@@ -229,7 +229,7 @@ template <class Then>
 constexpr void erase_dead(graph_storage& g, node_id n, pass_result& done, Then&& then) {
   value_id used[8];
   std::size_t count = 0;
-  std::vector<value_id> more;
+  vector<value_id> more;
   for (auto& x : g.slots(n))
     if (x.is_use()) {
       if (count != 8)
@@ -312,7 +312,7 @@ constexpr pass_result rewrite_once(graph_storage& g, pass_context& c, const rule
     done += rewrite_once<D>(g.subgraph(i), c, rules);
   const detail::rule_buckets<Rules...> buckets;
   detail::rewrite_run run(g, c);
-  std::vector<node_id> dead;
+  vector<node_id> dead;
   node_id following{};
   for (node_id n = g.first(); n.valid(); n = following) {
     following = g.next(n);

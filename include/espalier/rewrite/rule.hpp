@@ -9,6 +9,7 @@
 #include <espalier/ir/infer.hpp>
 #include <espalier/rewrite/match.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <concepts>
@@ -16,7 +17,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -25,8 +25,7 @@ template <dialect D>
 class rewriter {
 public:
   /// `calls`: those that the rule matched, the root among them.
-  constexpr rewriter(graph_storage& g, node_id root, std::vector<node_id>& made,
-                     span<const node_id> calls = {})
+  constexpr rewriter(graph_storage& g, node_id root, vector<node_id>& made, span<const node_id> calls = {})
       : g_(&g), root_(root), calls_(calls), made_(&made) {}
 
   constexpr graph_storage& graph() const noexcept { return *g_; }
@@ -110,8 +109,8 @@ private:
   graph_storage* g_;
   node_id root_;
   span<const node_id> calls_;
-  std::vector<node_id>* made_;
-  std::vector<graph_storage::copied_args> copies_; // what they own stays where it is when they move
+  vector<node_id>* made_;
+  vector<graph_storage::copied_args> copies_; // what they own stays where it is when they move
 };
 
 /// A rule. Its function takes a `rewriter` and the match, both best as `auto&`, and gives the value that

@@ -5,6 +5,7 @@
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/config.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -12,7 +13,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -26,7 +26,7 @@ bool aten_lacks(op_id o) {
 /// The least number of letters to insert, drop or replace that makes one text the other (Levenshtein 1966).
 template <class = when_used>
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1); // of a's first i letters to each beginning of b
+  vector<std::size_t> row(b.size() + 1); // of a's first i letters to each beginning of b
   for (std::size_t j = 0; j != row.size(); ++j)
     row[j] = j;
   for (std::size_t i = 0; i != a.size(); ++i) {

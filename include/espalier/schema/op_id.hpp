@@ -11,8 +11,8 @@
 #include <espalier/schema/registry.hpp>
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/error.hpp>
-#include <espalier/support/filled.hpp>
 #include <espalier/support/id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <atomic>
 #include <cstdint>
@@ -20,7 +20,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -83,8 +82,8 @@ public:
       return;
     const std::string_view text(aten_rows[o.index].schema);
     const auto n = schema_parser(text, nullptr, nullptr).parse();
-    lengthen(args_, n.args, schema_arg{});
-    lengthen(returns_, n.returns, schema_return{});
+    args_.resize(n.args);
+    returns_.resize(n.returns);
     schema_parser(text, args_.data(), returns_.data()).parse();
     schema_ = {n.name, n.overload, args_, returns_};
     known_ = true;
@@ -94,8 +93,8 @@ public:
   constexpr const op_schema* get() const noexcept { return known_ ? &schema_ : nullptr; }
 
 private:
-  std::vector<schema_arg> args_;
-  std::vector<schema_return> returns_;
+  vector<schema_arg> args_;
+  vector<schema_return> returns_;
   op_schema schema_{};
   bool known_ = false;
 };

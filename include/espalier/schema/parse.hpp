@@ -8,13 +8,13 @@
 
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -419,8 +419,8 @@ public:
 
 private:
   std::string text_;
-  std::vector<schema_arg> args_;
-  std::vector<schema_return> returns_;
+  vector<schema_arg> args_;
+  vector<schema_return> returns_;
   op_schema schema_;
 };
 

@@ -11,6 +11,7 @@
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/verify.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
@@ -22,7 +23,6 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -81,18 +81,18 @@ struct new_input {
 
 /// Puts new inputs, specs and placeholders, where a signature's order wants them: each before the first of
 /// those there that comes later, among themselves in their order. Linear.
-inline void merge_inputs(graph_storage& g, std::vector<input_spec>& specs, std::vector<new_input> fresh) {
+inline void merge_inputs(graph_storage& g, vector<input_spec>& specs, vector<new_input> fresh) {
   if (fresh.empty())
     return;
   const auto inputs = placeholders(g); // the new ones last
-  std::vector<std::size_t> by_rank(fresh.size());
+  vector<std::size_t> by_rank(fresh.size());
   std::iota(by_rank.begin(), by_rank.end(), std::size_t{0});
   std::sort(by_rank.begin(), by_rank.end(), [&](std::size_t a, std::size_t b) {
     const int x = input_rank(fresh[a].spec.kind), y = input_rank(fresh[b].spec.kind);
     return x != y ? x < y : a < b;
   });
-  std::vector<node_id> order;
-  std::vector<input_spec> merged;
+  vector<node_id> order;
+  vector<input_spec> merged;
   auto next = by_rank.begin();
   const auto take_new = [&] {
     order.push_back(fresh[*next].node);
@@ -148,8 +148,8 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
   for (std::size_t i = 0; const node n : placeholders(g))
     if (const input_spec& spec = specs[i++]; detail::is_state(spec.kind))
       placed.try_emplace(spec.target, n.id());
-  std::vector<read> reads;
-  std::vector<std::pair<std::string, attribute_info>> wanted;
+  vector<read> reads;
+  vector<std::pair<std::string, attribute_info>> wanted;
   std::unordered_set<std::string> asked;
   for (node n : nodes(g)) {
     if (n.kind() != node_kind::get_attr)
@@ -166,7 +166,7 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
   }
 
   name_space names = names_in(g);
-  std::vector<detail::new_input> fresh;
+  vector<detail::new_input> fresh;
   for (const auto& [target, what] : wanted) {
     detail::new_input& in = fresh.emplace_back();
     in.spec.kind = what.kind;

@@ -5,6 +5,7 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/signature/tree_spec.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <map>
@@ -12,7 +13,6 @@
 #include <string>
 #include <string_view>
 #include <variant>
-#include <vector>
 
 namespace espalier {
 
@@ -71,13 +71,13 @@ struct output_spec {
 
 /// `ExportGraphSignature`: one spec for each placeholder and each output, in order.
 struct graph_signature {
-  std::vector<input_spec> inputs;
-  std::vector<output_spec> outputs;
+  vector<input_spec> inputs;
+  vector<output_spec> outputs;
 
   /// The targets of all inputs of a kind, in order.
   template <class = when_used>
-  std::vector<std::string_view> targets(input_kind k) const {
-    std::vector<std::string_view> out;
+  vector<std::string_view> targets(input_kind k) const {
+    vector<std::string_view> out;
     for (auto& s : inputs)
       if (s.kind == k)
         out.push_back(s.target);
@@ -108,9 +108,9 @@ struct range_constraint {
 
 /// How a (sub)module was called (`ModuleCallSignature`).
 struct module_call_signature {
-  std::vector<io_argument> inputs, outputs;
+  vector<io_argument> inputs, outputs;
   tree_spec in_spec, out_spec;
-  std::optional<std::vector<std::string>> forward_arg_names;
+  std::optional<vector<std::string>> forward_arg_names;
   friend bool operator==(const module_call_signature&, const module_call_signature&) = default;
 };
 
@@ -125,9 +125,9 @@ struct module_call_entry {
 /// What a program is besides its graph, its weights and its constants.
 struct program_info {
   graph_signature signature;
-  std::vector<range_constraint> ranges;
-  std::vector<module_call_entry> module_calls;
-  std::vector<std::string> guards_code; ///< Python expressions over the inputs, kept as they are
+  vector<range_constraint> ranges;
+  vector<module_call_entry> module_calls;
+  vector<std::string> guards_code; ///< Python expressions over the inputs, kept as they are
   std::map<std::string, std::int64_t> opset_version;
   std::string torch_version;
   std::string verifier; ///< Python's dialect name: TRAINING, ATEN, ...

@@ -3,11 +3,12 @@
 // that type's context as JSON text, so that types unknown here survive; leaves have no type.
 #pragma once
 
+#include <espalier/support/vector.hpp>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -16,7 +17,7 @@ struct tree_spec {
   std::string
       type; ///< `builtins.tuple`, `builtins.list`, `builtins.dict`, a registered name; empty for a leaf
   std::string context; ///< JSON text: `null`, a list of keys, whatever the type's owner wrote
-  std::vector<tree_spec> children;
+  vector<tree_spec> children;
 
   bool is_leaf() const noexcept { return type.empty(); }
   /// Leaves below, itself included.
@@ -29,10 +30,10 @@ struct tree_spec {
     return n;
   }
   static tree_spec leaf() { return {}; }
-  static tree_spec tuple(std::vector<tree_spec> c) { return {"builtins.tuple", "null", std::move(c)}; }
-  static tree_spec list(std::vector<tree_spec> c) { return {"builtins.list", "null", std::move(c)}; }
+  static tree_spec tuple(vector<tree_spec> c) { return {"builtins.tuple", "null", std::move(c)}; }
+  static tree_spec list(vector<tree_spec> c) { return {"builtins.list", "null", std::move(c)}; }
   /// `keys` in order, one for each child.
-  static tree_spec dict(const std::vector<std::string>& keys, std::vector<tree_spec> c) {
+  static tree_spec dict(const vector<std::string>& keys, vector<tree_spec> c) {
     std::string ctx = "[";
     for (std::size_t i = 0; i != keys.size(); ++i) {
       if (i)

@@ -6,13 +6,13 @@
 #include <espalier/ir/diagnostic.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -33,7 +33,7 @@ template <class = when_used>
 class signature_verifier {
 public:
   signature_verifier(const graph_storage& g, const program_info& info) : g_(g), info_(info) {}
-  std::vector<diagnostic> run(bool prefixes) {
+  vector<diagnostic> run(bool prefixes) {
     inputs(prefixes);
     outputs();
     module_calls();
@@ -145,7 +145,7 @@ private:
   const graph_storage& g_;
   const program_info& info_;
   std::unordered_set<std::string_view> targets_[6];
-  std::vector<diagnostic> out_;
+  vector<diagnostic> out_;
 };
 
 } // namespace detail
@@ -154,8 +154,7 @@ private:
 /// Python names them at export (`p_`, `b_`, `c_`, `obj_`, `token`). Whether the state exists is the program's
 /// to check.
 template <class = when_used>
-std::vector<diagnostic> verify_signature(const graph_storage& g, const program_info& info,
-                                         bool prefixes = false) {
+vector<diagnostic> verify_signature(const graph_storage& g, const program_info& info, bool prefixes = false) {
   return detail::signature_verifier(g, info).run(prefixes);
 }
 

@@ -3,11 +3,11 @@
 #pragma once
 
 #include <espalier/support/id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -16,7 +16,7 @@ template <class Id, class T>
 class side_table {
   static_assert(
       !std::is_same_v<T, bool>,
-      "espalier: side_table<Id, T> requires a T that a vector holds as such, and std::vector<bool> packs "
+      "espalier: side_table<Id, T> requires a T that a vector holds as such, and vector<bool> packs "
       "bits; write side_table<Id, unsigned char> instead");
 
 public:
@@ -33,7 +33,7 @@ public:
   constexpr std::size_t size() const noexcept { return data_.size(); }
 
 private:
-  std::vector<T> data_;
+  vector<T> data_;
   T default_;
 };
 

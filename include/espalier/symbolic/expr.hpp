@@ -4,6 +4,7 @@
 // them (an archive comes back as it went); arithmetic done here brings sums to an affine normal form first.
 #pragma once
 
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <cstdint>
@@ -15,7 +16,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -35,14 +35,14 @@ public:
   const std::string& name() const noexcept { return name_; }
   /// A symbol's assumptions as sympy writes them: `positive=True, integer=True`.
   const std::string& assumptions() const noexcept { return extra_; }
-  const std::vector<const expr*>& args() const noexcept { return args_; }
+  const vector<const expr*>& args() const noexcept { return args_; }
 
 private:
   friend class expr_table;
   expr_kind kind_ = expr_kind::integer;
   std::int64_t value_ = 0;
   std::string head_, name_, extra_;
-  std::vector<const expr*> args_;
+  vector<const expr*> args_;
 };
 
 /// All expressions of the process.
@@ -53,7 +53,7 @@ public:
     return t;
   }
   const expr* intern(expr_kind kind, std::string_view head, std::int64_t value, std::string_view name,
-                     std::string_view extra, std::vector<const expr*> args) {
+                     std::string_view extra, vector<const expr*> args) {
     std::string key;
     key.reserve(48);
     key += head;
@@ -99,7 +99,7 @@ inline const expr* symbol(std::string_view name) {
   return symbol(name, name.starts_with("u") ? "integer=True" : "positive=True, integer=True");
 }
 /// Any class of sympy with its arguments in the order given.
-inline const expr* make_expr(std::string_view head, std::vector<const expr*> args) {
+inline const expr* make_expr(std::string_view head, vector<const expr*> args) {
   const auto kind = head == "Add"   ? expr_kind::add
                     : head == "Mul" ? expr_kind::mul
                     : head == "Pow" ? expr_kind::pow
@@ -113,7 +113,7 @@ namespace detail {
 /// integers.
 struct affine {
   static constexpr std::size_t limit = 64; // terms; larger sums stay as written (a hard cap on symbolic work)
-  std::vector<std::pair<const expr*, std::int64_t>> terms;
+  vector<std::pair<const expr*, std::int64_t>> terms;
   std::int64_t constant = 0;
   bool exact = true;
 
@@ -138,7 +138,7 @@ struct affine {
                e->args()[0]->kind() == expr_kind::integer) {
       std::int64_t p = 0;
       exact = exact && !__builtin_mul_overflow(e->args()[0]->value(), c, &p);
-      std::vector<const expr*> rest(e->args().begin() + 1, e->args().end());
+      vector<const expr*> rest(e->args().begin() + 1, e->args().end());
       add_or_recurse(rest.size() == 1 ? rest[0] : make_expr("Mul", rest), p);
     } else {
       add_term(e, c);
@@ -156,7 +156,7 @@ std::string to_string_prec(const expr* e, int outer);
 
 /// Expressions in the order of texts. Insertion will do: they are few, and were compared pair by pair before.
 struct text_order {
-  std::vector<std::pair<std::string, const expr*>> items;
+  vector<std::pair<std::string, const expr*>> items;
   void put(std::string text, const expr* e) {
     items.push_back({std::move(text), e});
     for (std::size_t i = items.size(); --i != 0 && items[i].first < items[i - 1].first;)
@@ -171,7 +171,7 @@ inline const expr* from_affine(affine a) {
       continue;
     const expr* term = e;
     if (c != 1) {
-      std::vector<const expr*> factors{integer(c)};
+      vector<const expr*> factors{integer(c)};
       if (e->kind() == expr_kind::mul)
         for (auto* f : e->args())
           factors.push_back(f);
@@ -181,7 +181,7 @@ inline const expr* from_affine(affine a) {
     }
     order.put(to_string_prec(e, 0), term);
   }
-  std::vector<const expr*> args;
+  vector<const expr*> args;
   for (auto& [text, term] : order.items)
     args.push_back(term);
   if (args.empty())
@@ -213,7 +213,7 @@ inline const expr* product(const expr* a, const expr* b) {
   }
   std::int64_t c = 1;
   bool exact = true;
-  std::vector<std::pair<const expr*, std::int64_t>> factors; // base, exponent
+  vector<std::pair<const expr*, std::int64_t>> factors; // base, exponent
   const auto put = [&](const expr* f) {
     std::int64_t n = 1;
     if (f->kind() == expr_kind::pow && f->args().size() == 2 && f->args()[1]->kind() == expr_kind::integer) {
@@ -249,7 +249,7 @@ inline const expr* product(const expr* a, const expr* b) {
     order.put((f->kind() == expr_kind::add ? "~" : "") + to_string_prec(f, 0),
               f); // sums last, as sympy prints them
   }
-  std::vector<const expr*> args;
+  vector<const expr*> args;
   if (c != 1 || order.items.empty())
     args.push_back(integer(c));
   for (auto& [text, f] : order.items)
@@ -283,7 +283,7 @@ constexpr bool divides(std::int64_t by, std::int64_t x) noexcept {
 /// A product as a coefficient and powers of other expressions.
 struct monomial {
   std::int64_t coefficient = 1;
-  std::vector<std::pair<const expr*, std::int64_t>> powers;
+  vector<std::pair<const expr*, std::int64_t>> powers;
   bool exact = true;
 
   explicit monomial(const expr* e) {
@@ -405,7 +405,7 @@ inline void no_overflow(bool overflow, const expr* e) {
     cannot_evaluate(e, "the value of a size does not fit into 64 bits");
 }
 template <class = when_used>
-std::int64_t evaluate_function(const expr* e, const std::vector<std::int64_t>& v) {
+std::int64_t evaluate_function(const expr* e, const vector<std::int64_t>& v) {
   const std::string& h = e->head();
   std::int64_t r = 0;
   const auto need = [&](std::size_t n) {
@@ -505,7 +505,7 @@ std::int64_t evaluate_at(const expr* e, const symbol_lookup& lookup, int depth) 
         return evaluate_at(p->args()[0], lookup, depth + 1);
     cannot_evaluate(e, "no case of the piecewise expression holds");
   }
-  std::vector<std::int64_t> v;
+  vector<std::int64_t> v;
   v.reserve(e->args().size());
   for (auto* a : e->args())
     v.push_back(evaluate_at(a, lookup, depth + 1));
@@ -548,7 +548,7 @@ std::int64_t evaluate(const sym_int& s, const symbol_lookup& lookup) {
 }
 
 /// The symbols of an expression, each once, in order of first appearance.
-inline void collect_symbols(const expr* e, std::vector<const expr*>& out) {
+inline void collect_symbols(const expr* e, vector<const expr*>& out) {
   if (e->kind() == expr_kind::symbol) {
     for (auto* s : out)
       if (s == e)

@@ -4,6 +4,7 @@
 // people and the textual IR.
 #pragma once
 
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr.hpp>
 
 #include <algorithm>
@@ -12,7 +13,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -240,7 +240,7 @@ private:
       raw_rest();
       return expr_table::instance().intern(expr_kind::number, head, 0, s_.substr(start, at_ - start), {}, {});
     }
-    std::vector<const expr*> args;
+    vector<const expr*> args;
     if (!take(")"))
       for (;;) {
         args.push_back(srepr_at(depth + 1));
@@ -263,7 +263,7 @@ private:
     return a;
   }
   const expr* sum_(int depth) {
-    std::vector<const expr*> terms{product_(depth)};
+    vector<const expr*> terms{product_(depth)};
     for (;;) {
       if (take("+"))
         terms.push_back(product_(depth));
@@ -277,7 +277,7 @@ private:
   static const expr* negated(const expr* e) {
     if (e->kind() == expr_kind::integer)
       return integer(-e->value());
-    std::vector<const expr*> f;
+    vector<const expr*> f;
     if (e->kind() == expr_kind::mul && e->args()[0]->kind() == expr_kind::integer) {
       f = e->args();
       f[0] = integer(-f[0]->value());
@@ -294,7 +294,7 @@ private:
       refuse("it nests deeper than " + std::to_string(limit) + " levels");
     if (take("-"))
       return negated(product_(depth + 1));
-    std::vector<const expr*> factors{power(depth)};
+    vector<const expr*> factors{power(depth)};
     for (;;) {
       spaces();
       if (s_.substr(at_, 2) == "//") {
@@ -346,7 +346,7 @@ private:
     if (peek() != '(')
       return symbol(w);
     ++at_;
-    std::vector<const expr*> args;
+    vector<const expr*> args;
     if (!take(")"))
       for (;;) {
         args.push_back(relation(depth + 1));

@@ -6,6 +6,7 @@
 
 #include <espalier/bridge/types.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/fake_factory.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/interceptor.hpp>
@@ -24,7 +25,6 @@
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -108,8 +108,8 @@ public:
     }
   }
 
-  std::vector<lifted_constant>& all() noexcept { return constants_; }
-  const std::vector<std::pair<node_id, std::string>>& placeholders() const noexcept { return placeholders_; }
+  vector<lifted_constant>& all() noexcept { return constants_; }
+  const vector<std::pair<node_id, std::string>>& placeholders() const noexcept { return placeholders_; }
 
 private:
   template <class = when_used>
@@ -140,8 +140,8 @@ private:
   fake_factory& fakes_;
   trace_report& report_;
   node_id first_user_{};
-  std::vector<lifted_constant> constants_;
-  std::vector<std::pair<node_id, std::string>> placeholders_;
+  vector<lifted_constant> constants_;
+  vector<std::pair<node_id, std::string>> placeholders_;
   std::unordered_map<std::uint32_t, at::Tensor> values_;     // by value
   std::unordered_map<std::uint32_t, std::string> by_memory_; // their names
   std::map<std::uint32_t, fresh_constant> fresh_;            // by memory, in order
@@ -193,7 +193,7 @@ public:
     return value;
   }
   /// The `empty` nodes that became constants: what is left of them has no use.
-  const std::vector<node_id>& replaced() const noexcept { return replaced_; }
+  const vector<node_id>& replaced() const noexcept { return replaced_; }
 
 private:
   struct pending_empty {
@@ -203,7 +203,7 @@ private:
   static constexpr unsigned char pattern = 0xa5;
   static constexpr std::size_t limit = std::size_t{64} << 20;
   std::unordered_map<c10::TensorImpl*, pending_empty> pending_;
-  std::vector<node_id> replaced_;
+  vector<node_id> replaced_;
 };
 
 } // namespace espalier::detail

@@ -9,6 +9,7 @@
 #include <espalier/bridge/types.hpp>
 #include <espalier/meta/rules.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/op_info.hpp>
@@ -23,7 +24,6 @@
 #include <deque>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -264,8 +264,8 @@ private:
   }
   static constexpr std::int64_t zero_limit = std::int64_t{1} << 26;
 
-  std::vector<meta_arg> meta_args_;
-  std::deque<std::vector<meta_arg>> lists_;
+  vector<meta_arg> meta_args_;
+  std::deque<vector<meta_arg>> lists_;
 };
 
 } // namespace espalier::detail

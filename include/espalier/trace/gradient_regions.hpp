@@ -10,20 +10,20 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
 class gradient_regions {
 public:
   /// `enabled`: the mode of each call, by node index; `ambient`: that of the graph as a whole.
-  gradient_regions(graph_storage& g, const std::vector<bool>& enabled, bool ambient)
+  gradient_regions(graph_storage& g, const vector<bool>& enabled, bool ambient)
       : g_(g), enabled_(enabled), ambient_(ambient) {}
 
   /// Wraps every region; gives their number. Nodes are named before, so that they are called as they would be
@@ -68,7 +68,7 @@ private:
   /// Wraps the region that starts at `first`; gives the node after it.
   template <class = when_used>
   node_id wrap_from(node_id first, std::size_t part) {
-    std::vector<node_id> body;
+    vector<node_id> body;
     node_id after = first;
     for (; after.valid() && g_.kind(after) == node_kind::call_function && mode_of(after) != ambient_;
          after = g_.next(after))
@@ -79,7 +79,7 @@ private:
 
     graph_storage sub;
     node_copier copier(g_, sub);
-    std::vector<argument> operands;
+    vector<argument> operands;
     for (node_id n : body)
       for (const auto& s : g_.slots(n))
         if (s.is_use() && !copier[value_id{s.w0}].valid() && !inside.count(g_.def(value_id{s.w0}).index)) {
@@ -92,7 +92,7 @@ private:
     for (node_id n : body)
       copier.copy(n);
 
-    std::vector<value_id> escaping;
+    vector<value_id> escaping;
     for (node_id n : body)
       for (std::size_t r = 0; r != g_.num_results(n); ++r)
         for (slot_id u = g_.first_use(g_.result(n, r)); u.valid(); u = g_.next_use(u))
@@ -100,14 +100,14 @@ private:
             escaping.push_back(g_.result(n, r));
             break;
           }
-    std::vector<argument> outputs;
+    vector<argument> outputs;
     for (const value_id v : escaping)
       outputs.emplace_back(copier[v]);
     sub.output(outputs);
     assign_names(sub);
 
     const auto index = g_.add_subgraph("submod_" + std::to_string(part), std::move(sub));
-    std::vector<argument> args{argument(!ambient_), argument::of_subgraph(index)};
+    vector<argument> args{argument(!ambient_), argument::of_subgraph(index)};
     args.insert(args.end(), operands.begin(), operands.end());
     const auto before = g_.current_insertion_point();
     g_.set_insertion_point({first});
@@ -128,7 +128,7 @@ private:
   }
 
   graph_storage& g_;
-  const std::vector<bool>& enabled_;
+  const vector<bool>& enabled_;
   bool ambient_;
   name_space names_;
 };

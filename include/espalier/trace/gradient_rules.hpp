@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/support/config.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/gradient_edge.hpp>
 #include <espalier/trace/op_info.hpp>
@@ -17,7 +18,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <unordered_set>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -109,7 +109,7 @@ private:
     fail(error_kind::trace, cause, user_place(capture_stack()), cure);
   }
   gradient_chain& chain_;
-  std::vector<bool> leaves_;                  // by history, whether it is a leaf's that requires gradients
+  vector<bool> leaves_;                       // by history, whether it is a leaf's that requires gradients
   std::unordered_set<std::uint32_t> tracked_; // histories that an in-place operator made track gradients
 };
 

@@ -7,6 +7,7 @@
 // be.
 #pragma once
 
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 
 #include <ATen/core/Tensor.h>
@@ -18,7 +19,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -90,9 +90,9 @@ private:
       entries_[at->second].who = e.who;
     }
   }
-  std::vector<entry> entries_;
+  vector<entry> entries_;
   boost::unordered_flat_map<c10::TensorImpl*, std::uint32_t> by_impl_;
-  boost::unordered_flat_map<c10::StorageImpl*, std::vector<std::size_t>> by_storage_;
+  boost::unordered_flat_map<c10::StorageImpl*, vector<std::size_t>> by_storage_;
   std::size_t in_memory_ = 0; // entries that `by_storage_` knows of
 };
 

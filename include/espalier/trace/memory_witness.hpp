@@ -5,6 +5,7 @@
 
 #include <espalier/support/error.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/place.hpp>
 #include <espalier/trace/trace_result.hpp>
@@ -14,7 +15,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -83,7 +83,7 @@ private:
       h = (h ^ bytes[i]) * 0x100'0000'01b3ull;
     return h;
   }
-  std::vector<witnessed> seen_;
+  vector<witnessed> seen_;
   const witnessed* changed_ = nullptr;
   std::size_t calls_ = 0, calls_between_ = 1;
   stack_addresses before_, after_; // of the last call before the write, and of the first one after it

@@ -4,6 +4,7 @@
 // in it; `nn_module_stack` is written from it.
 #pragma once
 
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/trace_result.hpp>
 
 #include <boost/unordered/unordered_flat_map.hpp>
@@ -16,7 +17,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -81,7 +81,7 @@ public:
   /// Modules in any order; the root's path is "". Missing parents are added. The modules must live as long as
   /// the tree, which refers to their names.
   template <class = when_used>
-  explicit module_tree(const std::vector<traced_module>& modules) {
+  explicit module_tree(const vector<traced_module>& modules) {
     scopes_.push_back({"", "torch::nn::Module", root_scope, 0, module_role::user, false, false, {}});
     by_path_.emplace("", root_scope);
     scopes_.reserve(modules.size() + 1);
@@ -185,7 +185,7 @@ private:
     module_role role = module_role::user;
     std::string layer_op;
   };
-  std::vector<scope> scopes_;
+  vector<scope> scopes_;
   boost::unordered_flat_map<std::string_view, scope_id> by_path_;
   boost::unordered_flat_map<const void*, scope_id> by_object_;
   std::map<std::string_view, type_facts> types_; // a model has many modules, of few types
@@ -236,9 +236,9 @@ private:
     std::uint32_t call;
   };
   const module_tree& tree_;
-  std::vector<std::uint32_t> calls_; // of each module, so far
-  std::vector<open_call> open_;
-  std::vector<scope_id> path_;
+  vector<std::uint32_t> calls_; // of each module, so far
+  vector<open_call> open_;
+  vector<scope_id> path_;
   std::string text_;
 };
 

@@ -7,6 +7,7 @@
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/config.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <ATen/core/enum_tag.h>
@@ -18,7 +19,6 @@
 #include <mutex>
 #include <string>
 #include <unordered_map>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -43,8 +43,8 @@ enum class special_op : std::uint8_t { none, equal, item, empty, silent, keeps_v
 
 struct op_info {
   op_id id{};
-  std::vector<op_argument> args;
-  std::vector<op_result> results;
+  vector<op_argument> args;
+  vector<op_result> results;
   std::size_t positional = 0;     ///< arguments that are not keyword-only: a prefix
   std::int16_t device_arg = -1;   ///< index of the device argument
   bool has_tensor_result = false; ///< else it gives numbers, or nothing
@@ -202,7 +202,7 @@ private:
     const void* key = nullptr;
     op_info* info = nullptr;
   };
-  std::vector<entry> table_ = std::vector<entry>(256);
+  vector<entry> table_ = vector<entry>(256);
 };
 
 } // namespace espalier::detail

@@ -9,6 +9,7 @@
 
 #include <espalier/support/config.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <boost/core/demangle.hpp>
 #include <boost/stacktrace/frame.hpp>
@@ -28,12 +29,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
 /// Return addresses of a stack, innermost first.
-using stack_addresses = std::vector<const void*>;
+using stack_addresses = vector<const void*>;
 
 /// One frame, made readable.
 struct stack_frame {
@@ -128,9 +128,9 @@ public:
   /// One frame for each address. With `lines`, source lines are looked for: a process for each executable or
   /// shared object that has addresses not looked for before.
   template <class = when_used>
-  std::vector<stack_frame> find(const stack_addresses& stack, bool lines) {
+  vector<stack_frame> find(const stack_addresses& stack, bool lines) {
     std::lock_guard lock(mutex_);
-    std::map<std::string, std::vector<entry*>> wanted; // by file
+    std::map<std::string, vector<entry*>> wanted; // by file
     for (const void* a : stack) {
       auto [at, is_new] = known_.try_emplace(a);
       if (is_new)
@@ -142,7 +142,7 @@ public:
     for (const auto& [path, entries] : wanted)
       if (!path.empty())
         read_lines(path, entries);
-    std::vector<stack_frame> out;
+    vector<stack_frame> out;
     out.reserve(stack.size());
     for (const void* a : stack)
       out.push_back(known_[a].frame);
@@ -189,7 +189,7 @@ private:
   /// Runs `addr2line`: for each address a line with it, then the function and `FILE:LINE` of what was inlined
   /// there, innermost first, and of the function itself.
   template <class = when_used>
-  static void read_lines(const std::string& path, const std::vector<entry*>& entries) {
+  static void read_lines(const std::string& path, const vector<entry*>& entries) {
     for (const char c : path)
       if (c == '\'' || c == '\\' || static_cast<unsigned char>(c) < 0x20)
         return;
@@ -215,8 +215,8 @@ private:
     }
   }
   template <class = when_used>
-  static std::vector<std::string> output_of(const std::string& command) {
-    std::vector<std::string> lines;
+  static vector<std::string> output_of(const std::string& command) {
+    vector<std::string> lines;
     std::FILE* p = ::popen(command.c_str(), "r");
     if (!p)
       return lines;
@@ -293,8 +293,8 @@ stack_addresses addresses_in(std::string_view backtrace) {
 /// The user's frames of a stack, innermost first. With `lines`, source lines are looked for (slow, once per
 /// address).
 template <class = when_used>
-std::vector<stack_frame> user_frames(const stack_addresses& stack, bool lines) {
-  std::vector<stack_frame> out;
+vector<stack_frame> user_frames(const stack_addresses& stack, bool lines) {
+  vector<stack_frame> out;
   for (auto& f : detail::frame_cache::instance().find(stack, lines)) {
     if (f.module.empty() || detail::is_machinery(f))
       continue;

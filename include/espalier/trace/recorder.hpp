@@ -9,6 +9,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/rules.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/constants.hpp>
 #include <espalier/trace/fake_engine.hpp>
 #include <espalier/trace/fake_factory.hpp>
@@ -96,7 +97,7 @@ public:
 
   /// Ends the graph with the values that the function returned.
   trace_result finish(const std::vector<c10::IValue>& outputs) {
-    std::vector<argument> out;
+    vector<argument> out;
     argument_pool pool;
     for (auto& v : outputs)
       out.push_back(to_argument(v, arg_kind::other, pool, [&](const at::Tensor& t) {
@@ -114,7 +115,7 @@ public:
     gradient_regions(g_, grad_enabled_, grad_at_start_).wrap();
 
     trace_result r;
-    std::vector<const std::string*> by_node(g_.node_capacity(), nullptr);
+    vector<const std::string*> by_node(g_.node_capacity(), nullptr);
     for (auto& [n, target] : targets_)
       by_node[n.index] = target;
     for (auto& [n, target] : constants_.placeholders())
@@ -133,7 +134,7 @@ public:
   }
 
   /// The stacks of the recorded calls, by node; of strict traces and those with stack traces.
-  std::vector<stack_addresses> stacks() { return std::move(stacks_); }
+  vector<stack_addresses> stacks() { return std::move(stacks_); }
 
   void call(const c10::OperatorHandle& op, c10::DispatchKeySet keys, torch::jit::Stack& stack) override {
     const raised inside(calls_open_);
@@ -647,14 +648,14 @@ private:
   tensor_literals literals_;
   raw_memory raw_;
   gradient_rules gradients_{fakes_.gradients()};
-  std::vector<scope_id> state_owner_; // by memory
+  vector<scope_id> state_owner_; // by memory
   std::unordered_set<std::string> custom_seen_;
-  std::vector<std::pair<node_id, const std::string*>> targets_; // of the inputs
-  std::vector<scope_facts> scope_facts_;                        // by node
-  std::vector<bool> grad_enabled_;                              // by node
-  std::vector<stack_addresses> stacks_;                         // by node
-  std::vector<scope_id> named_;                                 // the open `es::scope`s
-  std::vector<argument> graph_args_;
+  vector<std::pair<node_id, const std::string*>> targets_; // of the inputs
+  vector<scope_facts> scope_facts_;                        // by node
+  vector<bool> grad_enabled_;                              // by node
+  vector<stack_addresses> stacks_;                         // by node
+  vector<scope_id> named_;                                 // the open `es::scope`s
+  vector<argument> graph_args_;
   argument_pool pool_;
   std::unordered_map<std::uint32_t, std::size_t> counts_;
   scope_id state_read_ = no_scope; // by the call in progress

@@ -4,13 +4,13 @@
 #pragma once
 
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -69,8 +69,8 @@ struct trace_report {
     served_by by;
     std::size_t calls;
   };
-  std::vector<op_count> ops;     ///< recorded operators and how they were served, by name
-  std::vector<trace_note> notes; ///< in order of appearance
+  vector<op_count> ops;     ///< recorded operators and how they were served, by name
+  vector<trace_note> notes; ///< in order of appearance
 
   /// Calls served in one way.
   template <class = when_used>

@@ -8,6 +8,7 @@
 
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/module_tree.hpp>
 
 #include <algorithm>
@@ -18,7 +19,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -32,13 +32,13 @@ class scope_inference {
 public:
   /// `facts` by node index.
   template <class = when_used>
-  scope_inference(const graph_storage& g, const module_tree& tree, const std::vector<scope_facts>& facts)
+  scope_inference(const graph_storage& g, const module_tree& tree, const vector<scope_facts>& facts)
       : g_(g), tree_(tree), facts_(facts), scopes_(g.node_capacity(), no_scope),
         inside_(g.node_capacity(), 0) {}
 
   /// The scope of each call, by node index.
   template <class = when_used>
-  std::vector<scope_id> run() {
+  vector<scope_id> run() {
     for (node_id n = g_.first(); n.valid(); n = g_.next(n))
       if (g_.kind(n) == node_kind::call_function)
         calls_.push_back(n);
@@ -237,7 +237,7 @@ private:
     const auto at = in->second.find(op);
     if (at == in->second.end())
       return no_scope;
-    const std::vector<scope_id>& fit = at->second;
+    const vector<scope_id>& fit = at->second;
     return fit[layer_calls_[fit.front()]++ % fit.size()];
   }
   /// The name of a node's operator without namespace and overload.
@@ -275,14 +275,14 @@ private:
   };
   const graph_storage& g_;
   const module_tree& tree_;
-  const std::vector<scope_facts>& facts_;
-  std::vector<scope_id> scopes_;
-  std::vector<std::uint32_t> inside_; // the gap in which a node was last taken for a part of the next module
+  const vector<scope_facts>& facts_;
+  vector<scope_id> scopes_;
+  vector<std::uint32_t> inside_; // the gap in which a node was last taken for a part of the next module
   std::uint32_t gap_number_ = 0;
-  std::vector<bool> entered_; // scopes that an es::scope opened
-  std::vector<node_id> calls_;
-  std::vector<floating> floating_;
-  std::unordered_map<scope_id, std::map<std::string_view, std::vector<scope_id>>>
+  vector<bool> entered_; // scopes that an es::scope opened
+  vector<node_id> calls_;
+  vector<floating> floating_;
+  std::unordered_map<scope_id, std::map<std::string_view, vector<scope_id>>>
       layers_;                                            // stateless layers in each scope, by operator
   std::unordered_map<scope_id, std::size_t> layer_calls_; // by the first layer of a kind
   std::unordered_map<std::uint32_t, std::string> bases_;  // by operator

@@ -4,12 +4,12 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/report.hpp>
 
 #include <ATen/core/Tensor.h>
 
 #include <string>
-#include <vector>
 
 namespace espalier {
 
@@ -36,7 +36,7 @@ struct trace_options {
   /// Trace twice and compare.
   bool strict = false;
   /// The module hierarchy. State belongs to the module of its name's prefix.
-  std::vector<traced_module> modules;
+  vector<traced_module> modules;
 };
 
 /// A tensor that was met and is no input: its value of that moment.
@@ -47,9 +47,9 @@ struct lifted_constant {
 
 /// What a trace gives.
 struct trace_result {
-  graph_storage graph;              ///< placeholders (state, constants, user inputs), calls, output
-  std::vector<std::string> targets; ///< of each placeholder; empty for user inputs
-  std::vector<lifted_constant> constants;
+  graph_storage graph;         ///< placeholders (state, constants, user inputs), calls, output
+  vector<std::string> targets; ///< of each placeholder; empty for user inputs
+  vector<lifted_constant> constants;
   trace_report report;
 };
 

@@ -6,6 +6,7 @@
 
 #include <espalier/ir/hash.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/trace/interceptor.hpp>
 #include <espalier/trace/memory_witness.hpp>
 #include <espalier/trace/place.hpp>
@@ -61,7 +62,7 @@ template <class = when_used>
 template <class = when_used>
 trace_result trace(span<const traced_input> inputs, const traced_function& f,
                    const trace_options& options = {}) {
-  std::vector<stack_addresses> stacks; // of the calls of a strict trace, by node
+  vector<stack_addresses> stacks; // of the calls of a strict trace, by node
   const auto once = [&](detail::memory_witness* memory = nullptr) {
     detail::recorder<> t(options, memory);
     std::vector<c10::IValue> outputs;

@@ -10,6 +10,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
@@ -17,14 +18,13 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
 /// Memory for list arguments while a node is being built; `reset` keeps it for the next node.
 class item_pool {
 public:
-  std::vector<argument>& take() {
+  vector<argument>& take() {
     if (used_ == lists_.size())
       lists_.emplace_back();
     lists_[used_].clear();
@@ -33,7 +33,7 @@ public:
   void reset() noexcept { used_ = 0; }
 
 private:
-  std::vector<std::vector<argument>> lists_; // moving a vector keeps its elements where they are
+  vector<vector<argument>> lists_; // moving a vector keeps its elements where they are
   std::size_t used_ = 0;
 };
 
@@ -73,7 +73,7 @@ protected:
   value_kind kind_of(value_id v) const { return g_.meta(v).kind; }
   template <class List, class Each>
   argument list(const List& from, Each&& each) {
-    std::vector<argument> items = std::move(pool_.take()); // nested lists take from the pool meanwhile
+    vector<argument> items = std::move(pool_.take()); // nested lists take from the pool meanwhile
     items.clear();
     items.reserve(from.size());
     for (const auto& x : from)
@@ -239,7 +239,7 @@ protected:
       return argument(std::string_view(a.as_operator()));
     }
     case tag::as_string_to_argument: {
-      std::vector<argument> pairs;
+      vector<argument> pairs;
       for (const auto& e : a.as_string_to_argument()) {
         bool inner = true;
         pairs.push_back(argument(std::string_view(e.key)));
@@ -275,8 +275,7 @@ protected:
   argument symbolic_constant(const pt2::sym_float_argument& s) { return argument(s.as_float()); }
   argument symbolic_constant(const pt2::sym_bool_argument& s) { return argument(s.as_bool()); }
   template <class Sym>
-  argument symbolic_list(const std::vector<Sym>& from, const pt2::argument& a, const arg_type* type,
-                         bool& usual) {
+  argument symbolic_list(const vector<Sym>& from, const pt2::argument& a, const arg_type* type, bool& usual) {
     const argument l = list(
         from, [&](const Sym& s) { return s.is_as_name() ? of_value(s.as_name()) : symbolic_constant(s); });
     usual = usual_list(l, a, type);
@@ -288,9 +287,9 @@ protected:
     return list_tag(given_items{span<const argument>(l.items, l.count), kind}, type) == a.which();
   }
 
-  std::vector<value_id> by_name_; // by string id
+  vector<value_id> by_name_; // by string id
   item_pool pool_;
-  std::vector<std::unique_ptr<std::string>> opaque_texts_;
+  vector<std::unique_ptr<std::string>> opaque_texts_;
   std::string_view user_; // the node at hand, for messages
 };
 

@@ -12,6 +12,7 @@
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <cstdint>
@@ -20,7 +21,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -56,7 +56,7 @@ public:
       : argument_reader<>(g, expressions, std::move(place)), src_(src), targets_(targets) {}
 
   /// `inputs` are the input specs of the top graph; null for a subgraph.
-  void read(const std::vector<pt2::input_spec>* inputs) {
+  void read(const vector<pt2::input_spec>* inputs) {
     g_.reserve(src_.inputs.size() + src_.nodes.size() + 1, (src_.nodes.size() + 1) * 4);
     if (inputs && inputs->size() != src_.inputs.size())
       refuse("the signature lists " + std::to_string(inputs->size()) + " inputs, but the graph has " +
@@ -445,9 +445,9 @@ private:
   lookup<pt2::sym_bool> sym_bools_{&src_.sym_bool_values};
   lookup<pt2::custom_obj_argument> customs_{&src_.custom_obj_values};
   origin notes_;
-  std::vector<argument> args_;
-  std::vector<pending_result> results_;
-  std::vector<text_memo> keys_, texts_;
+  vector<argument> args_;
+  vector<pending_result> results_;
+  vector<text_memo> keys_, texts_;
   const std::pair<const std::string_view, target_info>* last_target_ = nullptr;
 };
 

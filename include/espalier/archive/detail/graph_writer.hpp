@@ -12,6 +12,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <charconv>
@@ -21,7 +22,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -42,7 +42,7 @@ public:
   }
 
   /// `literals[i]` is the constant that placeholder `i` of the top graph stands for, if any.
-  void write(std::vector<std::optional<pt2::argument>> literals) {
+  void write(vector<std::optional<pt2::argument>> literals) {
     out_.nodes.reserve(g_.num_nodes());
     out_.tensor_values.entries.reserve(g_.num_nodes());
     std::size_t i = 0;
@@ -205,7 +205,7 @@ private:
       }
       return;
     }
-    std::vector<bool> done(count, false);
+    vector<bool> done(count, false);
     std::size_t position = 0, beyond = schema ? schema->args.size() : 0;
     while (!names.empty()) {
       auto name = next_item(names);
@@ -240,7 +240,7 @@ private:
   void outputs(node n, pt2::node& out, std::string_view layout) {
     using arg = pt2::argument;
     const auto list = [&](std::size_t first, std::size_t count) {
-      std::vector<pt2::tensor_argument> items;
+      vector<pt2::tensor_argument> items;
       items.reserve(count);
       for (std::size_t i = first; i != first + count; ++i) {
         define(n.result(i));
@@ -429,14 +429,14 @@ private:
     if (want == tag::unknown)
       want = list_tag(held_items{a}, type);
     const auto each = [&](auto&& make) {
-      std::vector<std::decay_t<decltype(make(a))>> out;
+      vector<std::decay_t<decltype(make(a))>> out;
       out.reserve(a.size());
       for (std::size_t i = 0; i != a.size(); ++i)
         out.push_back(make(a[i]));
       return out;
     };
     const auto row = [](arg_view list, auto&& make) {
-      std::vector<std::decay_t<decltype(make(list))>> out;
+      vector<std::decay_t<decltype(make(list))>> out;
       for (std::size_t i = 0; i != list.size(); ++i)
         out.push_back(make(list[i]));
       return out;

@@ -8,6 +8,7 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <cstddef>
@@ -17,7 +18,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -27,7 +27,7 @@ struct lookup {
   const pt2::dict<T>* dict;
   std::size_t next = 0;
   std::unordered_map<std::string_view, std::size_t> index{};
-  std::vector<bool> found = std::vector<bool>(dict->size());
+  vector<bool> found = vector<bool>(dict->size());
   const T* find(std::string_view key) {
     if (next < dict->size() && dict->entries[next].key == key)
       return at(next++);
@@ -148,7 +148,7 @@ protected:
       return sym_int(expression(s.as_expr()));
     refuse("a size is neither a number nor an expression but '" + std::string(s.tag_name()) + "'");
   }
-  void numbers(const std::vector<pt2::sym_int>& from, sym_ints& to) {
+  void numbers(const vector<pt2::sym_int>& from, sym_ints& to) {
     for (const auto& s : from)
       to.push_back(number(s));
   }

@@ -8,6 +8,7 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/view.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr.hpp>
 
 #include <bit>
@@ -19,7 +20,6 @@
 #include <string_view>
 #include <unordered_map>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -127,7 +127,7 @@ protected:
     std::unordered_map<std::string_view, std::size_t> index;
     for (std::size_t i = 0; i != to.size(); ++i)
       index.emplace(to.entries[i].key, i);
-    std::vector<std::pair<std::size_t, pt2::dict_entry<T>>> unclaimed; // in the file's order
+    vector<std::pair<std::size_t, pt2::dict_entry<T>>> unclaimed; // in the file's order
     for (const auto& k : kept_) {
       if (k.table != table)
         continue;
@@ -141,7 +141,7 @@ protected:
     }
     if (unclaimed.empty())
       return;
-    std::vector<pt2::dict_entry<T>> merged;
+    vector<pt2::dict_entry<T>> merged;
     merged.reserve(to.size() + unclaimed.size());
     auto next = unclaimed.begin();
     for (auto& e : to.entries) {
@@ -207,7 +207,7 @@ protected:
   std::optional<std::int64_t> value_by_symbols(const expr* e) const {
     if (hints_.empty())
       return std::nullopt;
-    std::vector<const expr*> symbols;
+    vector<const expr*> symbols;
     collect_symbols(e, symbols);
     std::unordered_map<std::string, std::int64_t> values;
     for (const expr* s : symbols) {
@@ -225,7 +225,7 @@ protected:
       return std::nullopt; // not an integer
     }
   }
-  void numbers(const sym_ints& from, std::vector<pt2::sym_int>& to) {
+  void numbers(const sym_ints& from, vector<pt2::sym_int>& to) {
     to.reserve(from.size());
     for (const auto& s : from)
       to.push_back(number(s));
@@ -320,11 +320,11 @@ protected:
 
 private:
   std::unordered_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
-  std::vector<std::pair<std::string_view, std::string_view>> extras_;
+  vector<std::pair<std::string_view, std::string_view>> extras_;
   struct kept_entry {
     std::string_view table, name, at, json;
   };
-  std::vector<kept_entry> kept_;
+  vector<kept_entry> kept_;
   std::unordered_map<const expr*, written_expression> expressions_;
   std::unordered_map<const expr*, std::optional<std::int64_t>> derived_;
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/exporting/job.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <string_view>
 #include <tuple>
@@ -20,8 +21,8 @@ struct bind_inputs : pass {
 
   template <class Model, class Inputs>
   pass_result run(export_job<Model, Inputs>& job) const {
-    std::vector<tree_spec> positional, keyword;
-    std::vector<std::string> keys;
+    vector<tree_spec> positional, keyword;
+    vector<std::string> keys;
     std::apply(
         [&](const auto&... in) {
           const auto one = [&]<class T>(const example_input<T>& x) {

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <espalier/exporting/job.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <torch/nn/module.h>
 
@@ -36,7 +37,7 @@ struct own_parameters : torch::nn::Module {
 
 /// Depth first, in order of registration; every name of a shared module is listed.
 template <class = when_used>
-void list_state(const torch::nn::Module& root, export_job_data& job, std::vector<model_state>& buffers) {
+void list_state(const torch::nn::Module& root, export_job_data& job, vector<model_state>& buffers) {
   const torch::nn::Module::ConstNamedModuleApplyFunction list = [&](const std::string& path,
                                                                     const torch::nn::Module& m) {
     job.modules.push_back({path, m.name(), &m});
@@ -74,7 +75,7 @@ struct bind_state : pass {
 private:
   template <class = when_used>
   static void run_on(export_job_data& job, const torch::nn::Module* root) {
-    std::vector<model_state> buffers;
+    vector<model_state> buffers;
     if (root)
       detail::list_state(*root, job, buffers);
     else

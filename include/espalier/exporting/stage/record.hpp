@@ -5,6 +5,7 @@
 
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/naming.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -81,19 +82,19 @@ private:
       entries_.resize(std::size_t{i.index} + 1);
     return entries_[i.index];
   }
-  string_pool names_;          // taken names, and bases
-  std::vector<entry> entries_; // by id of the name
+  string_pool names_;     // taken names, and bases
+  vector<entry> entries_; // by id of the name
 };
 
 /// The placeholders-to-be, in Python's order: parameters, buffers, user inputs. User inputs choose their
 /// names first. The tensors of the state go with them, and must be given back.
 template <class = when_used>
-std::vector<traced_input> placeholders_of(export_job_data& job) {
+vector<traced_input> placeholders_of(export_job_data& job) {
   placeholder_namer fresh;
-  std::vector<std::string> user_names;
+  vector<std::string> user_names;
   for (auto& leaf : job.leaves)
     user_names.push_back(fresh(leaf.path));
-  std::vector<traced_input> all;
+  vector<traced_input> all;
   all.reserve(job.state.size() + job.leaves.size());
   for (auto& s : job.state) {
     auto& t = all.emplace_back();
@@ -130,7 +131,7 @@ public:
     options.modules.swap(job_.modules);
   }
 
-  std::vector<traced_input> inputs;
+  vector<traced_input> inputs;
   trace_options options;
 
 private:
@@ -167,7 +168,7 @@ struct record : pass {
       std::apply([&](auto&... x) { (replace_leaves(x.value, in), ...); }, standins);
       const result out = std::apply(
           [&](auto&... x) -> result { return detail::call_model(job.model, x.value...); }, standins);
-      std::vector<tree_leaf> flat;
+      vector<tree_leaf> flat;
       pytree<result>::flatten(out, std::string{}, flat);
       job.out_spec = pytree<result>::spec(out);
       std::vector<c10::IValue> values;

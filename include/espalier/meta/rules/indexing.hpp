@@ -5,6 +5,7 @@
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/rules/views.hpp>
 #include <espalier/meta/strides.hpp>
+#include <espalier/support/vector.hpp>
 
 namespace espalier::shape_rules {
 
@@ -18,7 +19,7 @@ constexpr rule_result index(const rule_args& a) {
   if (indices.size() > m.dim())
     a.refuse("more indices than dimensions");
   sym_ints common;
-  std::vector<std::size_t> at;
+  vector<std::size_t> at;
   for (std::size_t i = 0; i != indices.size(); ++i) {
     if (!indices[i])
       continue;
@@ -52,7 +53,7 @@ constexpr rule_result index(const rule_args& a) {
       source.strides.push_back(m.strides[i]);
     }
   }
-  std::vector<tensor_meta> walked; // the indices, expanded to `common`, with a 1 for each other dimension
+  vector<tensor_meta> walked; // the indices, expanded to `common`, with a 1 for each other dimension
   walked.reserve(at.size());
   sym_ints shape(before, 1);
   for (auto& s : common)
@@ -78,7 +79,7 @@ constexpr rule_result index(const rule_args& a) {
     w.strides.resize(shape.size(), 0);
     walked.push_back(std::move(w));
   }
-  std::vector<const tensor_meta*> operands{&source};
+  vector<const tensor_meta*> operands{&source};
   for (auto& w : walked)
     operands.push_back(&w);
   return iterator_output(m.dtype, source.sizes, m.dev, operands);

@@ -6,8 +6,7 @@
 #include <espalier/meta/rules/views.hpp>
 #include <espalier/meta/strides.hpp>
 #include <espalier/support/span.hpp>
-
-#include <vector>
+#include <espalier/support/vector.hpp>
 
 namespace espalier::shape_rules {
 namespace detail {
@@ -78,7 +77,7 @@ constexpr rule_result stack(const rule_args& a) {
     sizes.insert(d, static_cast<std::int64_t>(all.size()));
     return detail::reshaped(out, std::move(sizes));
   }
-  std::vector<tensor_meta> longer;
+  vector<tensor_meta> longer;
   longer.reserve(all.size());
   for (auto*& m : all) {
     longer.push_back(*m);

@@ -4,6 +4,7 @@
 
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
+#include <espalier/support/vector.hpp>
 
 namespace espalier::shape_rules {
 
@@ -41,7 +42,7 @@ struct pointwise_operands {
   constexpr tensor_meta result(const rule_args& a, scalar_type t, scalar_type computed) const {
     if (!any)
       a.refuse("no argument is a tensor", "pass at least one tensor");
-    std::vector<tensor_meta> casts;
+    vector<tensor_meta> casts;
     auto operands = tensors;
     for (auto*& m : operands)
       if (m != &number_operand && m->dtype != computed && computed != scalar_type::undefined) {

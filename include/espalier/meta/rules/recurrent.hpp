@@ -3,6 +3,7 @@
 #pragma once
 
 #include <espalier/meta/strides.hpp>
+#include <espalier/support/vector.hpp>
 
 namespace espalier::shape_rules {
 namespace detail {
@@ -17,7 +18,7 @@ constexpr tensor_meta sequence_output(const tensor_meta& x, const tensor_meta& h
     m.strides = {m.sizes[2], m.sizes[0] * m.sizes[2], 1};
   return m;
 }
-constexpr std::vector<const tensor_meta*> lstm_state(const rule_args& a, std::size_t at) {
+constexpr vector<const tensor_meta*> lstm_state(const rule_args& a, std::size_t at) {
   auto hx = a.tensors(at);
   if (hx.size() != 2 || !hx[0] || !hx[1])
     a.refuse("an LSTM takes two hidden states", "pass (h, c)");

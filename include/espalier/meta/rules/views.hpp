@@ -4,6 +4,7 @@
 
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <optional>
 
@@ -247,7 +248,7 @@ constexpr rule_result movedim(const rule_args& a) {
   const auto& m = a.tensor(0);
   const auto from = a.ints(1), to = a.ints(2);
   const std::size_t n = m.dim();
-  std::vector<std::ptrdiff_t> source_at(n, -1);
+  vector<std::ptrdiff_t> source_at(n, -1);
   detail::dim_set moved(n);
   if (from.size() != to.size())
     a.refuse("as many destinations are needed as sources");

@@ -6,10 +6,10 @@
 #pragma once
 
 #include <espalier/passes/canonical/support.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <initializer_list>
-#include <vector>
 
 namespace espalier {
 
@@ -47,8 +47,8 @@ constexpr bool is_dense(value v) {
   return is_tensor(v) && v.tensor().lay == layout::strided &&
          v.tensor().strides == contiguous_strides(v.tensor().sizes);
 }
-constexpr std::optional<std::vector<std::int64_t>> static_sizes(value v) {
-  std::vector<std::int64_t> out;
+constexpr std::optional<vector<std::int64_t>> static_sizes(value v) {
+  vector<std::int64_t> out;
   for (const auto& s : v.tensor().sizes) {
     if (!s.is_int())
       return std::nullopt;
@@ -59,11 +59,11 @@ constexpr std::optional<std::vector<std::int64_t>> static_sizes(value v) {
 
 /// The dimensions that `permute` would be given; nothing when the call is odd. An argument left out of `t`
 /// stands for its two dimensions.
-constexpr std::optional<std::vector<std::int64_t>> permutation_of(node n) {
+constexpr std::optional<vector<std::int64_t>> permutation_of(node n) {
   if (n.num_results() != 1 || !n.arg(0).is_value() || !is_tensor(n.arg(0).as_value()))
     return std::nullopt;
   const auto dims = static_cast<std::int64_t>(n.arg(0).as_value().tensor().dim());
-  std::vector<std::int64_t> out;
+  vector<std::int64_t> out;
   const auto add = [&](const arg_view& a) {
     if (a.form() != arg_form::integer)
       return false;
@@ -127,7 +127,7 @@ constexpr auto permutations() {
         const auto first = permutation_of(m[inner].def()), second = permutation_of(m.root());
         if (!first || !second || first->size() != second->size())
           return std::nullopt;
-        std::vector<std::int64_t> dims;
+        vector<std::int64_t> dims;
         for (auto d : *second)
           dims.push_back((*first)[static_cast<std::size_t>(d)]);
         return if_same(r.template call<aten::permute>(viewed(m[inner]), dims), m.root());

@@ -7,10 +7,10 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -40,10 +40,10 @@ struct alias_sets {
   private:
     friend alias_sets;
     static constexpr std::uint8_t written_bit = 1, escape_bit = 2;
-    std::vector<std::uint32_t> set_;  // by value
-    std::vector<std::uint8_t> marks_; // by value
-    std::vector<std::uint32_t> first_;
-    std::vector<value_id> members_;
+    vector<std::uint32_t> set_;  // by value
+    vector<std::uint8_t> marks_; // by value
+    vector<std::uint32_t> first_;
+    vector<value_id> members_;
     bool any_written_ = false;
   };
 
@@ -56,7 +56,7 @@ struct alias_sets {
     r.set_.assign(g.value_capacity(), none);
     r.marks_.resize(g.value_capacity());
     r.any_written_ = classes.any_written();
-    std::vector<std::uint32_t> number(g.value_capacity(), none), count;
+    vector<std::uint32_t> number(g.value_capacity(), none), count;
     const auto each = [&](auto&& f) {
       for (node_id n = g.first(); n.valid(); n = g.next(n))
         for (std::size_t i = 0; i != g.num_results(n); ++i)

@@ -6,12 +6,11 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/schema/op_id.hpp>
-#include <espalier/support/filled.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -20,8 +19,7 @@ class alias_classes {
 public:
   template <class = when_used>
   constexpr alias_classes(const graph_storage& g, call_classes& classes)
-      : parent_(filled<std::uint32_t>(g.value_capacity(), 0)),
-        marks_(filled<std::uint8_t>(g.value_capacity(), 0)) {
+      : parent_(g.value_capacity()), marks_(g.value_capacity()) {
     for (std::uint32_t i = 0; i != parent_.size(); ++i)
       parent_[i] = i;
     for (node_id n = g.first(); n.valid(); n = g.next(n))
@@ -194,10 +192,10 @@ private:
         mark(g.result(n).index, written_bit);
   }
 
-  std::vector<std::uint32_t> parent_;
-  std::vector<std::uint8_t> marks_;
-  std::vector<node_id> sources_;
-  std::vector<std::uint32_t> attributes_; // the first value of each name, by the id of the string
+  vector<std::uint32_t> parent_;
+  vector<std::uint8_t> marks_;
+  vector<node_id> sources_;
+  vector<std::uint32_t> attributes_; // the first value of each name, by the id of the string
   bool any_written_ = false;
 };
 

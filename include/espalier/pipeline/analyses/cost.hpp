@@ -12,12 +12,12 @@
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/analyses/sizes.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -156,9 +156,9 @@ public:
   cost_counter(size_values& sizes, call_classes& classes) : sizes_(sizes), classes_(classes) {}
 
   /// The sum; `each`, where given, gets every node's own.
-  node_cost graph(const graph_storage& g, std::vector<node_cost>* each) {
+  node_cost graph(const graph_storage& g, vector<node_cost>* each) {
     sizes_.learn(g);
-    std::vector<node_cost> graphs;
+    vector<node_cost> graphs;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       graphs.push_back(graph(g.subgraph(i), nullptr));
     node_cost total;
@@ -186,7 +186,7 @@ private:
     return static_cast<cost_model>(m);
   }
 
-  node_cost call(const graph_storage& g, node_id n, const std::vector<node_cost>& graphs) {
+  node_cost call(const graph_storage& g, node_id n, const vector<node_cost>& graphs) {
     node_cost c;
     c.model = model(g.op(n));
     switch (c.model) {
@@ -322,7 +322,7 @@ private:
     return times(times(amount(*all / *d), size_from_end(*k, 1)), 2 * (*d + *dv));
   }
 
-  node_cost calls_graphs(const graph_storage& g, node_id n, const std::vector<node_cost>& graphs) {
+  node_cost calls_graphs(const graph_storage& g, node_id n, const vector<node_cost>& graphs) {
     const bool one_of_them = name_of(g.op(n)) == "higher_order::cond";
     node_cost c;
     for (auto& x : g.slots(n)) {
@@ -351,8 +351,8 @@ private:
   static constexpr std::uint8_t unasked = 0xff;
   size_values& sizes_;
   call_classes& classes_;
-  std::vector<std::uint8_t> models_; // by operator
-  std::vector<node_id> reader_of_;   // by value: the last node that counted it
+  vector<std::uint8_t> models_; // by operator
+  vector<node_id> reader_of_;   // by value: the last node that counted it
   std::uint64_t largest_operand_ = 0, result_elements_ = 0;
 };
 
@@ -370,7 +370,7 @@ struct cost {
 
   private:
     friend cost;
-    std::vector<node_cost> of_; // by node
+    vector<node_cost> of_; // by node
     node_cost total_;
   };
 

@@ -7,13 +7,13 @@
 #include <espalier/pipeline/analyses/cost.hpp>
 #include <espalier/pipeline/analyses/sizes.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -60,7 +60,7 @@ struct critical_path {
     /// The weight of the longest path.
     std::uint64_t length() const noexcept { return length_; }
     /// Its nodes in order; of several, the one through the earliest nodes. Empty for an empty graph.
-    const std::vector<node_id>& nodes() const noexcept { return nodes_; }
+    const vector<node_id>& nodes() const noexcept { return nodes_; }
     /// The weight of all nodes: `work() / length()` bounds what parallel execution gains.
     std::uint64_t work() const noexcept { return work_; }
     /// The longest path that ends with the node, its own weight included.
@@ -71,8 +71,8 @@ struct critical_path {
   private:
     friend critical_path;
     std::uint64_t length_ = 0, work_ = 0;
-    std::vector<node_id> nodes_;
-    std::vector<std::uint64_t> finish_, latest_; // by node
+    vector<node_id> nodes_;
+    vector<std::uint64_t> finish_, latest_; // by node
   };
 
   template <class = when_used>
@@ -80,8 +80,8 @@ struct critical_path {
     const Weight weight(g);
     result r;
     r.finish_.assign(g.node_capacity(), 0);
-    std::vector<std::uint8_t> seen(g.node_capacity(), 0);
-    std::vector<node_id> before(g.node_capacity()); // on the longest path to a node
+    vector<std::uint8_t> seen(g.node_capacity(), 0);
+    vector<node_id> before(g.node_capacity()); // on the longest path to a node
     node_id last{};
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       std::uint64_t start = 0;

@@ -11,11 +11,11 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -69,11 +69,11 @@ private:
 
   /// Numbers the tree in preorder; `order` has parents before children, so that no stack is needed.
   template <class = when_used>
-  void number(const std::vector<node_id>& order) {
+  void number(const vector<node_id>& order) {
     auto& size = leave_;
     for (auto n = order.rbegin(); n != order.rend(); ++n)
       size[parent_[n->index]] += ++size[n->index];
-    std::vector<std::uint32_t> free(parent_.size(), 0); // the next number below a node
+    vector<std::uint32_t> free(parent_.size(), 0); // the next number below a node
     for (const node_id n : order) {
       enter_[n.index] = free[parent_[n.index]];
       free[parent_[n.index]] += size[n.index];
@@ -87,7 +87,7 @@ private:
   template <class Next, class EachSource>
   static dominator_tree grow(const graph_storage& g, node_id first, Next&& next, EachSource&& each_source) {
     dominator_tree t(g.node_capacity());
-    std::vector<node_id> order;
+    vector<node_id> order;
     order.reserve(g.num_nodes());
     for (node_id n = first; n.valid(); n = next(n)) {
       std::uint32_t at = unplaced;
@@ -106,7 +106,7 @@ private:
   }
 
   std::uint32_t root_;
-  std::vector<std::uint32_t> parent_, jump_, depth_, enter_, leave_;
+  vector<std::uint32_t> parent_, jump_, depth_, enter_, leave_;
 };
 
 /// Dominators: what every value that a node sees has passed through. Data enters at nodes without operands.

@@ -7,12 +7,12 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -86,7 +86,7 @@ public:
   }
 
 private:
-  std::vector<call_class> of_;
+  vector<call_class> of_;
 };
 
 /// Whether a normalisation call updates its running statistics: it trains, or may train, and has some.

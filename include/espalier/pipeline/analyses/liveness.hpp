@@ -6,10 +6,10 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/sizes.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -56,10 +56,10 @@ struct liveness {
       std::size_t values = 0;
       std::uint64_t bytes = 0;
     };
-    std::vector<std::uint32_t> position_; // by node
-    std::vector<node_id> nodes_;          // by position
-    std::vector<range> ranges_;           // by value
-    std::vector<live> live_;              // by position
+    vector<std::uint32_t> position_; // by node
+    vector<node_id> nodes_;          // by position
+    vector<range> ranges_;           // by value
+    vector<live> live_;              // by position
     std::size_t peak_values_ = 0, unknown_ = 0;
     std::uint64_t peak_bytes_ = 0;
     node_id peak_node_{};
@@ -92,7 +92,7 @@ private:
   static void sweep(const graph_storage& g, const symbol_lookup& lookup, result& r) {
     detail::size_values sizes(lookup);
     sizes.learn(g);
-    std::vector<result::live> ending(r.nodes_.size() + 1); // at the position after the last use
+    vector<result::live> ending(r.nodes_.size() + 1); // at the position after the last use
     result::live now;
     for (std::size_t at = 0; at != r.nodes_.size(); ++at) {
       now.values -= ending[at].values;

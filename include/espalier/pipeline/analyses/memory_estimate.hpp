@@ -9,11 +9,11 @@
 #include <espalier/pipeline/analyses/alias_sets.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/pipeline/analyses/sizes.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -49,12 +49,12 @@ private:
   template <class = when_used>
   static result walk(const graph_storage& g, detail::size_values& sizes, detail::call_classes& classes) {
     sizes.learn(g);
-    std::vector<result> graphs;
+    vector<result> graphs;
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       graphs.push_back(walk(g.subgraph(i), sizes, classes));
     const alias_sets::result sets = alias_sets::compute(g);
 
-    std::vector<node_id> last_use(sets.num_sets()); // of any member of the set
+    vector<node_id> last_use(sets.num_sets()); // of any member of the set
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       for (std::size_t i = 0; i != g.num_results(n); ++i)
         last_use[sets.set_of(g.result(n, i))] = n;
@@ -65,7 +65,7 @@ private:
 
     result r;
     std::uint64_t live = 0;
-    std::vector<std::uint64_t> freed(g.node_capacity(), 0); // after the node
+    vector<std::uint64_t> freed(g.node_capacity(), 0); // after the node
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       for (std::size_t i = 0; i != g.num_results(n); ++i) {
         const value_id v = g.result(n, i);

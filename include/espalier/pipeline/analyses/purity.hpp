@@ -5,10 +5,10 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -43,7 +43,7 @@ struct purity {
 
   private:
     friend purity;
-    std::vector<node_effects> of_; // by node
+    vector<node_effects> of_; // by node
     node_effects graph_;
   };
 
@@ -61,8 +61,8 @@ private:
 
   template <class = when_used>
   static node_effects walk(const graph_storage& g, detail::call_classes& classes,
-                           std::vector<node_effects>* each) {
-    std::vector<node_effects> graphs; // one graph may be called by many nodes
+                           vector<node_effects>* each) {
+    vector<node_effects> graphs; // one graph may be called by many nodes
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       graphs.push_back(walk(g.subgraph(i), classes, nullptr));
     node_effects all;
@@ -77,7 +77,7 @@ private:
     return all;
   }
   static node_effects call(const graph_storage& g, node_id n, detail::call_classes& classes,
-                           const std::vector<node_effects>& graphs) {
+                           const vector<node_effects>& graphs) {
     node_effects e;
     switch (classes(g.op(n))) {
     case detail::call_class::plain:

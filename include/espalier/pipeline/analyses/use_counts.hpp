@@ -4,10 +4,10 @@
 #pragma once
 
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -27,14 +27,14 @@ struct use_counts {
     struct count {
       std::uint32_t uses = 0, users = 0;
     };
-    std::vector<count> of_; // by value
+    vector<count> of_; // by value
   };
 
   template <class = when_used>
   static result compute(const graph_storage& g) {
     result r;
     r.of_.resize(g.value_capacity());
-    std::vector<node_id> last_user(g.value_capacity());
+    vector<node_id> last_user(g.value_capacity());
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       for (auto& x : g.slots(n))
         if (x.is_use()) {

@@ -7,6 +7,7 @@
 #include <espalier/pipeline/legality.hpp>
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <concepts>
 #include <cstddef>
@@ -15,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace espalier {
 
@@ -84,8 +84,8 @@ public:
 
 private:
   /// The contracts of the stages that were still to run.
-  std::vector<pass_facts> facts() const {
-    std::vector<pass_facts> out;
+  vector<pass_facts> facts() const {
+    vector<pass_facts> out;
     const auto take = [&](const auto& all) {
       for (std::size_t i = how_.position; i < all.size(); ++i)
         if (!detail::is_among(disabled_, all[i].name))

@@ -3,13 +3,13 @@
 #pragma once
 
 #include <espalier/pipeline/instrument.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <chrono>
 #include <cstddef>
 #include <cstdio>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier {
 
@@ -51,7 +51,7 @@ public:
   }
 
   /// In the order in which the stages first ran; parts follow what they are part of.
-  const std::vector<row>& rows() const noexcept { return rows_; }
+  const vector<row>& rows() const noexcept { return rows_; }
 
   /// A line a stage: milliseconds, runs, nodes erased and rewritten, the name.
   template <class = when_used>
@@ -81,9 +81,9 @@ private:
     open_.pop_back();
   }
 
-  std::vector<row> rows_;
-  std::vector<std::size_t> positions_;
-  std::vector<running> open_;
+  vector<row> rows_;
+  vector<std::size_t> positions_;
+  vector<running> open_;
   std::size_t last_ = 0;
 };
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <algorithm>
@@ -15,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -41,11 +41,11 @@ public:
   std::size_t size() const noexcept { return names_.size(); }
 
 private:
-  std::vector<std::string> names_;
+  vector<std::string> names_;
 };
 
 /// Values of the variables of a table; an absent one is unbound.
-using bindings = std::vector<std::optional<std::int64_t>>;
+using bindings = vector<std::optional<std::int64_t>>;
 
 /// A compiled expression. Truth values are 0 and 1.
 class int_expr {
@@ -269,7 +269,7 @@ private:
   struct parser {
     std::string_view text;
     variable_table& vars;
-    std::vector<instruction> code;
+    vector<instruction> code;
     std::size_t at;
     bool good;
     std::size_t depth;
@@ -494,7 +494,7 @@ private:
     }
   };
 
-  std::vector<instruction> code_;
+  vector<instruction> code_;
   std::string text_;
 };
 

@@ -9,6 +9,7 @@
 #include <espalier/program/detail/builtins.hpp>
 #include <espalier/program/detail/int_expr.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr_text.hpp>
 
 #include <ATen/ScalarOps.h>
@@ -259,29 +260,29 @@ c10::IValue constant_of(arg_view a, const c10::Type* type) {
 /// used.
 struct plan {
   const graph_storage* graph = nullptr;
-  std::vector<step> steps;
-  std::vector<operand> operands;
+  vector<step> steps;
+  vector<operand> operands;
   std::vector<c10::IValue> constants;
   std::vector<c10::OperatorHandle> handles;
-  std::vector<builtin> builtins;
-  std::vector<higher_order_run> higher_order;
+  vector<builtin> builtins;
+  vector<higher_order_run> higher_order;
   variable_table symbols;
-  std::vector<int_expr> expressions;
+  vector<int_expr> expressions;
   /// A symbol that becomes known when a value does: the value itself, or one of its sizes.
   struct binding_site {
     std::uint32_t value, slot;
     int dim; // -1: the value
   };
-  std::vector<binding_site> binding_sites; // by value
-  std::vector<std::uint32_t> inputs;       // values of the placeholders
+  vector<binding_site> binding_sites; // by value
+  vector<std::uint32_t> inputs;       // values of the placeholders
   /// A read of an attribute: a value that is looked up when a run starts.
   struct attribute {
     std::uint32_t value;
     std::string name;
   };
-  std::vector<attribute> attributes;
+  vector<attribute> attributes;
   std::uint32_t first_output = 0, num_outputs = 0;
-  std::vector<std::unique_ptr<plan>> subplans;
+  vector<std::unique_ptr<plan>> subplans;
 
   template <class = when_used>
   explicit plan(const graph_storage& g) : graph(&g) {
@@ -437,7 +438,7 @@ private:
       bool constant_only = true;
       for (std::size_t i = 0; i != a.size(); ++i)
         constant_only = constant_only && is_constant(a[i]);
-      std::vector<operand> items;
+      vector<operand> items;
       for (std::size_t i = 0; i != a.size(); ++i)
         items.push_back(make(n, a[i], element, 0));
       if (constant_only) {
@@ -526,7 +527,7 @@ private:
       }
   }
 
-  std::vector<bool> last_use_;
+  vector<bool> last_use_;
   std::uint32_t nested_ = 0;
 
 public:

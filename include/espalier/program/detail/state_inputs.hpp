@@ -14,6 +14,7 @@
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/support/span.hpp>
+#include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <cstddef>
@@ -21,7 +22,6 @@
 #include <string_view>
 #include <unordered_set>
 #include <utility>
-#include <vector>
 
 namespace espalier::detail {
 
@@ -100,8 +100,8 @@ private:
   const program_base& program_;
   alias_classes& memory_;
   const graph_storage& graph_;
-  std::vector<std::size_t> of_node_; // placeholders: their position
-  std::vector<const c10::StorageImpl*> changed_;
+  vector<std::size_t> of_node_; // placeholders: their position
+  vector<const c10::StorageImpl*> changed_;
 };
 
 /// Changes the state of a program and the inputs that stand for it: tensors are added one by one, and
@@ -138,12 +138,12 @@ public:
     auto& sig = program_.info().signature;
     merge_inputs(graph_, sig.inputs, std::move(fresh_));
     std::unordered_set<node_id> gone;
-    std::vector<node_id> order;
+    vector<node_id> order;
     for (const node_id n : candidates)
       if (!graph_.has_uses(graph_.result(n)) && gone.insert(n).second)
         order.push_back(n);
     std::unordered_set<std::string> unnamed; // what the nodes that go name
-    std::vector<input_spec> left;
+    vector<input_spec> left;
     for (std::size_t i = 0; const node n : placeholders(graph_))
       if (input_spec& spec = sig.inputs[i++]; gone.contains(n.id()))
         unnamed.insert(spec.target);
@@ -192,7 +192,7 @@ private:
   graph_storage& graph_;
   name_space names_;
   std::unordered_set<std::string> targets_; // of inputs
-  std::vector<new_input> fresh_;
+  vector<new_input> fresh_;
 };
 
 } // namespace espalier::detail
