@@ -31,7 +31,6 @@
 
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/rule_args.hpp>
-#include <espalier/meta/rules.hpp>
 #include <espalier/meta/rules/attention.hpp>
 #include <espalier/meta/rules/convolution.hpp>
 #include <espalier/meta/rules/factories.hpp>
@@ -50,6 +49,7 @@
 #include <espalier/meta/rules/search.hpp>
 #include <espalier/meta/rules/statistics.hpp>
 #include <espalier/meta/rules/views.hpp>
+#include <espalier/meta/rules.hpp>
 #include <espalier/meta/strides.hpp>
 #include <espalier/meta/tensor_meta.hpp>
 #include <espalier/meta/types.hpp>

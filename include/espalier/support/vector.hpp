@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The vector of the library's own types. What `std::vector` does costs a compiler sixteen times as much for
+// The vector of the library's own types. What `std::vector` does costs a compiler many times as much for
 // each type of element (`./dev bench --only compile`: `compile one more vector`), and a graph, its schemas
 // and its passes have a hundred such types: here there are no allocators, no iterator classes and no layers
 // of helpers to instantiate for each.
