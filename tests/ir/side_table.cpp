@@ -57,3 +57,12 @@ TEST_CASE("docs/analyses.md: data beside a graph") {
   CHECK(depth[y.def().id()] == 2);
   CHECK(depth[g.output_node()] == 4);
 }
+
+TEST_CASE("a table of bools holds bools") {
+  es::side_table<es::node_id, bool> marks;
+  bool& second = marks[es::node_id{1}];
+  second = true;
+  CHECK(std::as_const(marks)[es::node_id{1}]);
+  CHECK_FALSE(std::as_const(marks)[es::node_id{0}]);
+  CHECK_FALSE(std::as_const(marks)[es::node_id{7}]);
+}

@@ -6,7 +6,6 @@
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
-#include <type_traits>
 #include <utility>
 
 namespace espalier {
@@ -14,11 +13,6 @@ namespace espalier {
 /// A map from ids to `T`: reads of ids never written give the default, writes grow the table. O(1).
 template <class Id, class T>
 class side_table {
-  static_assert(
-      !std::is_same_v<T, bool>,
-      "espalier: side_table<Id, T> requires a T that a vector holds as such, and vector<bool> packs "
-      "bits; write side_table<Id, unsigned char> instead");
-
 public:
   constexpr explicit side_table(T dflt = T{}) : default_(std::move(dflt)) {}
   /// Room for ids below `n`, so that writes below it do not reallocate.
