@@ -185,9 +185,10 @@ private:
   // In constant evaluation elements beyond the size are there, and written to by assignment; at run time they
   // are raw memory.
   static constexpr T* allocate(std::size_t n) {
-    static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
-                  "espalier::vector<T> requires an alignment of T that operator new gives; hold such a T in a "
-                  "std::vector");
+    static_assert(
+        alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__,
+        "espalier::vector<T> requires an alignment of T that operator new gives; hold such a T in a "
+        "std::vector");
     if (n == 0)
       return nullptr;
     if (std::is_constant_evaluated()) {
