@@ -68,6 +68,51 @@ TEST_CASE("tracing in training mode records the buffers' mutation and changes no
   CHECK(net->norm->num_batches_tracked.item<std::int64_t>() == 1);
 }
 
+namespace {
+
+/// Reads its state between writes: to it, to a view of it, and to what `.data()` gives.
+struct WriterImpl : torch::nn::Module {
+  WriterImpl()
+      : weight(register_parameter("weight", torch::ones({3}))),
+        total(register_buffer("total", torch::zeros({3}))) {}
+  at::Tensor forward(at::Tensor x) {
+    {
+      const torch::NoGradGuard no_grad;
+      weight.mul_(2);
+      total.add_(1);
+      total.select(0, 1).fill_(7);
+      at::Tensor data = weight.data();
+      data.add_(1);
+    }
+    const auto y = x * weight + total;
+    total.add_(1);
+    return y + total;
+  }
+  torch::Tensor weight, total;
+};
+TORCH_MODULE(Writer);
+
+} // namespace
+
+TEST_CASE("state that the model writes to is what was written when it is read again") {
+  const auto x = torch::tensor({1.f, 2.f, 3.f});
+  Writer eager, traced;
+  for (const bool strict : {false, true}) {
+    es::export_options options;
+    options.strict = strict;
+    auto program = es::export_program(Writer(), es::inputs(x), options);
+    Writer expected;
+    for (int call = 0; call != 2; ++call) {
+      CHECK(torch::equal(program(x), expected->forward(x)));
+      CHECK(torch::equal(program.state_dict().at("weight"), expected->weight));
+      CHECK(torch::equal(program.state_dict().at("total"), expected->total));
+    }
+  }
+  (void)es::export_program(traced, es::inputs(x));
+  CHECK(torch::equal(traced->weight, eager->weight));
+  CHECK(torch::equal(traced->total, eager->total));
+}
+
 TEST_CASE("gradients through the program equal eager's") {
   torch::manual_seed(2);
   Net net;
