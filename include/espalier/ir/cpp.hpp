@@ -363,7 +363,7 @@ private:
       const std::size_t xs = scan ? 2 : 1, carried = scan ? n.arg(1).size() : 0;
       const std::string body = graph(n, 0, out), rows = fresh("rows"), row = fresh("row"), at = fresh("i");
       text = "values " + results + " = " + (scan ? boxed_list(n, 1) : "{}") +
-             ";\n  vector<std::vector<at::Tensor>> " + rows + "(" +
+             ";\n  std::vector<std::vector<at::Tensor>> " + rows + "(" +
              std::to_string(n.num_results() - carried) + ");\n  for (std::int64_t " + at + " = 0; " + at +
              " != " + sliced(n, xs, 0) + ".size(0); ++" + at + ") {\n    values " + row + " = " + body +
              "(joined(joined(" + results + ", " + slices(n, xs, at) + "), " + boxed_list(n, xs + 1) +
@@ -379,8 +379,8 @@ private:
     } else if (op == "associative_scan") {
       const std::string body = graph(n, 0, out), rows = fresh("rows"), row = fresh("row"), at = fresh("i");
       const std::string more = n.num_args() > 2 ? boxed_list(n, 2) : "values{}";
-      text = "values " + results + " = " + boxed_list(n, 1) + ";\n  vector<std::vector<at::Tensor>> " + rows +
-             "(" + results + ".size());\n  for (std::int64_t " + at + " = 0; " + at +
+      text = "values " + results + " = " + boxed_list(n, 1) + ";\n  std::vector<std::vector<at::Tensor>> " +
+             rows + "(" + results + ".size());\n  for (std::int64_t " + at + " = 0; " + at +
              " != " + sliced(n, 1, 0) + ".size(0); ++" + at + ") {\n    const values " + row + " = " +
              slices(n, 1, at) + ";\n    " + results + " = " + at + " == 0 ? " + row + " : " + body +
              "(joined(joined(" + results + ", " + row + "), " + more +
@@ -629,11 +629,11 @@ private:
              "c10::SymIntArrayRef(std::vector<c10::SymInt>" + in + "))";
     case arg_kind::integer:
       return std::string(t.optional ? "at::OptionalIntArrayRef(" : "(") +
-             "at::IntArrayRef(vector<std::int64_t>" + in + "))";
+             "at::IntArrayRef(std::vector<std::int64_t>" + in + "))";
     case arg_kind::boolean:
       return "std::array<bool, " + std::to_string(items.size()) + ">" + in;
     case arg_kind::floating:
-      return "at::ArrayRef<double>(vector<double>" + in + ")";
+      return "at::ArrayRef<double>(std::vector<double>" + in + ")";
     case arg_kind::scalar:
       return "at::ArrayRef<at::Scalar>(std::vector<at::Scalar>" + in + ")";
     default:
