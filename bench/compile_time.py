@@ -2,8 +2,7 @@
 """What including Espalier costs: CPU seconds and peak memory of the compiler on a source that includes a header and
 nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h. And what one more pass of
 a pipeline, one more rule of a rewriter, one more type of a vector's elements, and one more type whose vector becomes a span
-cost: seconds each, from generated
-sources of 2 and of n."""
+cost: seconds each, from generated sources of 2 and of n."""
 import os
 import re
 import resource

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <stdexcept>
@@ -167,4 +168,14 @@ TEST_CASE("elements that can only be moved, and places that are not there") {
   CHECK(*v[3] == 4);
   CHECK(*v.at(38) == 39);
   CHECK_THROWS_AS(v.at(39), std::out_of_range);
+}
+
+TEST_CASE("a size whose bytes do not fit 64 bits is refused, and nothing is lost") {
+  es::vector<std::uint64_t> v{1, 2, 3};
+  for (const std::size_t n : {SIZE_MAX, SIZE_MAX / sizeof(std::uint64_t) + 2}) { // the second would wrap to 8
+    CHECK_THROWS_AS(v.resize(n), std::length_error);
+    CHECK_THROWS_AS(v.reserve(n), std::length_error);
+    CHECK_THROWS_AS(es::vector<std::uint64_t>{}.assign(n, 0), std::length_error);
+    CHECK(v == es::vector<std::uint64_t>{1, 2, 3});
+  }
 }

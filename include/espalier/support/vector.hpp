@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <initializer_list>
 #include <iterator>
@@ -15,6 +16,11 @@
 #include <utility>
 
 namespace espalier {
+namespace detail {
+[[noreturn]] inline void vector_too_long() {
+  throw std::length_error("espalier::vector: more elements than memory has addresses");
+}
+} // namespace detail
 
 /// A growable array with the interface and the guarantees of `std::vector`; iterators are pointers. It works
 /// in constant evaluation for elements that have a default constructor and can be assigned. Moving elements
@@ -191,6 +197,8 @@ private:
         "std::vector");
     if (n == 0)
       return nullptr;
+    if (n > static_cast<std::size_t>(PTRDIFF_MAX) / sizeof(T)) // a file may lie about a size
+      detail::vector_too_long();
     if (std::is_constant_evaluated()) {
       if constexpr (__is_constructible(T))
         return new T[n]();
