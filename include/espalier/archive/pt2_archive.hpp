@@ -10,6 +10,7 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/archive/zip.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -20,8 +21,6 @@
 #include <ostream>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier::pt2 {
@@ -91,7 +90,7 @@ Archive read_archive(std::istream& in, verify how = verify::everything);
 /// `verify::structure`: throws `error` (archive) that names the first damaged record. Touches every byte.
 template <class = when_used>
 void verify_payloads(const archive& a) {
-  std::unordered_set<const std::byte*> done; // tied weights are one record
+  hash_set<const std::byte*> done; // tied weights are one record
   for (auto& m : a.models)
     for (auto* table : {&m.weights, &m.constants})
       for (auto& [fqn, p] : *table)
@@ -273,7 +272,7 @@ private:
   zip::reader zip_;
   verify how_;
   std::string prefix_;
-  std::unordered_set<std::string_view> used_;
+  hash_set<std::string_view> used_;
 };
 
 /// Lists the records of an archive in Python's order, then writes them.
@@ -416,10 +415,10 @@ private:
 
   const Archive& a_;
   vector<record> records_;
-  std::unordered_map<std::string, span<const std::byte>> claimed_;
-  std::unordered_map<std::string, std::string> named_;
-  std::unordered_map<std::string, std::size_t> next_;
-  std::unordered_set<std::string> added_;
+  hash_map<std::string, span<const std::byte>> claimed_;
+  hash_map<std::string, std::string> named_;
+  hash_map<std::string, std::size_t> next_;
+  hash_set<std::string> added_;
 };
 
 } // namespace detail

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/support/error.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
@@ -14,7 +15,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier::pt2 {
@@ -103,8 +103,8 @@ struct dict {
     return add(std::string(key), T());
   }
   /// Key -> value for many look-ups. Valid until the dict changes.
-  std::unordered_map<std::string_view, const T*> index() const {
-    std::unordered_map<std::string_view, const T*> m;
+  hash_map<std::string_view, const T*> index() const {
+    hash_map<std::string_view, const T*> m;
     m.reserve(entries.size());
     for (auto& e : entries)
       m.emplace(e.key, &e.value);

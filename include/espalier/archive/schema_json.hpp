@@ -6,6 +6,7 @@
 
 #include <espalier/archive/json.hpp>
 #include <espalier/archive/reflect.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -16,7 +17,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <unordered_set>
 
 namespace espalier::pt2 {
 
@@ -139,7 +139,8 @@ void check_unique(json::reader& r, const dict<T>& x) {
         if (x.entries[i].key == x.entries[j].key)
           repeated_member(r, x.entries[i].key);
   } else {
-    std::unordered_set<std::string_view> keys(x.size() * 2);
+    hash_set<std::string_view> keys;
+    keys.reserve(x.size());
     for (auto& e : x)
       if (!keys.insert(e.key).second)
         repeated_member(r, e.key);

@@ -7,6 +7,7 @@
 #include <espalier/archive/crc32.hpp>
 #include <espalier/archive/file.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -15,7 +16,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 /// Reading and writing zip files of stored records.
@@ -304,7 +304,7 @@ private:
   std::string place_;
   vector<entry> entries_;
   vector<std::pair<std::uint64_t, std::uint64_t>> headers_; // where each entry begins and ends; while opening
-  std::unordered_map<std::string_view, std::size_t> index_;
+  hash_map<std::string_view, std::size_t> index_;
 };
 
 /// Writes an archive record by record.
@@ -321,7 +321,7 @@ public:
     if (name.empty() || name.size() >= none16)
       fail(error_kind::usage, "a record's name has " + std::to_string(name.size()) + " bytes",
            std::string(name.substr(0, 80)), "give it a name of 1 to 65,534 bytes");
-    if (!names_.emplace(std::string(name), 0).second)
+    if (!names_.insert(name).second)
       fail(error_kind::usage, "two records have the same name", std::string(name), "give each its own");
     std::uint32_t crc = espalier::detail::crc32(data);
     bool large = data.size() >= none32;
@@ -427,7 +427,7 @@ private:
   output& to_;
   std::uint64_t offset_ = 0, count_ = 0;
   std::string directory_;
-  std::unordered_map<std::string, int> names_;
+  hash_set<std::string> names_;
 };
 
 } // namespace espalier::zip

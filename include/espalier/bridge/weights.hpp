@@ -11,6 +11,7 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/bridge/types.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <ATen/Functions.h>
@@ -27,7 +28,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier {
@@ -141,7 +141,7 @@ private:
     return it->second;
   }
   payload_memory memory_;
-  std::unordered_map<const std::byte*, c10::Storage> storages_;
+  hash_map<const std::byte*, c10::Storage> storages_;
 };
 
 /// A tensor's meta as archives hold it.

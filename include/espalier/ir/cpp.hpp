@@ -9,6 +9,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/default_value.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr_text.hpp>
 
@@ -16,8 +17,6 @@
 #include <cstdio>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -234,7 +233,7 @@ private:
   }
 
   std::string used(node n, value_id v) {
-    if (ignored_.count(v.index))
+    if (ignored_.contains(v.index))
       refuse(n, "uses an input that is no tensor and no number", "drop the input");
     return name(v);
   }
@@ -503,7 +502,7 @@ private:
     case expr_kind::integer:
       return "std::int64_t{" + std::to_string(e->value()) + "}";
     case expr_kind::symbol:
-      if (!symbols_.count(e->name()))
+      if (!symbols_.contains(e->name()))
         break;
       return e->name();
     case expr_kind::add:
@@ -681,11 +680,11 @@ private:
 
   const graph_storage& g_;
   const cpp_options& o_;
-  std::unordered_map<std::uint32_t, std::string> names_;
-  std::unordered_set<std::string> taken_;
-  std::unordered_set<std::string> symbols_;
-  std::unordered_map<std::uint32_t, std::string> used_graphs_; ///< by index: the lambda's name
-  std::unordered_set<std::uint32_t> ignored_;
+  hash_map<std::uint32_t, std::string> names_;
+  hash_set<std::string> taken_;
+  hash_set<std::string> symbols_;
+  hash_map<std::uint32_t, std::string> used_graphs_; ///< by index: the lambda's name
+  hash_set<std::uint32_t> ignored_;
   bool autocast_ = false; ///< some graph runs under autocast
 };
 

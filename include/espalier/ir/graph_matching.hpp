@@ -8,6 +8,7 @@
 #include <espalier/ir/hash.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr.hpp>
@@ -15,7 +16,6 @@
 #include <algorithm>
 #include <cstdint>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier {
@@ -84,7 +84,7 @@ public:
   /// What a node computes, from the seeds that the placeholders hold in `below`. Calls that are not functions
   /// of their operands count their likes before them.
   void print_below() {
-    std::unordered_map<std::uint64_t, std::uint64_t> likes;
+    hash_map<std::uint64_t, std::uint64_t> likes;
     for (const node_id n : order) {
       ++*steps_;
       if (g.kind(n) == node_kind::placeholder)
@@ -187,7 +187,7 @@ private:
   vector<std::uint32_t> first_user_;
   vector<user> users_;
   vector<std::uint64_t> texts_, ops_;
-  std::unordered_map<const expr*, std::uint64_t> symbols_;
+  hash_map<const expr*, std::uint64_t> symbols_;
   std::size_t* steps_;
   bool writes_ = false;
 };
@@ -294,7 +294,7 @@ private:
       std::uint32_t head = nil, tail = nil;
       std::int64_t surplus = 0; // of those before over those after
     };
-    std::unordered_map<std::uint64_t, bucket> buckets;
+    hash_map<std::uint64_t, bucket> buckets;
     vector<std::uint32_t> next(a_.g.node_capacity(), nil);
     for (const node_id n : a_.order) {
       ++steps_;
@@ -332,7 +332,7 @@ private:
 
   /// Pairs nodes of equal name and operator; names that a graph gives twice say nothing.
   void match_names(bool inputs = false) {
-    std::unordered_map<std::string_view, node_id> named;
+    hash_map<std::string_view, node_id> named;
     const auto each = [&](const diff_side<>& s, auto&& f) {
       for (const node_id n : s.order) {
         ++steps_;
@@ -346,7 +346,7 @@ private:
         at->second = {};
     });
     vector<node_id> after;
-    std::unordered_map<std::string_view, std::size_t> times;
+    hash_map<std::string_view, std::size_t> times;
     each(b_, [&](std::string_view name, node_id m) {
       ++times[name];
       after.push_back(m);

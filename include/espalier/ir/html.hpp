@@ -7,11 +7,11 @@
 
 #include <espalier/ir/diff.hpp>
 #include <espalier/ir/model_explorer.hpp>
+#include <espalier/support/hash_map.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 namespace espalier {
 
@@ -116,7 +116,7 @@ document.getElementById("unfold").onclick=()=>document.querySelectorAll("details
 template <class = when_used>
 class html_writer {
 public:
-  using edits = std::unordered_map<std::uint32_t, const node_edit*>; // of one graph, by node
+  using edits = hash_map<std::uint32_t, const node_edit*>; // of one graph, by node
   explicit html_writer(std::string& out) : out_(out) {}
 
   /// One side of the page: a graph and its subgraphs. `report` marks what differs, `before` says which side.

@@ -7,6 +7,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/strings.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <algorithm>
@@ -14,7 +15,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 namespace espalier {
 
@@ -247,7 +247,7 @@ std::size_t assign_names(graph_storage& g) {
     return given;
 
   name_space names = names_in(g);
-  std::unordered_map<std::uint32_t, std::string> bases; // by operator
+  hash_map<std::uint32_t, std::string> bases; // by operator
   std::size_t position = 0;
   const auto base_of = [&](node_id n) -> std::string {
     switch (g.kind(n)) {

@@ -9,6 +9,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -17,7 +18,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier {
@@ -319,7 +319,7 @@ private:
   }
 
   graph_storage& g_;
-  std::unordered_set<std::string> names_; // of subgraphs
+  hash_set<std::string> names_; // of subgraphs
   std::size_t calls_ = 0;                 // the number in the last name of a call
 };
 

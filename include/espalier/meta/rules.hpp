@@ -25,10 +25,10 @@
 #include <espalier/meta/rules/views.hpp>
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
+#include <espalier/support/hash_map.hpp>
 
 #include <array>
 #include <mutex>
-#include <unordered_map>
 
 namespace espalier {
 
@@ -362,7 +362,7 @@ public:
 
 private:
   mutable std::mutex mutex_;
-  std::unordered_map<std::uint32_t, rule_fn> rules_;
+  hash_map<std::uint32_t, rule_fn> rules_;
 };
 
 /// The result of an operator that returns the arguments it writes to: their metas.

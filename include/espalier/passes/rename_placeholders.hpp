@@ -12,12 +12,12 @@
 #include <espalier/signature/lift.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 namespace espalier {
 
@@ -49,7 +49,7 @@ private:
         names.reserve(inputs[i].name());
     pass_result done;
     vector<std::string> wanted;
-    std::unordered_map<std::string, std::string> renamed;
+    hash_map<std::string, std::string> renamed;
     for (std::size_t i = 0; i != inputs.size(); ++i) {
       const input_spec& spec = info.signature.inputs[i];
       const std::string before(inputs[i].name());

@@ -18,6 +18,7 @@
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/verify.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -27,7 +28,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier {
@@ -94,7 +94,7 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
   refresh_signature(g, info); // names everything, and checks the numbers
   auto& sig = info.signature;
   const auto inputs = placeholders(g);
-  std::unordered_map<std::string_view, std::size_t> state, users; // positions: by target, by name
+  hash_map<std::string_view, std::size_t> state, users; // positions: by target, by name
   for (std::size_t i = 0; i != inputs.size(); ++i)
     if (sig.inputs[i].kind == input_kind::user_input)
       users.emplace(sig.inputs[i].arg.name, i);
@@ -131,7 +131,7 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
     reads.emplace_back(inputs[i].name(), read);
   }
 
-  std::unordered_map<value_id, value_id> copied;
+  hash_map<value_id, value_id> copied;
   const node_id out = g.output_node();
   graph_storage::copied_args given;
   if (out.valid())
@@ -176,7 +176,7 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
     g.erase(n);
   espalier::erase_if(sig.inputs, [](const input_spec& s) { return detail::is_state(s.kind); });
   refresh_signature(g, info);
-  std::unordered_map<std::string, std::string> renamed;
+  hash_map<std::string, std::string> renamed;
   for (const auto& [name, read] : reads)
     renamed.emplace(name, g.text(g.node_name(read)));
   detail::rename_in_module_calls(info, renamed);

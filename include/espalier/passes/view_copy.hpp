@@ -13,13 +13,13 @@
 #include <espalier/pipeline/pass_context.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 namespace espalier {
 
@@ -70,7 +70,7 @@ public:
   }
 
 private:
-  std::unordered_map<std::uint32_t, std::optional<op_id>> known_;
+  hash_map<std::uint32_t, std::optional<op_id>> known_;
 };
 
 } // namespace detail

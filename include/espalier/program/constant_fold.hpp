@@ -16,6 +16,7 @@
 #include <espalier/program/detail/state_inputs.hpp>
 #include <espalier/program/interpreter.hpp>
 #include <espalier/program/program_base.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <ATen/core/grad_mode.h>
@@ -27,7 +28,6 @@
 #include <limits>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -125,7 +125,7 @@ private:
     const detail::fixed_state fixed(p, memory);
     enum class is : std::uint8_t { unknown, source, computed };
     vector<is> value(g.value_capacity(), is::unknown);
-    std::unordered_map<std::uint32_t, at::Tensor> tensor_of; // by value
+    hash_map<std::uint32_t, at::Tensor> tensor_of; // by value
     vector<node_id> computed;
     for (node_id n = g.first(); n.valid(); n = g.next(n)) {
       if (const auto h = fixed(n)) {
@@ -281,7 +281,7 @@ private:
                              pass_context& c) {
     graph_storage& g = p.storage();
     detail::state_edit state(p);
-    std::unordered_map<const c10::TensorImpl*, value_id> known;
+    hash_map<const c10::TensorImpl*, value_id> known;
     for (const auto& s : what.sources) // a call may give back what it was given
       known.emplace(s.tensor.unsafeGetTensorImpl(), s.value);
     pass_result done;

@@ -8,6 +8,7 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/program/program_base.hpp>
 #include <espalier/signature/refresh.hpp>
+#include <espalier/support/hash_map.hpp>
 
 #include <ATen/ATen.h>
 #include <c10/util/Exception.h>
@@ -18,7 +19,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -93,8 +93,8 @@ private:
       high += (t.size(d) - 1) * t.stride(d);
     return {t.storage_offset(), high};
   }
-  std::unordered_map<const c10::StorageImpl*, memory> memory_;
-  std::unordered_map<const c10::TensorImpl*, at::Tensor> done_;
+  hash_map<const c10::StorageImpl*, memory> memory_;
+  hash_map<const c10::TensorImpl*, at::Tensor> done_;
 };
 
 /// Converts the tensors of a program that `wanted` picks, by `f(tensor, name)`, and then its graph, by

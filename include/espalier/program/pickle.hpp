@@ -10,6 +10,7 @@
 #include <espalier/archive/zip.hpp>
 #include <espalier/signature/tree_spec.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -23,7 +24,6 @@
 #include <exception>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -200,7 +200,7 @@ private:
   }
 
   std::string out_;
-  std::unordered_map<const void*, std::size_t> index_;
+  hash_map<const void*, std::size_t> index_;
   std::vector<at::Tensor> storages_;
 };
 

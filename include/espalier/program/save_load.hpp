@@ -13,6 +13,7 @@
 #include <espalier/program/exported_program.hpp>
 #include <espalier/program/lift_attributes.hpp>
 #include <espalier/program/pickle.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -22,7 +23,6 @@
 #include <ostream>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier {
@@ -209,7 +209,7 @@ shared_bytes pickle_examples(const example_inputs& x, const program_info& info) 
 /// them any more.
 template <class = when_used>
 void forget_checksums_of_changed(pt2::model& m) {
-  std::unordered_set<const std::byte*> changed;
+  hash_set<const std::byte*> changed;
   const auto each = [&](auto&& f) {
     for (auto* table : {&m.weights, &m.constants})
       for (auto& e : table->entries)

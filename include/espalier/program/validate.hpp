@@ -14,6 +14,7 @@
 #include <espalier/program/program_base.hpp>
 #include <espalier/program/tolerance.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -30,8 +31,6 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -228,8 +227,8 @@ private:
   struct results {
     vector<result> all;
     vector<std::pair<std::string, std::vector<at::Tensor>>> nodes; // in the order in which they ran
-    std::unordered_map<std::string, std::size_t> by_name;
-    std::unordered_set<std::string> unnamed; // nodes without a name, or whose results are no numbers
+    hash_map<std::string, std::size_t> by_name;
+    hash_set<std::string> unnamed; // nodes without a name, or whose results are no numbers
     std::uint64_t types = 0; // a bit for each floating-point type of inputs, state and results
 
     const result* find(const std::string& what) const {
@@ -368,7 +367,7 @@ private:
         fail(error_kind::verification, "the program has no tensor '" + std::string(name) + "'",
              "numeric validation", "run verify on the program");
       };
-    std::unordered_map<const graph_storage*, std::string> prefixes;
+    hash_map<const graph_storage*, std::string> prefixes;
     name_subgraphs(g, "", prefixes);
     o.on_node = [&](node n, span<const c10::IValue> made) {
       std::vector<at::Tensor> numbers;
@@ -424,7 +423,7 @@ private:
   }
   template <class = when_used>
   static void name_subgraphs(const graph_storage& g, const std::string& prefix,
-                             std::unordered_map<const graph_storage*, std::string>& out) {
+                             hash_map<const graph_storage*, std::string>& out) {
     out.emplace(&g, prefix);
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       name_subgraphs(g.subgraph(i), prefix + std::string(g.text(g.subgraph_name(i))) + ".", out);

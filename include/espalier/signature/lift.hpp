@@ -11,6 +11,7 @@
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/verify.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <algorithm>
@@ -20,8 +21,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier {
@@ -114,7 +113,7 @@ inline void merge_inputs(graph_storage& g, vector<input_spec>& specs, vector<new
 
 /// Writes new names of values into the module calls that were preserved.
 template <class = when_used>
-void rename_in_module_calls(program_info& info, const std::unordered_map<std::string, std::string>& renamed) {
+void rename_in_module_calls(program_info& info, const hash_map<std::string, std::string>& renamed) {
   for (auto& entry : info.module_calls)
     if (entry.signature)
       for (auto* list : {&entry.signature->inputs, &entry.signature->outputs})
@@ -144,13 +143,13 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
     node_id node;
     std::string target;
   };
-  std::unordered_map<std::string, node_id> placed; // by target
+  hash_map<std::string, node_id> placed; // by target
   for (std::size_t i = 0; const node n : placeholders(g))
     if (const input_spec& spec = specs[i++]; detail::is_state(spec.kind))
       placed.try_emplace(spec.target, n.id());
   vector<read> reads;
   vector<std::pair<std::string, attribute_info>> wanted;
-  std::unordered_set<std::string> asked;
+  hash_set<std::string> asked;
   for (node n : nodes(g)) {
     if (n.kind() != node_kind::get_attr)
       continue;
@@ -176,7 +175,7 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
     placed.emplace(target, in.node);
   }
   detail::merge_inputs(g, specs, std::move(fresh));
-  std::unordered_map<std::string, std::string> renamed;
+  hash_map<std::string, std::string> renamed;
   for (const read& r : reads) {
     const node_id to = placed.at(r.target);
     renamed.emplace(g.text(g.node_name(r.node)), g.text(g.node_name(to)));

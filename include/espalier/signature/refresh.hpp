@@ -6,10 +6,10 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/hash_map.hpp>
 
 #include <cstddef>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier {
@@ -30,7 +30,7 @@ void refresh_signature(graph_storage& g, program_info& info) {
   const auto inputs = placeholders(g);
   if (inputs.size() != sig.inputs.size())
     refuse("placeholders", inputs.size(), sig.inputs.size());
-  std::unordered_map<std::string, std::string> renamed;
+  hash_map<std::string, std::string> renamed;
   for (std::size_t i = 0; i != inputs.size(); ++i)
     if (auto& name = sig.inputs[i].arg.name; name != inputs[i].name()) {
       std::string before = std::exchange(name, std::string(inputs[i].name()));

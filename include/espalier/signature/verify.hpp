@@ -6,12 +6,12 @@
 #include <espalier/ir/diagnostic.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier {
@@ -123,7 +123,7 @@ private:
 
   /// Each named input and output of a preserved call is a value of the graph.
   void module_calls() {
-    std::unordered_set<std::string_view> values;
+    hash_set<std::string_view> values;
     for (auto& e : info_.module_calls) {
       if (!e.signature)
         continue;
@@ -144,7 +144,7 @@ private:
 
   const graph_storage& g_;
   const program_info& info_;
-  std::unordered_set<std::string_view> targets_[6];
+  hash_set<std::string_view> targets_[6];
   vector<diagnostic> out_;
 };
 

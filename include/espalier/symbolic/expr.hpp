@@ -4,17 +4,18 @@
 // them (an archive comes back as it went); arithmetic done here brings sums to an affine normal form first.
 #pragma once
 
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier {
@@ -66,22 +67,23 @@ public:
     for (auto* a : args)
       key.append(reinterpret_cast<const char*>(&a), sizeof a);
     std::lock_guard lock(mutex_);
-    auto [at, fresh] = all_.try_emplace(std::move(key));
-    expr& e = at->second; // which stays where it is
-    if (fresh) {
-      e.kind_ = kind;
-      e.head_ = head;
-      e.value_ = value;
-      e.name_ = name;
-      e.extra_ = extra;
-      e.args_ = std::move(args);
+    auto& known = all_[key];
+    if (!known) {
+      auto e = std::make_unique<expr>();
+      e->kind_ = kind;
+      e->head_ = head;
+      e->value_ = value;
+      e->name_ = name;
+      e->extra_ = extra;
+      e->args_ = std::move(args);
+      known = std::move(e);
     }
-    return &e;
+    return known.get();
   }
 
 private:
   std::mutex mutex_;
-  std::unordered_map<std::string, expr> all_; // by all that they are
+  hash_map<std::string, std::unique_ptr<expr>> all_; // by all that they are
 };
 
 // ---- construction, as written

@@ -6,6 +6,7 @@
 
 #include <espalier/bridge/types.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/trace/fake_factory.hpp>
 #include <espalier/trace/fake_tensor.hpp>
@@ -22,8 +23,6 @@
 #include <map>
 #include <optional>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier::detail {
@@ -142,10 +141,10 @@ private:
   node_id first_user_{};
   vector<lifted_constant> constants_;
   vector<std::pair<node_id, std::string>> placeholders_;
-  std::unordered_map<std::uint32_t, at::Tensor> values_;     // by value
-  std::unordered_map<std::uint32_t, std::string> by_memory_; // their names
+  hash_map<std::uint32_t, at::Tensor> values_;     // by value
+  hash_map<std::uint32_t, std::string> by_memory_; // their names
   std::map<std::uint32_t, fresh_constant> fresh_;            // by memory, in order
-  std::unordered_set<std::uint32_t> written_;                // by memory
+  hash_set<std::uint32_t> written_;                // by memory
 };
 
 /// What `empty` gave and nobody has used yet. It has memory filled with a pattern, so that writes by raw
@@ -202,7 +201,7 @@ private:
   };
   static constexpr unsigned char pattern = 0xa5;
   static constexpr std::size_t limit = std::size_t{64} << 20;
-  std::unordered_map<c10::TensorImpl*, pending_empty> pending_;
+  hash_map<c10::TensorImpl*, pending_empty> pending_;
   vector<node_id> replaced_;
 };
 

@@ -10,12 +10,12 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier::detail {
@@ -73,7 +73,7 @@ private:
     for (; after.valid() && g_.kind(after) == node_kind::call_function && mode_of(after) != ambient_;
          after = g_.next(after))
       body.push_back(after);
-    std::unordered_map<std::uint32_t, std::size_t> inside; // nodes of the body
+    hash_map<std::uint32_t, std::size_t> inside; // nodes of the body
     for (std::size_t i = 0; i != body.size(); ++i)
       inside.emplace(body[i].index, i);
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/support/config.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/gradient_edge.hpp>
@@ -17,7 +18,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <unordered_set>
 
 namespace espalier::detail {
 
@@ -110,7 +110,7 @@ private:
   }
   gradient_chain& chain_;
   vector<bool> leaves_;                       // by history, whether it is a leaf's that requires gradients
-  std::unordered_set<std::uint32_t> tracked_; // histories that an in-place operator made track gradients
+  hash_set<std::uint32_t> tracked_; // histories that an in-place operator made track gradients
 };
 
 } // namespace espalier::detail

@@ -7,6 +7,7 @@
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/config.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <ATen/core/dispatch/Dispatcher.h>
@@ -18,7 +19,6 @@
 #include <cstdint>
 #include <mutex>
 #include <string>
-#include <unordered_map>
 
 namespace espalier::detail {
 
@@ -182,7 +182,7 @@ private:
     op_info info;
   };
   std::mutex mutex_;
-  std::unordered_map<const void*, std::unique_ptr<entry>> known_;
+  hash_map<const void*, std::unique_ptr<entry>> known_;
 };
 
 /// The cache in front of that one: no lock, direct mapped. One for each mode.

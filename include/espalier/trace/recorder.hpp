@@ -8,6 +8,7 @@
 #include <espalier/bridge/types.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/rules.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/trace/constants.hpp>
@@ -39,8 +40,6 @@
 #include <iterator>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -649,7 +648,7 @@ private:
   raw_memory raw_;
   gradient_rules gradients_{fakes_.gradients()};
   vector<scope_id> state_owner_; // by memory
-  std::unordered_set<std::string> custom_seen_;
+  hash_set<std::string> custom_seen_;
   vector<std::pair<node_id, const std::string*>> targets_; // of the inputs
   vector<scope_facts> scope_facts_;                        // by node
   vector<bool> grad_enabled_;                              // by node
@@ -657,11 +656,11 @@ private:
   vector<scope_id> named_;                                 // the open `es::scope`s
   vector<argument> graph_args_;
   argument_pool pool_;
-  std::unordered_map<std::uint32_t, std::size_t> counts_;
+  hash_map<std::uint32_t, std::size_t> counts_;
   scope_id state_read_ = no_scope; // by the call in progress
   int depth_ = 0;                  // of composites that are served
   int calls_open_ = 0;             // a question about a fake is ours or LibTorch's
-  std::unordered_map<std::uint32_t, node_id> layouts_not_asked_; // inputs by memory
+  hash_map<std::uint32_t, node_id> layouts_not_asked_; // inputs by memory
   bool grad_at_start_ = c10::GradMode::is_enabled();
 };
 

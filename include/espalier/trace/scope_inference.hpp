@@ -8,6 +8,7 @@
 
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/trace/module_tree.hpp>
 
@@ -17,7 +18,6 @@
 #include <map>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier::detail {
@@ -282,10 +282,10 @@ private:
   vector<bool> entered_; // scopes that an es::scope opened
   vector<node_id> calls_;
   vector<floating> floating_;
-  std::unordered_map<scope_id, std::map<std::string_view, vector<scope_id>>>
+  hash_map<scope_id, std::map<std::string_view, vector<scope_id>>>
       layers_;                                            // stateless layers in each scope, by operator
-  std::unordered_map<scope_id, std::size_t> layer_calls_; // by the first layer of a kind
-  std::unordered_map<std::uint32_t, std::string> bases_;  // by operator
+  hash_map<scope_id, std::size_t> layer_calls_; // by the first layer of a kind
+  hash_map<std::uint32_t, std::string> bases_;  // by operator
 };
 
 } // namespace espalier::detail

@@ -4,6 +4,7 @@
 // tensor is real instead, and becomes a constant when it is first used, as Python's tracer makes one.
 #pragma once
 
+#include <espalier/support/hash_map.hpp>
 #include <espalier/trace/fake_tensor.hpp>
 #include <espalier/trace/op_info.hpp>
 #include <espalier/trace/substitution.hpp>
@@ -15,7 +16,6 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/ArrayRef.h>
 
-#include <unordered_map>
 
 namespace espalier::detail {
 
@@ -65,7 +65,7 @@ private:
     return !storages_.empty() && !is_fake(t) && t.has_storage() &&
            storages_.count(t.storage().unsafeGetStorageImpl());
   }
-  std::unordered_map<c10::StorageImpl*, c10::Storage> storages_; // kept, so that addresses are not reused
+  hash_map<c10::StorageImpl*, c10::Storage> storages_; // kept, so that addresses are not reused
 };
 
 } // namespace espalier::detail

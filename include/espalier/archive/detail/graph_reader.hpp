@@ -11,6 +11,7 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -19,7 +20,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier {
@@ -33,7 +33,7 @@ struct target_info {
   bool higher_order = false;
   bool plain = true; ///< the id gives the target back
 };
-using target_cache = std::unordered_map<std::string_view, target_info>;
+using target_cache = hash_map<std::string_view, target_info>;
 
 /// Text of a file that usually repeats from one node to the next: comparing is cheaper than hashing.
 struct text_memo {
@@ -219,10 +219,10 @@ private:
     g_.set_origin(n, note::literal, text);
   }
 
-  const target_info& target(const std::string& t) {
-    if (last_target_ && last_target_->first == t)
-      return last_target_->second;
-    auto it = targets_.find(std::string_view(t));
+  target_info target(const std::string& t) {
+    if (last_target_.first == t && !t.empty())
+      return last_target_.second;
+    auto it = targets_.find(t);
     if (it == targets_.end()) {
       if (t.empty())
         refuse("a node has an empty target");
@@ -231,14 +231,14 @@ private:
       i.schema = schema_of(i.op);
       i.higher_order = flags_of(i.op).higher_order;
       i.plain = serialized_target(i.op) == t;
-      it = targets_.emplace(std::string_view(t), i).first;
+      it = targets_.emplace(t, i).first;
     }
-    last_target_ = &*it;
+    last_target_ = {t, it->second};
     return it->second;
   }
 
   void node(const pt2::node& src) {
-    const target_info& t = target(src.target);
+    const target_info t = target(src.target);
     pool_.reset();
     args_.clear();
     notes_.entries.clear();
@@ -448,7 +448,7 @@ private:
   vector<argument> args_;
   vector<pending_result> results_;
   vector<text_memo> keys_, texts_;
-  const std::pair<const std::string_view, target_info>* last_target_ = nullptr;
+  std::pair<std::string_view, target_info> last_target_;
 };
 
 } // namespace detail

@@ -12,6 +12,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <bit>
@@ -20,13 +21,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier::detail {
 
 /// Targets as text, made once for each operator.
-using target_texts = std::unordered_map<std::uint32_t, std::string>;
+using target_texts = hash_map<std::uint32_t, std::string>;
 
 template <class = when_used>
 class graph_writer : meta_writer<> {

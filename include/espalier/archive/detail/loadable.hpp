@@ -8,12 +8,12 @@
 #include <espalier/pipeline/analyses/aliases.hpp>
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/schema/nearest.hpp>
+#include <espalier/support/hash_map.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
 namespace espalier::detail {
 
@@ -23,7 +23,7 @@ node_id write_to_input(const graph_storage& g, call_classes& classes) {
   alias_classes memory(g, classes);
   if (!memory.any_written())
     return {};
-  std::unordered_set<std::uint32_t> given;
+  hash_set<std::uint32_t> given;
   for (node n : nodes(g))
     if (n.kind() == node_kind::placeholder)
       given.insert(memory.class_of(n.result().id()));
@@ -32,7 +32,7 @@ node_id write_to_input(const graph_storage& g, call_classes& classes) {
       continue;
     const auto& formal = schema_of(n.op())->args;
     for (std::size_t i = 0; i != formal.size() && i < n.num_args(); ++i)
-      if (formal[i].is_write && n.arg(i).is_value() && given.count(memory.class_of(n.arg(i).as_value().id())))
+      if (formal[i].is_write && n.arg(i).is_value() && given.contains(memory.class_of(n.arg(i).as_value().id())))
         return n.id();
   }
   return {};

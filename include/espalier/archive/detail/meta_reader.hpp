@@ -8,6 +8,7 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/storage.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <bit>
@@ -16,7 +17,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier::detail {
@@ -26,7 +26,7 @@ template <class T>
 struct lookup {
   const pt2::dict<T>* dict;
   std::size_t next = 0;
-  std::unordered_map<std::string_view, std::size_t> index{};
+  hash_map<std::string_view, std::size_t> index{};
   vector<bool> found = vector<bool>(dict->size());
   const T* find(std::string_view key) {
     if (next < dict->size() && dict->entries[next].key == key)
@@ -223,7 +223,7 @@ protected:
   origin graph_notes_; ///< of the output node, once there is one
 
 private:
-  std::unordered_map<const expr*, const pt2::sym_expr*> noted_; ///< where its notes were taken from
+  hash_map<const expr*, const pt2::sym_expr*> noted_; ///< where its notes were taken from
   const expr* last_noted_ = nullptr;
   const pt2::sym_expr* last_source_ = nullptr;
   bool deviates_ = false; ///< the entry being read says more of an expression than the notes

@@ -8,6 +8,7 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/view.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr.hpp>
 
@@ -18,7 +19,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier::detail {
@@ -124,7 +124,7 @@ protected:
   }
   template <class T>
   void restore_entries(std::string_view table, pt2::dict<T>& to) const {
-    std::unordered_map<std::string_view, std::size_t> index;
+    hash_map<std::string_view, std::size_t> index;
     for (std::size_t i = 0; i != to.size(); ++i)
       index.emplace(to.entries[i].key, i);
     vector<std::pair<std::size_t, pt2::dict_entry<T>>> unclaimed; // in the file's order
@@ -209,7 +209,7 @@ protected:
       return std::nullopt;
     vector<const expr*> symbols;
     collect_symbols(e, symbols);
-    std::unordered_map<std::string, std::int64_t> values;
+    hash_map<std::string, std::int64_t> values;
     for (const expr* s : symbols) {
       const auto h = hints_.find(srepr_of(s));
       if (h == hints_.end() || h->second.empty() || h->second[0] != 'i')
@@ -319,14 +319,14 @@ protected:
   pt2::graph& out_;
 
 private:
-  std::unordered_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
+  hash_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
   vector<std::pair<std::string_view, std::string_view>> extras_;
   struct kept_entry {
     std::string_view table, name, at, json;
   };
   vector<kept_entry> kept_;
-  std::unordered_map<const expr*, written_expression> expressions_;
-  std::unordered_map<const expr*, std::optional<std::int64_t>> derived_;
+  hash_map<const expr*, written_expression> expressions_;
+  hash_map<const expr*, std::optional<std::int64_t>> derived_;
 };
 
 } // namespace espalier::detail

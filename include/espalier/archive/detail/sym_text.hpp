@@ -4,12 +4,12 @@
 #pragma once
 
 #include <espalier/support/error.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/symbolic/expr_text.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 namespace espalier::detail {
 
@@ -23,7 +23,7 @@ public:
     const expr* e = nullptr;
     std::string canonical; ///< the text we would write
   };
-  /// References stay valid. Throws `error` (archive) with the place when the text is not understood.
+  /// The reference holds until the next call. Throws `error` (archive) with the place when the text is not understood.
   template <class = when_used>
   const parsed& parse(const std::string& text, std::string_view place) {
     if (last_ && last_->first == text)
@@ -39,13 +39,13 @@ public:
       p.canonical = srepr_of(p.e);
       it = by_text_.emplace(text, std::move(p)).first;
     }
-    last_ = &*it;
+    last_ = it; // and no entry is added but here
     return it->second;
   }
 
 private:
-  std::unordered_map<std::string, parsed> by_text_;
-  const std::pair<const std::string, parsed>* last_ = nullptr;
+  hash_map<std::string, parsed> by_text_;
+  const hash_map<std::string, parsed>::value_type* last_ = nullptr;
 };
 
 } // namespace espalier::detail

@@ -5,12 +5,12 @@
 
 #include <espalier/exporting/job.hpp>
 #include <espalier/ir/view.hpp>
+#include <espalier/support/hash_map.hpp>
 
 #include <torch/version.h>
 
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
 namespace espalier {
 namespace detail {
@@ -84,7 +84,7 @@ struct describe : pass {
   template <class = when_used>
   pass_result run(export_job_data& job) const {
     const graph_storage& g = job.traced.graph;
-    std::unordered_map<std::string, bool> persistent;
+    hash_map<std::string, bool> persistent;
     for (auto& s : job.state)
       if (!s.is_parameter)
         persistent[s.fqn] = s.persistent;

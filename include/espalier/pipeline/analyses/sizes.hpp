@@ -6,6 +6,7 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/tensor_meta.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/symbolic/expr.hpp>
 
 #include <cstdint>
@@ -13,7 +14,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 
 namespace espalier::detail {
@@ -111,8 +111,8 @@ private:
   }
 
   symbol_lookup given_;
-  std::unordered_map<std::string, std::int64_t> hints_;
-  std::unordered_map<const expr*, amount> known_;
+  hash_map<std::string, std::int64_t> hints_;
+  hash_map<const expr*, amount> known_;
 };
 
 } // namespace espalier::detail

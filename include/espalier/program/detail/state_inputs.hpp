@@ -13,6 +13,7 @@
 #include <espalier/signature/lift.hpp>
 #include <espalier/signature/refresh.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -20,7 +21,6 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 namespace espalier::detail {
@@ -137,12 +137,12 @@ public:
   std::size_t finish(span<const node_id> candidates) {
     auto& sig = program_.info().signature;
     merge_inputs(graph_, sig.inputs, std::move(fresh_));
-    std::unordered_set<node_id> gone;
+    hash_set<node_id> gone;
     vector<node_id> order;
     for (const node_id n : candidates)
       if (!graph_.has_uses(graph_.result(n)) && gone.insert(n).second)
         order.push_back(n);
-    std::unordered_set<std::string> unnamed; // what the nodes that go name
+    hash_set<std::string> unnamed; // what the nodes that go name
     vector<input_spec> left;
     for (std::size_t i = 0; const node n : placeholders(graph_))
       if (input_spec& spec = sig.inputs[i++]; gone.contains(n.id()))
@@ -180,7 +180,7 @@ private:
   }
   /// Takes out of `names` what a graph, or a graph in it, reads.
   template <class = when_used>
-  static void keep_attributes(const graph_storage& g, std::unordered_set<std::string>& names) {
+  static void keep_attributes(const graph_storage& g, hash_set<std::string>& names) {
     for (const node n : nodes(g))
       if (n.kind() == node_kind::get_attr)
         names.erase(std::string(n.arg(0).as_string()));
@@ -191,7 +191,7 @@ private:
   program_base& program_;
   graph_storage& graph_;
   name_space names_;
-  std::unordered_set<std::string> targets_; // of inputs
+  hash_set<std::string> targets_; // of inputs
   vector<new_input> fresh_;
 };
 
