@@ -18,7 +18,6 @@
 
 #include <cstdint>
 #include <ostream>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -109,8 +108,7 @@ public:
     node_matcher(a, b, steps_).run();
 
     const std::size_t first = edits_.size();
-    std::set<std::pair<std::uint32_t, std::uint32_t>> inner; // subgraphs to compare, in order of their first
-    vector<std::pair<std::uint32_t, std::uint32_t>> inner_order;
+    hash_set<std::uint64_t> inner; // pairs of subgraphs to compare
     auto gone = a.order.begin();
     const auto flush_until = [&](node_id stop) {
       for (; gone != a.order.end() && *gone != stop; ++gone)
@@ -129,13 +127,14 @@ public:
         edits_.push_back({edit_kind::modified, path, n, m, {}, {}});
       const auto x = a.g.slots(n), y = b.g.slots(m);
       for (std::size_t i = 0; i != x.size() && i != y.size(); ++i)
-        if (differ(a, x[i], b, y[i]) && inner.insert({x[i].w2, y[i].w2}).second)
-          inner_order.push_back({x[i].w2, y[i].w2});
+        if (differ(a, x[i], b, y[i]))
+          inner.insert(std::uint64_t{x[i].w2} << 32 | y[i].w2);
     }
     flush_until({});
     if (edits_.size() != first)
       write_texts(before, after, first);
-    for (const auto& [i, j] : inner_order) {
+    for (const std::uint64_t pair : inner) {
+      const auto i = static_cast<std::uint32_t>(pair >> 32), j = static_cast<std::uint32_t>(pair);
       const std::string name(after.text(after.subgraph_name(j)));
       run(before.subgraph(i), print_before.subgraphs[i], after.subgraph(j), print_after.subgraphs[j],
           path.empty() ? name : path + "." + name);

@@ -11,7 +11,6 @@
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
-#include <deque>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -330,7 +329,10 @@ private:
     lists_.clear();
     strings_.clear();
   }
-  std::string_view keep(std::string s) { return strings_.emplace_back(std::move(s)); }
+  std::string_view keep(std::string_view s) {
+    const auto& kept = strings_.emplace_back(s.begin(), s.end());
+    return {kept.data(), kept.size()};
+  }
   argument sequence(scope& sc, unsigned depth, char close, bool pairs) {
     if (depth > max_nesting)
       in_.fail_here("lists are nested more than " + std::to_string(max_nesting) + " deep", "flatten them");
@@ -566,8 +568,8 @@ private:
 
   text_reader<> in_;
   vector<argument> args_;
-  std::deque<vector<argument>> lists_;
-  std::deque<std::string> strings_;
+  vector<vector<argument>> lists_;
+  vector<vector<char>> strings_;
 };
 
 } // namespace detail

@@ -26,9 +26,9 @@
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/mutex.hpp>
 
 #include <array>
-#include <mutex>
 
 namespace espalier {
 
@@ -351,17 +351,17 @@ public:
     return u;
   }
   void set(op_id o, rule_fn f) {
-    std::lock_guard lock(mutex_);
+    const lock_guard lock(mutex_);
     rules_[o.index] = f;
   }
   rule_fn get(op_id o) const {
-    std::lock_guard lock(mutex_);
+    const lock_guard lock(mutex_);
     const auto at = rules_.find(o.index);
     return at == rules_.end() ? nullptr : at->second;
   }
 
 private:
-  mutable std::mutex mutex_;
+  mutable mutex mutex_;
   hash_map<std::uint32_t, rule_fn> rules_;
 };
 

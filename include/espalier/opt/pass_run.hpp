@@ -113,7 +113,7 @@ public:
       program.info().verifier = after.verifier;
     if (o.timing)
       for (const auto& r : times.rows())
-        std::fprintf(stderr, "%10.3f ms  %spass %s%s\n", static_cast<double>(r.time.count()) * 1e-6,
+        std::fprintf(stderr, "%10.3f ms  %spass %s%s\n", static_cast<double>(r.nanoseconds) * 1e-6,
                      std::string(2 * r.depth, ' ').c_str(), r.name.c_str(),
                      r.runs == 1 ? "" : (" (" + std::to_string(r.runs) + " runs)").c_str());
     if (o.validate)

@@ -18,7 +18,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
-#include <map>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -185,8 +184,11 @@ template <class = when_used>
 delegation_report report_of(const graph_storage& g, const region_plan& plan, const split_options& o = {}) {
   delegation_report r;
   r.min_nodes = o.min_nodes;
-  std::map<std::string, std::pair<std::size_t, std::size_t>> ops;
-  std::map<std::pair<left_out, std::string>, std::size_t> omissions;
+  struct count {
+    std::size_t inside = 0, outside = 0;
+  };
+  hash_map<std::uint32_t, count> ops;
+  hash_map<std::uint64_t, std::size_t> omissions; // by reason and operator
   detail::border_reader border_of_region(g);
   const auto name = [&](std::size_t i) { return std::string(o.prefix) + "_" + std::to_string(i); };
   for (const auto& nodes : plan.regions) {
@@ -194,17 +196,21 @@ delegation_report report_of(const graph_storage& g, const region_plan& plan, con
     r.regions.push_back({name(r.regions.size()), nodes.size(), border.inputs.size(), border.outputs.size()});
     r.delegated += nodes.size();
     for (const node_id n : nodes)
-      ++ops[target_of(g.op(n))].first;
+      ++ops[g.op(n).index].inside;
   }
   for (const auto& [n, why] : plan.outside) {
     ++r.left;
-    ++ops[target_of(g.op(n))].second;
-    ++omissions[{why, target_of(g.op(n))}];
+    ++ops[g.op(n).index].outside;
+    ++omissions[std::uint64_t{static_cast<std::uint8_t>(why)} << 32 | g.op(n).index];
   }
-  for (auto& [op, n] : ops)
-    r.operators.push_back({op, n.first, n.second});
-  for (auto& [key, n] : omissions)
-    r.omissions.push_back({key.first, key.second, n});
+  for (const auto& [op, n] : ops)
+    r.operators.push_back({target_of(op_id{op}), n.inside, n.outside});
+  for (const auto& [key, n] : omissions)
+    r.omissions.push_back(
+        {static_cast<left_out>(key >> 32), target_of(op_id{static_cast<std::uint32_t>(key)}), n});
+  std::sort(r.operators.begin(), r.operators.end(), [](auto& a, auto& b) { return a.op.compare(b.op) < 0; });
+  std::sort(r.omissions.begin(), r.omissions.end(),
+            [](auto& a, auto& b) { return a.why != b.why ? a.why < b.why : a.op.compare(b.op) < 0; });
   for (const auto& gap : plan.gaps) {
     std::string between = "a way that was not looked for";
     if (gap.between.valid())

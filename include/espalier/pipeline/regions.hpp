@@ -27,7 +27,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 
 namespace espalier {
@@ -383,8 +382,9 @@ private:
       tell_stages();
       const node_groups parts = regions();
       std::sort(candidates_.begin(), candidates_.end(), [&](const candidate& x, const candidate& y) {
-        return std::tuple(stage(x.to), stage(x.from), x.to.index, x.from.index) <
-               std::tuple(stage(y.to), stage(y.from), y.to.index, y.from.index);
+        const std::uint32_t a[] = {stage(x.to), stage(x.from), x.to.index, x.from.index},
+                            b[] = {stage(y.to), stage(y.from), y.to.index, y.from.index};
+        return std::lexicographical_compare(a, a + 4, b, b + 4);
       });
       again = false;
       std::uint32_t free_from = 0; // pairs before that stage have been joined in this round

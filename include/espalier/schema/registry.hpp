@@ -8,14 +8,14 @@
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/config.hpp>
 #include <espalier/support/error.hpp>
+#include <espalier/support/hash_map.hpp>
+#include <espalier/support/mutex.hpp>
 #include <espalier/support/span.hpp>
 
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -123,7 +123,7 @@ public:
   }
 
   std::optional<std::uint32_t> find(std::string_view qualified) const {
-    std::lock_guard lock(mutex_);
+    const lock_guard lock(mutex_);
     const auto it = by_name_.find(qualified);
     if (it == by_name_.end())
       return std::nullopt;
@@ -137,7 +137,7 @@ public:
            "write namespace::name or namespace::name.overload");
     if (qualified.starts_with("higher_order::"))
       extra.higher_order = true;
-    std::lock_guard lock(mutex_);
+    const lock_guard lock(mutex_);
     if (const auto it = by_name_.find(qualified); it != by_name_.end()) {
       describe(*at(it->second), schema, extra);
       return it->second;
@@ -212,8 +212,8 @@ private:
            "write the same name and overload in both");
   }
 
-  mutable std::mutex mutex_;
-  std::map<std::string_view, std::uint32_t> by_name_;
+  mutable mutex mutex_;
+  hash_map<std::string_view, std::uint32_t> by_name_;
   std::uint32_t size_ = 0;
   std::atomic<entry*> blocks_[num_blocks]{};
 };

@@ -17,7 +17,6 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <numeric>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -85,7 +84,8 @@ inline void merge_inputs(graph_storage& g, vector<input_spec>& specs, vector<new
     return;
   const auto inputs = placeholders(g); // the new ones last
   vector<std::size_t> by_rank(fresh.size());
-  std::iota(by_rank.begin(), by_rank.end(), std::size_t{0});
+  for (std::size_t i = 0; i != by_rank.size(); ++i)
+    by_rank[i] = i;
   std::sort(by_rank.begin(), by_rank.end(), [&](std::size_t a, std::size_t b) {
     const int x = input_rank(fresh[a].spec.kind), y = input_rank(fresh[b].spec.kind);
     return x != y ? x < y : a < b;

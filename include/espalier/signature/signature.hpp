@@ -8,7 +8,6 @@
 #include <espalier/support/vector.hpp>
 
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -128,7 +127,7 @@ struct program_info {
   vector<range_constraint> ranges;
   vector<module_call_entry> module_calls;
   vector<std::string> guards_code; ///< Python expressions over the inputs, kept as they are
-  std::map<std::string, std::int64_t> opset_version;
+  hash_map<std::string, std::int64_t> opset_version;
   std::string torch_version;
   std::string verifier; ///< Python's dialect name: TRAINING, ATEN, ...
   /// The structure of ((args...), {kwargs}) and of the result; entry "" of the module call graph holds them.

@@ -33,7 +33,8 @@ class size_values {
 public:
   using amount = std::optional<std::uint64_t>;
 
-  explicit size_values(symbol_lookup given = {}) : given_(std::move(given)) {}
+  /// `given` must live as long.
+  explicit size_values(const symbol_lookup& given = {}) : given_(given) {}
 
   /// Takes the hints that a graph records: values that are a symbol, and what it was on the example inputs.
   template <class = when_used>
@@ -98,9 +99,8 @@ private:
   amount evaluated(const expr* e) {
     try {
       const auto v = evaluate(e, [&](std::string_view name) -> std::optional<std::int64_t> {
-        if (given_)
-          if (const auto g = given_(name))
-            return g;
+        if (const auto g = given_(name))
+          return g;
         const auto at = hints_.find(std::string(name));
         return at == hints_.end() ? std::optional<std::int64_t>{} : at->second;
       });

@@ -5,11 +5,13 @@
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/support/vector.hpp>
 
-#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <string>
 #include <string_view>
+
+#include <time.h>
 
 namespace espalier {
 
@@ -19,7 +21,7 @@ public:
   struct row {
     std::string name;
     std::size_t depth = 0, runs = 0;
-    std::chrono::nanoseconds time{};
+    std::uint64_t nanoseconds = 0;
     pass_result result{}; ///< summed over the runs
     std::size_t parent = none;
     static constexpr std::size_t none = ~std::size_t{};
@@ -36,7 +38,7 @@ public:
       rows_.push_back({std::string(s.name), s.depth, 0, {}, {}, parent});
       positions_.push_back(s.position);
     }
-    open_.push_back({at, clock::now()});
+    open_.push_back({at, now()});
   }
   template <class = when_used>
   void after(const stage_info&, const graph_storage&, const pass_result& r) {
@@ -59,7 +61,7 @@ public:
     std::string out = "      ms  runs  erased  rewritten  stage\n";
     for (const auto& r : rows_) {
       char line[96];
-      std::snprintf(line, sizeof line, "%8.3f %5zu %7zu %10zu  ", static_cast<double>(r.time.count()) * 1e-6,
+      std::snprintf(line, sizeof line, "%8.3f %5zu %7zu %10zu  ", static_cast<double>(r.nanoseconds) * 1e-6,
                     r.runs, r.result.erased, r.result.rewritten);
       out += line + std::string(r.depth * 2, ' ') + r.name + "\n";
     }
@@ -67,16 +69,20 @@ public:
   }
 
 private:
-  using clock = std::chrono::steady_clock;
+  // What std::chrono::steady_clock reads; <chrono> takes as long to compile as half of a pipeline.
+  static std::uint64_t now() noexcept {
+    timespec t{};
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return static_cast<std::uint64_t>(t.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(t.tv_nsec);
+  }
   struct running {
     std::size_t index;
-    clock::time_point since;
+    std::uint64_t since; // nanoseconds
   };
   template <class = when_used>
   void close() {
     last_ = open_.back().index;
-    rows_[last_].time +=
-        std::chrono::duration_cast<std::chrono::nanoseconds>(clock::now() - open_.back().since);
+    rows_[last_].nanoseconds += now() - open_.back().since;
     ++rows_[last_].runs;
     open_.pop_back();
   }
