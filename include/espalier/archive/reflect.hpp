@@ -6,12 +6,11 @@
 
 #include <espalier/support/error.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/owned_ptr.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -19,13 +18,13 @@
 
 namespace espalier::pt2 {
 
-/// A value on the heap with the manners of a value: deep copies, deep comparison, never null until moved
-/// from. It lets `argument` hold a graph whose nodes hold arguments.
+/// A value on the heap, never null until moved from. It lets `argument` hold a graph whose nodes hold
+/// arguments.
 template <class T>
 class box {
 public:
-  box() : p_(std::make_unique<T>()) {}
-  box(T x) : p_(std::make_unique<T>(std::move(x))) {}
+  box() : p_(new T()) {}
+  box(T x) : p_(new T(std::move(x))) {}
 
   T& operator*() noexcept { return *p_; }
   const T& operator*() const noexcept { return *p_; }
@@ -33,7 +32,7 @@ public:
   const T* operator->() const noexcept { return p_.get(); }
 
 private:
-  std::unique_ptr<T> p_;
+  owned_ptr<T> p_;
 };
 
 /// A member of a JSON object that the schema does not know: its name, and its value as JSON text.
@@ -49,7 +48,7 @@ public:
   template <class = when_used>
   void add(std::string name, std::string json) {
     if (!list_)
-      list_ = std::make_unique<vector<raw_member>>();
+      list_ = owned_ptr(new vector<raw_member>());
     list_->push_back({std::move(name), std::move(json)});
   }
   bool empty() const noexcept { return size() == 0; }
@@ -58,7 +57,7 @@ public:
   const raw_member* end() const noexcept { return list_ ? list_->data() + list_->size() : nullptr; }
 
 private:
-  std::unique_ptr<vector<raw_member>> list_;
+  owned_ptr<vector<raw_member>> list_;
 };
 
 /// One entry of a `dict`.

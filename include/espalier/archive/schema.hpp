@@ -7,10 +7,10 @@
 #pragma once
 
 #include <espalier/archive/reflect.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 /// The .pt2 file format: its schema, and reading and writing it.
@@ -74,7 +74,7 @@ struct graph;
 /// Where a tensor lives: `{"cuda", 1}`.
 struct device {
   std::string type;
-  std::optional<std::int64_t> index{};
+  optional<std::int64_t> index{};
   ESPALIER_PT2_STRUCT(device, 1, type, index);
 };
 
@@ -84,7 +84,7 @@ ESPALIER_PT2_UNION(sym_expr_hint, (as_int, std::int64_t), (as_bool, bool), (as_f
 /// A symbolic expression as SymPy prints it (`s0 + 2*s1`).
 struct sym_expr {
   std::string expr_str;
-  std::optional<sym_expr_hint> hint{};
+  optional<sym_expr_hint> hint{};
   ESPALIER_PT2_STRUCT(sym_expr, 1, expr_str, hint);
 };
 
@@ -165,7 +165,7 @@ ESPALIER_PT2_UNION(argument, (as_none, bool), (as_tensor, tensor_argument),
 struct named_argument {
   std::string name;
   argument arg;
-  std::optional<argument_kind> kind{};
+  optional<argument_kind> kind{};
   ESPALIER_PT2_STRUCT(named_argument, 2, name, arg, kind);
 };
 
@@ -175,8 +175,8 @@ struct node {
   vector<named_argument> inputs;
   vector<argument> outputs;
   dict<std::string> metadata;
-  std::optional<bool> is_hop_single_tensor_return{};
-  std::optional<std::string> name{};
+  optional<bool> is_hop_single_tensor_return{};
+  optional<std::string> name{};
   ESPALIER_PT2_STRUCT(node, 4, target, inputs, outputs, metadata, is_hop_single_tensor_return, name);
 };
 
@@ -306,8 +306,8 @@ struct graph_signature {
 
 /// Bounds of a symbol; no value is no bound.
 struct range_constraint {
-  std::optional<std::int64_t> min_val;
-  std::optional<std::int64_t> max_val;
+  optional<std::int64_t> min_val;
+  optional<std::int64_t> max_val;
   ESPALIER_PT2_STRUCT(range_constraint, 2, min_val, max_val);
 };
 
@@ -317,13 +317,13 @@ struct module_call_signature {
   vector<argument> outputs;
   std::string in_spec;
   std::string out_spec;
-  std::optional<vector<std::string>> forward_arg_names{};
+  optional<vector<std::string>> forward_arg_names{};
   ESPALIER_PT2_STRUCT(module_call_signature, 4, inputs, outputs, in_spec, out_spec, forward_arg_names);
 };
 
 struct module_call_entry {
   std::string fqn;
-  std::optional<module_call_signature> signature{};
+  optional<module_call_signature> signature{};
   ESPALIER_PT2_STRUCT(module_call_entry, 1, fqn, signature);
 };
 
@@ -366,7 +366,7 @@ struct payload_meta {
   std::string path_name;
   bool is_param = false;
   bool use_pickle = false;
-  std::optional<pt2::tensor_meta> tensor_meta;
+  optional<pt2::tensor_meta> tensor_meta;
   ESPALIER_PT2_STRUCT(payload_meta, 4, path_name, is_param, use_pickle, tensor_meta);
 };
 

@@ -7,13 +7,13 @@
 #include <espalier/archive/json.hpp>
 #include <espalier/archive/reflect.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -33,7 +33,7 @@ namespace detail {
 template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
-inline constexpr bool is_optional<std::optional<T>> = true;
+inline constexpr bool is_optional<optional<T>> = true;
 template <class T>
 inline constexpr bool is_vector = false;
 template <class T>

@@ -10,11 +10,11 @@
 #include <espalier/ir/naming.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/signature/signature.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -207,7 +207,7 @@ pt2::exported_program to_archive(graph_storage& graph, const program_info& info)
     detail::assign_archive_names(graph);
   pt2::exported_program p;
   auto& m = p.graph_module;
-  vector<std::optional<pt2::argument>> literals(info.signature.inputs.size());
+  vector<optional<pt2::argument>> literals(info.signature.inputs.size());
   for (std::size_t i = 0; i != info.signature.inputs.size(); ++i) {
     const auto& s = info.signature.inputs[i];
     if (s.arg.form == io_form::constant)

@@ -375,7 +375,7 @@ public:
     return crc;
   }
   std::uint32_t add(std::string_view name, std::string_view text) {
-    return add(name, boost::as_bytes(span(text.data(), text.size())));
+    return add(name, span<const std::byte>(reinterpret_cast<const std::byte*>(text.data()), text.size()));
   }
 
   /// Writes the directory. Nothing may be added after.

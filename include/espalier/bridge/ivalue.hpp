@@ -150,7 +150,7 @@ argument to_argument(const c10::IValue& v, arg_kind kind, argument_pool& pool, V
     argument* out = pool.take(2);
     out[0] = argument(c.real());
     out[1] = argument(c.imag());
-    return argument::of_complex(span<const argument, 2>(out, 2));
+    return argument::of_complex(span<const argument>(out, 2));
   }
   if (v.isSymInt())
     return argument(from_c10(v.toSymInt()));

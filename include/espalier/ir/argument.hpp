@@ -86,8 +86,8 @@ struct argument {
       : form(arg_form::list), items(l.data()), count(l.size()) {}
 
   /// `re + im j`; `parts` are the two numbers.
-  static constexpr argument of_complex(span<const argument, 2> parts) noexcept {
-    argument a(span<const argument>{parts});
+  static constexpr argument of_complex(span<const argument> parts) noexcept {
+    argument a(parts);
     a.form = arg_form::complex;
     return a;
   }

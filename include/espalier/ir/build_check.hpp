@@ -9,6 +9,7 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/op_traits.hpp>
 #include <espalier/support/fixed_string.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -16,7 +17,6 @@
 #include <concepts>
 #include <cstddef>
 #include <iterator>
-#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -121,7 +121,7 @@ constexpr bool accepts(arg_type t) {
       return t.kind == arg_kind::other;
     if constexpr (list_like<E>)
       return t.list_depth > 1;
-    else if constexpr (std::same_as<E, std::optional<value>>)
+    else if constexpr (optional_of<E, value>)
       return t.kind == arg_kind::tensor && t.element_optional;
     else
       return scalar_accepts<E>(t.kind);
@@ -304,7 +304,7 @@ constexpr node_id with_argument(argument& slot, const T& x, arg_type t, Next&& n
       return next();
     } else {
       for (auto&& e : x) {
-        if constexpr (std::same_as<E, std::optional<value>>)
+        if constexpr (optional_of<E, value>)
           items.push_back(e ? argument(*e) : argument(std::nullopt));
         else
           items.push_back(argument(static_cast<const E&>(e)));

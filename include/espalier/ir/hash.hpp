@@ -7,10 +7,10 @@
 #include <espalier/ir/metadata.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/op_id.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -182,7 +182,7 @@ bool structurally_equal(const graph_storage& a, const graph_storage& b, const st
 /// The first node of `b` that is not what `a` has there; an invalid one where `b` ends too early; nothing
 /// when both compute the same by the same nodes in the same order. Linear.
 template <class = when_used>
-std::optional<node_id> first_difference(const graph_storage& a, const graph_storage& b,
+optional<node_id> first_difference(const graph_storage& a, const graph_storage& b,
                                         const structure_options& o = {}) {
   vector<std::uint32_t> in_b(a.value_capacity(), ~std::uint32_t{0}); // value of a -> value of b
   node_id m = b.first();

@@ -8,10 +8,10 @@
 #include <espalier/ir/text.hpp>
 #include <espalier/ir/text_reader.hpp>
 #include <espalier/schema/builtin.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -55,7 +55,7 @@ private:
     vector<value_id> values;      // by name
     vector<std::uint32_t> graphs; // by name, plus 1
     vector<std::pair<node_id, std::uint32_t>> origin_uses;
-    vector<std::optional<origin_id>> origins;
+    vector<optional<origin_id>> origins;
   };
 
   void body(graph_storage& g, unsigned level) {
@@ -122,7 +122,7 @@ private:
 
   // -- statements
   struct heading {
-    std::optional<std::string> node_name;
+    optional<std::string> node_name;
     vector<std::string> results;
     bool list = false;
   };
@@ -242,7 +242,7 @@ private:
     return n;
   }
   node_id call(scope& sc, const heading& h) {
-    std::optional<node_kind> kind;
+    optional<node_kind> kind;
     if (in_.take_word("call"))
       kind = node_kind::call_function;
     else if (in_.take_word("hop"))

@@ -7,12 +7,12 @@
 #include <espalier/schema/default_value.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/schema/schema.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <concepts>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -127,7 +127,7 @@ public:
     return *i;
   }
   /// The integer, or nothing for None (also as a default).
-  constexpr std::optional<sym_int> optional_integer(std::size_t n) const {
+  constexpr optional<sym_int> optional_integer(std::size_t n) const {
     if (raw(n).form == meta_form::integer || raw(n).form == meta_form::boolean)
       return raw(n).i;
     if (raw(n).form != meta_form::absent)
@@ -170,7 +170,7 @@ public:
         out.push_back(out[0]);
     return out;
   }
-  constexpr std::optional<scalar_type> dtype(std::size_t n) const {
+  constexpr optional<scalar_type> dtype(std::size_t n) const {
     if (raw(n).form == meta_form::dtype || raw(n).form == meta_form::integer)
       return static_cast<scalar_type>(raw(n).i.as_int());
     if (raw(n).form == meta_form::absent)
@@ -178,7 +178,7 @@ public:
         return d.kind == default_kind::integer ? static_cast<scalar_type>(d.integer) : dtype_of_word(d.text);
     return std::nullopt;
   }
-  constexpr std::optional<espalier::memory_format> format(std::size_t n) const {
+  constexpr optional<espalier::memory_format> format(std::size_t n) const {
     if (raw(n).form == meta_form::memory_format || raw(n).form == meta_form::integer)
       return static_cast<espalier::memory_format>(raw(n).i.as_int());
     if (raw(n).form == meta_form::absent)
@@ -187,7 +187,7 @@ public:
                                                : parse_memory_format(d.text);
     return std::nullopt;
   }
-  constexpr std::optional<device> dev(std::size_t n) const {
+  constexpr optional<device> dev(std::size_t n) const {
     if (raw(n).form == meta_form::device)
       return raw(n).dev;
     return std::nullopt;
@@ -207,7 +207,7 @@ private:
     return schema_ && n < schema_->args.size() ? parse_default(schema_->args[n]) : default_value{};
   }
   /// `long`, as schemas spell a dtype.
-  static constexpr std::optional<scalar_type> dtype_of_word(std::string_view s) {
+  static constexpr optional<scalar_type> dtype_of_word(std::string_view s) {
     return s == "long" ? scalar_type::i64 : s == "float" ? scalar_type::f32 : parse_scalar_type(s);
   }
   [[noreturn]] void wrong(std::size_t n, const char* what) const {

@@ -6,9 +6,10 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
+
+#include <espalier/support/optional.hpp>
 
 namespace espalier {
 
@@ -93,7 +94,7 @@ constexpr std::string_view torch_name(scalar_type t) noexcept {
   return "undefined";
 }
 /// The type of a short or Python name, or nothing.
-constexpr std::optional<scalar_type> parse_scalar_type(std::string_view s) noexcept {
+constexpr optional<scalar_type> parse_scalar_type(std::string_view s) noexcept {
   for (auto& r : detail::scalar_type_rows)
     if (r.short_name == s || r.torch_name == s)
       return r.type;
@@ -191,13 +192,13 @@ constexpr std::string_view to_string(layout l) noexcept {
 constexpr std::string_view to_string(memory_format f) noexcept {
   return detail::name_at(detail::memory_format_names, static_cast<int>(f));
 }
-constexpr std::optional<layout> parse_layout(std::string_view s) noexcept {
+constexpr optional<layout> parse_layout(std::string_view s) noexcept {
   for (std::size_t i = 0; i != std::size(detail::layout_names); ++i)
     if (detail::layout_names[i] == s)
       return static_cast<layout>(i);
   return std::nullopt;
 }
-constexpr std::optional<memory_format> parse_memory_format(std::string_view s) noexcept {
+constexpr optional<memory_format> parse_memory_format(std::string_view s) noexcept {
   for (std::size_t i = 0; i != std::size(detail::memory_format_names); ++i)
     if (detail::memory_format_names[i] == s)
       return static_cast<memory_format>(i);
@@ -220,7 +221,7 @@ inline std::string to_string(device d) {
   return s;
 }
 /// The device of a text such as `cpu` or `cuda:1`, or nothing.
-constexpr std::optional<device> parse_device(std::string_view s) noexcept {
+constexpr optional<device> parse_device(std::string_view s) noexcept {
   device d;
   const auto colon = s.find(':');
   const auto head = s.substr(0, colon);

@@ -7,9 +7,9 @@
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
+#include <espalier/support/optional.hpp>
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -27,8 +27,8 @@ struct device_move : pass {
   using destroys = properties<property::canonical>; // a copy between devices may now copy nothing
 
   device to;
-  std::optional<device> from;
-  constexpr explicit device_move(device where, std::optional<device> whence = std::nullopt)
+  optional<device> from;
+  constexpr explicit device_move(device where, optional<device> whence = std::nullopt)
       : to(where), from(whence) {}
 
   template <class = when_used>

@@ -8,9 +8,9 @@
 #include <espalier/passes/canonical/support.hpp>
 #include <espalier/passes/spellings.hpp>
 #include <espalier/rewrite/driver.hpp>
+#include <espalier/support/optional.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -23,7 +23,7 @@ inline constexpr auto bias = capture<"bias">;
 
 /// `linear(x, w, b)` is `addmm(b, x, t(w))` for matrices, else `add(matmul(x, t(w)), b)`.
 inline constexpr auto linear_with_bias = rewrite<"linear">(
-    pattern<aten::linear>(x, weight, bias), [](auto& r, const auto& m) -> std::optional<value> {
+    pattern<aten::linear>(x, weight, bias), [](auto& r, const auto& m) -> optional<value> {
       if (!is_tensor(m[x]) || !is_tensor(m[weight]) || m[weight].tensor().dim() != 2)
         return std::nullopt;
       const value t = r.template call<aten::t>(m[weight]);
@@ -33,7 +33,7 @@ inline constexpr auto linear_with_bias = rewrite<"linear">(
                      m.root());
     });
 inline constexpr auto linear_without_bias =
-    rewrite<"linear">(pattern<aten::linear>(x, weight), [](auto& r, const auto& m) -> std::optional<value> {
+    rewrite<"linear">(pattern<aten::linear>(x, weight), [](auto& r, const auto& m) -> optional<value> {
       if (!is_tensor(m[weight]) || m[weight].tensor().dim() != 2)
         return std::nullopt;
       return if_same(r.template call<aten::matmul>(m[x], r.template call<aten::t>(m[weight])), m.root());

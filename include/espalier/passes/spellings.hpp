@@ -8,13 +8,13 @@
 #include <espalier/ir/view.hpp>
 #include <espalier/schema/aten.hpp>
 #include <espalier/schema/op_traits.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string_view>
 #include <utility>
 
@@ -136,7 +136,7 @@ private:
       return nullptr;
     return &a.as_value().tensor();
   }
-  std::optional<op_id> pair(node_id n, std::uint32_t scalar_pair::*from,
+  optional<op_id> pair(node_id n, std::uint32_t scalar_pair::*from,
                             std::uint32_t scalar_pair::*to) const {
     for (const auto& p : scalar_pairs)
       if (g_.op(n).index == p.*from)

@@ -14,10 +14,10 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -26,7 +26,7 @@ namespace espalier {
 namespace detail {
 
 /// The operator with another base name and the same overload and arguments; none when ATen has no such.
-inline std::optional<op_id> sibling(op_id o, std::string_view base) {
+inline optional<op_id> sibling(op_id o, std::string_view base) {
   const std::string_view given = name_of(o);
   const auto dot = given.find('.');
   std::string wanted(base);
@@ -41,7 +41,7 @@ inline std::optional<op_id> sibling(op_id o, std::string_view base) {
   return found;
 }
 /// `slice.Tensor` to `slice_copy.Tensor`.
-inline std::optional<op_id> copy_of_view(op_id o) {
+inline optional<op_id> copy_of_view(op_id o) {
   const op_flags f = flags_of(o);
   const std::string_view given = name_of(o);
   if (!f.known_schema || !f.view || f.mutates || !given.starts_with("aten::"))
@@ -49,7 +49,7 @@ inline std::optional<op_id> copy_of_view(op_id o) {
   return sibling(o, std::string(given.substr(0, given.find('.'))) + "_copy");
 }
 /// `slice_copy.Tensor` to `slice.Tensor`.
-inline std::optional<op_id> view_of_copy(op_id o) {
+inline optional<op_id> view_of_copy(op_id o) {
   const std::string_view given = name_of(o), base = given.substr(0, given.find('.'));
   if (!flags_of(o).known_schema || flags_of(o).mutates || !base.starts_with("aten::") ||
       !base.ends_with("_copy"))
@@ -62,7 +62,7 @@ inline std::optional<op_id> view_of_copy(op_id o) {
 template <auto Ask>
 class operator_table {
 public:
-  std::optional<op_id> operator()(op_id o) {
+  optional<op_id> operator()(op_id o) {
     const auto [at, fresh] = known_.try_emplace(o.index);
     if (fresh)
       at->second = Ask(o);
@@ -70,7 +70,7 @@ public:
   }
 
 private:
-  hash_map<std::uint32_t, std::optional<op_id>> known_;
+  hash_map<std::uint32_t, optional<op_id>> known_;
 };
 
 } // namespace detail

@@ -9,6 +9,7 @@
 #include <espalier/pipeline/pipeline.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/pipeline/regions.hpp>
+#include <espalier/support/owned_ptr.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
@@ -25,11 +26,11 @@ namespace espalier {
 class any_instrument : public instrument {
 public:
   template <instrument_type I>
-  explicit any_instrument(I i) : self_(std::make_unique<model<I>>(static_cast<I&&>(i))) {}
+  explicit any_instrument(I i) : self_(new model<I>(static_cast<I&&>(i))) {}
   /// Watches through an instrument that lives elsewhere.
   template <instrument_type I>
   static any_instrument refer(I& i) {
-    return any_instrument(std::make_unique<model<I&>>(i));
+    return any_instrument(owned_ptr<interface>(new model<I&>(i)));
   }
   void started(const pass_context& c) { self_->started(c); }
   void before(const stage_info& s, const graph_storage& g) { self_->before(s, g); }
@@ -59,8 +60,8 @@ private:
       i.failed(s, g, what);
     }
   };
-  explicit any_instrument(std::unique_ptr<interface> self) : self_(std::move(self)) {}
-  std::unique_ptr<interface> self_;
+  explicit any_instrument(owned_ptr<interface> self) : self_(std::move(self)) {}
+  owned_ptr<interface> self_;
 };
 
 namespace detail {

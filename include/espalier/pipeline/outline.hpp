@@ -67,8 +67,8 @@ private:
       auto& s = state_[lead.index];
       if (s == waiting) {
         s = opened;
-        for (auto n = all.rbegin(); n != all.rend(); ++n)
-          need_operands(*n);
+        for (std::size_t i = all.size(); i-- != 0;)
+          need_operands(all[i]);
         continue;
       }
       stack_.pop_back();

@@ -9,12 +9,12 @@
 #include <espalier/pipeline/legality.hpp>
 #include <espalier/pipeline/pass.hpp>
 #include <espalier/pipeline/pass_context.hpp>
+#include <espalier/support/owned_ptr.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -205,14 +205,14 @@ public:
     for (std::size_t r = 0; r != rounds; ++r)
       if (!p.steps(inside.all_))
         refuse(explain(p.verdict(), inside.all_).view());
-    lists_.push_back(std::make_unique<pipeline_prover::summary>(p.summarize()));
+    lists_.emplace_back(new pipeline_prover::summary(p.summarize()));
     for (auto& l : inside.lists_)
       lists_.push_back(std::move(l));
     return facts_of_summary(name, p, *lists_[lists_.size() - inside.lists_.size() - 1]);
   }
   /// Keeps lists that facts point into.
   const pipeline_prover::summary& keep(const pipeline_prover::summary& s) {
-    return *lists_.emplace_back(std::make_unique<pipeline_prover::summary>(s));
+    return *lists_.emplace_back(new pipeline_prover::summary(s));
   }
 
   const vector<pass_facts>& all() const noexcept { return all_; }
@@ -227,7 +227,7 @@ private:
   const pass_context& context_;
   std::string_view text_, off_;
   vector<pass_facts> all_;
-  vector<std::unique_ptr<pipeline_prover::summary>> lists_;
+  vector<owned_ptr<pipeline_prover::summary>> lists_;
 };
 
 /// Proves that a pipeline is legal without the stages that are switched off, asks no more of its input, and

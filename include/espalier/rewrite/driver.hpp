@@ -15,13 +15,13 @@
 #include <espalier/pipeline/pass_result.hpp>
 #include <espalier/pipeline/properties.hpp>
 #include <espalier/rewrite/rule.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -78,7 +78,7 @@ struct rewrite_run {
   graph_storage& g;
   pass_context& context;
   call_classes classes{};
-  std::optional<alias_classes> memory{};              // only of graphs that write
+  optional<alias_classes> memory{};              // only of graphs that write
   vector<node_id> made{};                             // by the rule at hand
   vector<value_id> touched{};                         // what the replaced node used
   vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before

@@ -8,12 +8,12 @@
 #include <espalier/rewrite/pattern.hpp>
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/default_value.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -500,12 +500,12 @@ private:
 
 /// Matches a pattern at a node.
 template <root_pattern P>
-constexpr std::optional<match_of<P>> match_at(const P& p, const graph_storage& g, node_id n) {
+constexpr optional<match_of<P>> match_at(const P& p, const graph_storage& g, node_id n) {
   const match_of<P> m(p, g, n);
-  return m ? std::optional(m) : std::nullopt;
+  return m ? optional(m) : std::nullopt;
 }
 template <root_pattern P>
-constexpr std::optional<match_of<P>> match_at(const P& p, node n) {
+constexpr optional<match_of<P>> match_at(const P& p, node n) {
   return match_at(p, n.graph(), n.id());
 }
 

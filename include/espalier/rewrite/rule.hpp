@@ -8,13 +8,13 @@
 #include <espalier/ir/dialect.hpp>
 #include <espalier/ir/infer.hpp>
 #include <espalier/rewrite/match.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <array>
 #include <concepts>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -159,9 +159,9 @@ struct replacement {
 template <class Op, class Given>
 struct rule_gives {
   static constexpr std::size_t wanted = op_traits<Op>::num_returns;
-  static constexpr bool one = std::same_as<Given, value> || std::same_as<Given, std::optional<value>>;
+  static constexpr bool one = std::same_as<Given, value> || optional_of<Given, value>;
   static constexpr bool ok = (wanted == 1 && one) || std::same_as<Given, std::array<value, wanted>> ||
-                             std::same_as<Given, std::optional<std::array<value, wanted>>> ||
+                             optional_of<Given, std::array<value, wanted>> ||
                              std::same_as<Given, refused>;
   static_assert(
       ok, "espalier: rewrite<NAME>(pattern, function) requires a function that gives an es::value for a "

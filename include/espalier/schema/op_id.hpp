@@ -12,12 +12,12 @@
 #include <espalier/schema/schema.hpp>
 #include <espalier/support/error.hpp>
 #include <espalier/support/id.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <atomic>
 #include <cstdint>
 #include <iterator>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -111,7 +111,7 @@ ESPALIER_COLD inline void check_listed_schema(std::uint32_t i, std::string_view 
 
 /// The id of a qualified name (`aten::add.Tensor`, `aten::relu`), or nothing
 /// when nobody has named it yet.
-inline std::optional<op_id> find_op(std::string_view qualified) {
+inline optional<op_id> find_op(std::string_view qualified) {
   qualified = detail::without_default(qualified);
   if (const auto i = detail::find_aten(qualified); i != detail::num_aten_ops)
     return op_id{i};

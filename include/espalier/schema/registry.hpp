@@ -10,13 +10,13 @@
 #include <espalier/support/error.hpp>
 #include <espalier/support/hash_map.hpp>
 #include <espalier/support/mutex.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 
@@ -122,7 +122,7 @@ public:
     return r;
   }
 
-  std::optional<std::uint32_t> find(std::string_view qualified) const {
+  optional<std::uint32_t> find(std::string_view qualified) const {
     const lock_guard lock(mutex_);
     const auto it = by_name_.find(qualified);
     if (it == by_name_.end())

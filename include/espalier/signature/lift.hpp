@@ -12,12 +12,12 @@
 #include <espalier/signature/signature.hpp>
 #include <espalier/signature/verify.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -126,13 +126,13 @@ void rename_in_module_calls(program_info& info, const hash_map<std::string, std:
 
 /// Replaces every read of an attribute in the top graph by a placeholder, one for each name: the input that
 /// stands for it already, or a new one of the kind that `find(name)` tells, a
-/// `std::optional<attribute_info>`. New ones stand before the user inputs, in the order of parameters,
+/// `optional<attribute_info>`. New ones stand before the user inputs, in the order of parameters,
 /// buffers, constants (`torch/_export/passes/lift_constants_pass.py`). Gives the number of inputs added.
 /// Throws `error`, before anything has changed: usage (a name that `find` does not know), unsupported (a read
 /// in a subgraph). Linear.
 template <class Find>
 requires requires(Find& find, std::string_view name) {
-  { find(name) } -> std::same_as<std::optional<attribute_info>>;
+  { find(name) } -> optional_of<attribute_info>;
 }
 std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
   for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
@@ -157,7 +157,7 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
     const std::string& target = reads.back().target;
     if (placed.contains(target) || !asked.insert(target).second)
       continue;
-    std::optional<attribute_info> known = find(std::string_view(target));
+    optional<attribute_info> known = find(std::string_view(target));
     if (!known)
       fail(error_kind::usage, "the graph reads the attribute '" + target + "', which is nowhere",
            "node '" + std::string(n.name()) + "'", "add it: constants().set(name, tensor, false)");

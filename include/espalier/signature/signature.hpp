@@ -5,10 +5,10 @@
 
 #include <espalier/ir/storage.hpp>
 #include <espalier/signature/tree_spec.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -101,7 +101,7 @@ struct graph_signature {
 /// infinite.
 struct range_constraint {
   std::string symbol;
-  std::optional<std::int64_t> min, max;
+  optional<std::int64_t> min, max;
   friend bool operator==(const range_constraint&, const range_constraint&) = default;
 };
 
@@ -109,7 +109,7 @@ struct range_constraint {
 struct module_call_signature {
   vector<io_argument> inputs, outputs;
   tree_spec in_spec, out_spec;
-  std::optional<vector<std::string>> forward_arg_names;
+  optional<vector<std::string>> forward_arg_names;
   friend bool operator==(const module_call_signature&, const module_call_signature&) = default;
 };
 
@@ -117,7 +117,7 @@ struct module_call_signature {
 /// preserved.
 struct module_call_entry {
   std::string fqn;
-  std::optional<module_call_signature> signature;
+  optional<module_call_signature> signature;
   friend bool operator==(const module_call_entry&, const module_call_entry&) = default;
 };
 

@@ -6,13 +6,13 @@
 
 #include <espalier/support/hash_map.hpp>
 #include <espalier/support/mutex.hpp>
+#include <espalier/support/optional.hpp>
+#include <espalier/support/owned_ptr.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <cstdint>
 #include <limits>
-#include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -68,7 +68,7 @@ public:
     const detail::lock_guard lock(mutex_);
     auto& known = all_[key];
     if (!known) {
-      auto e = std::make_unique<expr>();
+      owned_ptr<expr> e(new expr());
       e->kind_ = kind;
       e->head_ = head;
       e->value_ = value;
@@ -82,7 +82,7 @@ public:
 
 private:
   detail::mutex mutex_;
-  hash_map<std::string, std::unique_ptr<expr>> all_; // by all that they are
+  hash_map<std::string, owned_ptr<expr>> all_; // by all that they are
 };
 
 // ---- construction, as written
@@ -393,25 +393,25 @@ constexpr std::string_view head_of(sym_op op) noexcept {
 // ---- evaluation
 // -----------------------------------------------------------------------------------------------------
 /// The value of a symbol by name, or nothing: a reference to whatever is called with a name and gives a
-/// `std::optional<std::int64_t>`, which must live as long. Made of nothing, it knows no symbol.
+/// `optional<std::int64_t>`, which must live as long. Made of nothing, it knows no symbol.
 class symbol_lookup {
 public:
   symbol_lookup() = default;
   template <class F>
-  requires(!std::is_same_v<F, symbol_lookup>) && requires(const F& f, std::optional<std::int64_t>& to) {
+  requires(!std::is_same_v<F, symbol_lookup>) && requires(const F& f, optional<std::int64_t>& to) {
     to = f(std::string_view());
   }
   symbol_lookup(const F& f) noexcept
-      : object_(&f), call_([](const void* object, std::string_view name) -> std::optional<std::int64_t> {
+      : object_(&f), call_([](const void* object, std::string_view name) -> optional<std::int64_t> {
           return (*static_cast<const F*>(object))(name);
         }) {}
-  std::optional<std::int64_t> operator()(std::string_view name) const {
+  optional<std::int64_t> operator()(std::string_view name) const {
     return call_ ? call_(object_, name) : std::nullopt;
   }
 
 private:
   const void* object_ = nullptr;
-  std::optional<std::int64_t> (*call_)(const void*, std::string_view) = nullptr;
+  optional<std::int64_t> (*call_)(const void*, std::string_view) = nullptr;
 };
 
 namespace detail {

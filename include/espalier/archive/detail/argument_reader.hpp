@@ -14,7 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -175,7 +174,7 @@ protected:
       auto& parts = pool_.take();
       parts.push_back(argument(a.as_complex().real));
       parts.push_back(argument(a.as_complex().imag));
-      return argument::of_complex(span<const argument, 2>(parts.data(), 2));
+      return argument::of_complex(parts);
     }
     case tag::as_graph:
       return argument::of_subgraph(subgraph(a.as_graph()));
@@ -254,8 +253,9 @@ protected:
     }
     case tag::unknown: {
       const auto& raw = a.unknown();
-      auto& text = opaque_texts_.emplace_back(std::make_unique<std::string>(raw.name + '\n' + raw.json));
-      return argument::of_opaque(*text);
+      const std::string text = raw.name + '\n' + raw.json;
+      const auto& kept = opaque_texts_.emplace_back(text.data(), text.data() + text.size());
+      return argument::of_opaque({kept.data(), kept.size()});
     }
     }
     return argument(std::nullopt);
@@ -289,7 +289,7 @@ protected:
 
   vector<value_id> by_name_; // by string id
   item_pool pool_;
-  vector<std::unique_ptr<std::string>> opaque_texts_;
+  vector<vector<char>> opaque_texts_;
   std::string_view user_; // the node at hand, for messages
 };
 

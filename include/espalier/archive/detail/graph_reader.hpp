@@ -12,12 +12,12 @@
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -356,7 +356,7 @@ private:
       remember(note::results, layout);
     if (!t.plain)
       remember(note::target, src.target);
-    if (src.is_hop_single_tensor_return != (t.higher_order ? std::optional<bool>(false) : std::nullopt))
+    if (src.is_hop_single_tensor_return != (t.higher_order ? optional<bool>(false) : std::nullopt))
       remember(note::hop_single, !src.is_hop_single_tensor_return   ? "null"
                                  : *src.is_hop_single_tensor_return ? "true"
                                                                     : "false");

@@ -13,12 +13,12 @@
 #include <espalier/schema/builtin.hpp>
 #include <espalier/schema/op_id.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <charconv>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -42,7 +42,7 @@ public:
   }
 
   /// `literals[i]` is the constant that placeholder `i` of the top graph stands for, if any.
-  void write(vector<std::optional<pt2::argument>> literals) {
+  void write(vector<optional<pt2::argument>> literals) {
     out_.nodes.reserve(g_.num_nodes());
     out_.tensor_values.entries.reserve(g_.num_nodes());
     std::size_t i = 0;
@@ -71,7 +71,7 @@ public:
 
 private:
   // -- nodes
-  void placeholder(node n, std::optional<pt2::argument> literal) {
+  void placeholder(node n, optional<pt2::argument> literal) {
     using arg = pt2::argument;
     if (literal) {
       out_.inputs.push_back(std::move(*literal));
@@ -175,7 +175,7 @@ private:
   }
 
   void input(node n, pt2::node& out, std::size_t i, std::string_view name,
-             std::optional<pt2::argument_kind> kind, const arg_type* type, std::string_view tags) {
+             optional<pt2::argument_kind> kind, const arg_type* type, std::string_view tags) {
     pt2::named_argument& a = out.inputs.emplace_back();
     a.name = std::string(name);
     a.kind = kind;
@@ -225,7 +225,7 @@ private:
       if (i >= count || n.arg(i).form() == arg_form::absent)
         continue;
       done[i] = true;
-      input(n, out, i, name, how == "-" ? std::nullopt : std::optional(static_cast<kind>(to_number(how))),
+      input(n, out, i, name, how == "-" ? std::nullopt : optional(static_cast<kind>(to_number(how))),
             type, tags);
     }
     for (std::size_t i = 0; i != count; ++i) // what a pass has added since

@@ -9,12 +9,12 @@
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -122,8 +122,8 @@ protected:
                 (&e != last_source_ && e.expr_str != last_source_->expr_str);
     return parsed.e;
   }
-  static bool same_hint(const std::optional<pt2::sym_expr_hint>& a,
-                        const std::optional<pt2::sym_expr_hint>& b) {
+  static bool same_hint(const optional<pt2::sym_expr_hint>& a,
+                        const optional<pt2::sym_expr_hint>& b) {
     if (!a || !b)
       return !a && !b;
     using tag = pt2::sym_expr_hint::tag;

@@ -9,6 +9,7 @@
 #include <espalier/archive/schema_json.hpp>
 #include <espalier/ir/view.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 #include <espalier/symbolic/expr.hpp>
 
@@ -16,7 +17,6 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -170,7 +170,7 @@ protected:
     }
     return it->second;
   }
-  static std::optional<pt2::sym_expr_hint> parse_hint(std::string_view s) {
+  static optional<pt2::sym_expr_hint> parse_hint(std::string_view s) {
     using hint = pt2::sym_expr_hint;
     if (s.empty())
       return std::nullopt;
@@ -198,13 +198,13 @@ protected:
         e.hint = pt2::sym_expr_hint::make<pt2::sym_expr_hint::tag::as_int>(*v);
     return t::make<t::tag::as_expr>(std::move(e));
   }
-  std::optional<std::int64_t> derived_hint(const expr* e) {
+  optional<std::int64_t> derived_hint(const expr* e) {
     const auto [it, fresh] = derived_.try_emplace(e);
     if (fresh)
       it->second = value_by_symbols(e);
     return it->second;
   }
-  std::optional<std::int64_t> value_by_symbols(const expr* e) const {
+  optional<std::int64_t> value_by_symbols(const expr* e) const {
     if (hints_.empty())
       return std::nullopt;
     vector<const expr*> symbols;
@@ -217,9 +217,9 @@ protected:
       values.emplace(std::string(s->name()), to_number(h->second.substr(1)));
     }
     try {
-      return evaluate(e, [&](std::string_view name) -> std::optional<std::int64_t> {
+      return evaluate(e, [&](std::string_view name) -> optional<std::int64_t> {
         const auto it = values.find(std::string(name));
-        return it == values.end() ? std::nullopt : std::optional(it->second);
+        return it == values.end() ? std::nullopt : optional(it->second);
       });
     } catch (const error&) {
       return std::nullopt; // not an integer
@@ -326,7 +326,7 @@ private:
   };
   vector<kept_entry> kept_;
   hash_map<const expr*, written_expression> expressions_;
-  hash_map<const expr*, std::optional<std::int64_t>> derived_;
+  hash_map<const expr*, optional<std::int64_t>> derived_;
 };
 
 } // namespace espalier::detail

@@ -8,10 +8,10 @@
 #include <espalier/archive/schema.hpp>
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/types.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/symbolic/sym_int.hpp>
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -94,21 +94,21 @@ inline constexpr std::pair<pt2::memory_format, memory_format> memory_format_map[
 };
 
 template <class Map, class T>
-constexpr auto map_from(const Map& map, T x) -> std::optional<decltype(map[0].second)> {
+constexpr auto map_from(const Map& map, T x) -> optional<decltype(map[0].second)> {
   for (auto& [a, b] : map)
     if (a == x)
       return b;
   return std::nullopt;
 }
 template <class Map, class T>
-constexpr auto map_to(const Map& map, T x) -> std::optional<decltype(map[0].first)> {
+constexpr auto map_to(const Map& map, T x) -> optional<decltype(map[0].first)> {
   for (auto& [a, b] : map)
     if (b == x)
       return a;
   return std::nullopt;
 }
 
-inline std::optional<device> from_pt2(const pt2::device& d) {
+inline optional<device> from_pt2(const pt2::device& d) {
   auto out = parse_device(d.type);
   if (!out || !d.extra.empty())
     return std::nullopt;

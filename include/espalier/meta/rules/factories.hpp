@@ -5,6 +5,7 @@
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/rules/views.hpp>
 #include <espalier/meta/strides.hpp>
+#include <espalier/support/optional.hpp>
 
 namespace espalier::shape_rules {
 
@@ -152,7 +153,7 @@ constexpr rule_result new_empty_strided(const rule_args& a) {
 namespace detail {
 /// A cast: the tensor itself when nothing changes and no copy is asked for.
 constexpr tensor_meta cast(const tensor_meta& m, scalar_type t, device d, bool copy,
-                           std::optional<memory_format> f) {
+                           optional<memory_format> f) {
   const auto format = f.value_or(memory_format::preserve);
   const bool keeps_format = format == memory_format::preserve || format == suggested_format(m);
   if (t == m.dtype && d == m.dev && !copy && keeps_format)

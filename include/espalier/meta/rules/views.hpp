@@ -4,9 +4,9 @@
 
 #include <espalier/meta/promotion.hpp>
 #include <espalier/meta/strides.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
-#include <optional>
 
 namespace espalier::shape_rules {
 namespace detail {
@@ -21,7 +21,7 @@ constexpr tensor_meta view_of(const tensor_meta& m, sym_ints sizes, sym_ints str
 /// The sizes that a `view` or `reshape` asks for, its one -1 worked out.
 constexpr sym_ints infer_sizes(const rule_args& a, const sym_int& numel, sym_ints sizes) {
   sym_int rest = 1;
-  std::optional<std::size_t> hole;
+  optional<std::size_t> hole;
   for (std::size_t i = 0; i != sizes.size(); ++i) {
     if (sizes[i].is_int() && sizes[i].as_int() == -1) {
       if (hole)
@@ -48,7 +48,7 @@ constexpr sym_ints infer_sizes(const rule_args& a, const sym_int& numel, sym_int
 }
 /// The strides of a view under new sizes, or nothing when only a copy can have them (ATen/TensorUtils.cpp:
 /// computeStride).
-constexpr std::optional<sym_ints> view_strides(const tensor_meta& m, const sym_ints& sizes) {
+constexpr optional<sym_ints> view_strides(const tensor_meta& m, const sym_ints& sizes) {
   if (has_no_elements(m.sizes))
     return m.sizes == sizes ? m.strides : contiguous_strides(sizes);
   if (m.dim() == 0)

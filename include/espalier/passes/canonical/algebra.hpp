@@ -8,6 +8,7 @@
 
 #include <espalier/passes/canonical/support.hpp>
 #include <espalier/support/floats.hpp>
+#include <espalier/support/optional.hpp>
 
 namespace espalier {
 
@@ -33,7 +34,7 @@ constexpr bool is_neutral(operation o, double c, scalar_type t) {
 }
 
 /// `x` when the root is `x OPERATION (a neutral element)`; `other` is the argument that is no `x`.
-constexpr std::optional<value> without_neutral(operation o, node root, value kept, const arg_view& other) {
+constexpr optional<value> without_neutral(operation o, node root, value kept, const arg_view& other) {
   const auto c = other.is_value() ? filled_with(other.as_value()) : constant_number(other);
   if (!c || !same_tensor(root.result(), kept) || !is_neutral(o, *c, kept.tensor().dtype) ||
       !may_share(root.result(), kept))
@@ -43,7 +44,7 @@ constexpr std::optional<value> without_neutral(operation o, node root, value kep
 
 template <op_type Op, operation O>
 constexpr auto neutral_right() {
-  return rewrite<"neutral-element">(any_call<Op>(x), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"neutral-element">(any_call<Op>(x), [](auto&, const auto& m) -> optional<value> {
     if constexpr (O == operation::add || O == operation::sub)
       if (!is_one(m.root().arg(2)))
         return std::nullopt;
@@ -52,7 +53,7 @@ constexpr auto neutral_right() {
 }
 template <op_type Op, operation O>
 constexpr auto neutral_left() {
-  return rewrite<"neutral-element">(pattern<Op>(y, x), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"neutral-element">(pattern<Op>(y, x), [](auto&, const auto& m) -> optional<value> {
     return without_neutral(O, m.root(), m[x], m.root().arg(0));
   });
 }
@@ -60,7 +61,7 @@ constexpr auto neutral_left() {
 /// `op(x, x)` is `x`.
 template <op_type Op>
 constexpr auto same_operands() {
-  return rewrite<"same-operands">(pattern<Op>(x, x), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"same-operands">(pattern<Op>(x, x), [](auto&, const auto& m) -> optional<value> {
     if (!same_tensor(m.root().result(), m[x]) || !may_share(m.root().result(), m[x]))
       return std::nullopt;
     return m[x];
@@ -71,7 +72,7 @@ constexpr auto same_operands() {
 template <op_type Op>
 constexpr auto idempotent() {
   return rewrite<"idempotent">(pattern<Op>(as<"inner">(pattern<Op>(x))),
-                               [](auto&, const auto& m) -> std::optional<value> {
+                               [](auto&, const auto& m) -> optional<value> {
                                  if (!may_share(m.root().result(), m[inner]))
                                    return std::nullopt;
                                  return m[inner];
@@ -81,7 +82,7 @@ constexpr auto idempotent() {
 template <op_type Op>
 constexpr auto self_inverse() {
   return rewrite<"self-inverse">(
-      pattern<Op>(pattern<Op>(x)), [](auto&, const auto& m) -> std::optional<value> {
+      pattern<Op>(pattern<Op>(x)), [](auto&, const auto& m) -> optional<value> {
         if (!same_tensor(m.root().result(), m[x]) || !may_share(m.root().result(), m[x]))
           return std::nullopt;
         return m[x];
@@ -90,7 +91,7 @@ constexpr auto self_inverse() {
 /// `op(y)` is `y` where `y` is made by an operator of which `Holds` is true.
 template <fixed_string Name, op_type Op, class Holds>
 constexpr auto absorbed(Holds holds) {
-  return rewrite<Name>(pattern<Op>(where(inner, holds)), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<Name>(pattern<Op>(where(inner, holds)), [](auto&, const auto& m) -> optional<value> {
     if (!same_tensor(m.root().result(), m[inner]) || !may_share(m.root().result(), m[inner]))
       return std::nullopt;
     return m[inner];
@@ -133,7 +134,7 @@ inline constexpr auto algebra = rule_set(
     neutral_right<aten::pow_Tensor_Scalar, operation::pow>(),
     // x // 1 rounds nothing where there are whole numbers only
     rewrite<"neutral-element">(any_call<aten::div_Tensor_mode>(x),
-                               [](auto&, const auto& m) -> std::optional<value> {
+                               [](auto&, const auto& m) -> optional<value> {
                                  if (!is_tensor(m[x]) || !is_integral(m[x].tensor().dtype, false))
                                    return std::nullopt;
                                  return without_neutral(operation::div, m.root(), m[x], m.root().arg(1));
@@ -142,7 +143,7 @@ inline constexpr auto algebra = rule_set(
     same_operands<aten::bitwise_or_Tensor>(), same_operands<aten::logical_and>(),
     same_operands<aten::logical_or>(),
     rewrite<"same-operands">(pattern<aten::where_self>(anything, x, x),
-                             [](auto&, const auto& m) -> std::optional<value> {
+                             [](auto&, const auto& m) -> optional<value> {
                                if (!same_tensor(m.root().result(), m[x]) ||
                                    !may_share(m.root().result(), m[x]))
                                  return std::nullopt;
@@ -152,7 +153,7 @@ inline constexpr auto algebra = rule_set(
     rewrite<"idempotent">(
         pattern<aten::clamp>(as<"inner">(pattern<aten::clamp>(x, constant<"low">, constant<"high">)),
                              constant<"low">, constant<"high">),
-        [](auto&, const auto& m) -> std::optional<value> {
+        [](auto&, const auto& m) -> optional<value> {
           if (!may_share(m.root().result(), m[inner]))
             return std::nullopt;
           return m[inner];
@@ -165,23 +166,23 @@ inline constexpr auto algebra = rule_set(
     absorbed<"whole-numbers", aten::trunc>(whole_numbers),
     // signs: ATen subtracts by adding with alpha -1, which multiplies exactly
     rewrite<"fold-sign">(pattern<aten::add_Tensor>(x, pattern<aten::neg>(y).one_use()),
-                         [](auto& r, const auto& m) -> std::optional<value> {
+                         [](auto& r, const auto& m) -> optional<value> {
                            if (!may_fold_sign(m[y], m.root()))
                              return std::nullopt;
                            return if_same(r.template call<aten::sub_Tensor>(m[x], m[y]), m.root());
                          }),
     rewrite<"fold-sign">(pattern<aten::sub_Tensor>(x, pattern<aten::neg>(y).one_use()),
-                         [](auto& r, const auto& m) -> std::optional<value> {
+                         [](auto& r, const auto& m) -> optional<value> {
                            if (!may_fold_sign(m[y], m.root()))
                              return std::nullopt;
                            return if_same(r.template call<aten::add_Tensor>(m[x], m[y]), m.root());
                          }),
     rewrite<"fold-sign">(pattern<aten::add_Tensor>(x, y, kw<"alpha">(-1)),
-                         [](auto& r, const auto& m) -> std::optional<value> {
+                         [](auto& r, const auto& m) -> optional<value> {
                            return if_same(r.template call<aten::sub_Tensor>(m[x], m[y]), m.root());
                          }),
     rewrite<"fold-sign">(pattern<aten::sub_Tensor>(x, y, kw<"alpha">(-1)),
-                         [](auto& r, const auto& m) -> std::optional<value> {
+                         [](auto& r, const auto& m) -> optional<value> {
                            return if_same(r.template call<aten::add_Tensor>(m[x], m[y]), m.root());
                          }));
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/passes/canonical/support.hpp>
+#include <espalier/support/optional.hpp>
 
 #include <cstdint>
 
@@ -63,7 +64,7 @@ constexpr bool is_skippable_cast(value from, value made, scalar_type c) {
 /// The casts that lead back to the type and strides they began with.
 template <op_type Op>
 constexpr auto cast_back() {
-  return rewrite<"cast-back">(any_call<Op>(cast), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"cast-back">(any_call<Op>(cast), [](auto&, const auto& m) -> optional<value> {
     const value r = m.root().result();
     if (!is_tensor(r) || !is_skippable_cast(m[x], m[inner], r.tensor().dtype) || !same_tensor(r, m[x]) ||
         !may_share(r, m[x]))
@@ -76,7 +77,7 @@ inline constexpr auto casts = rule_set(
     cast_back<aten::_to_copy>(), cast_back<aten::to_dtype>(),
     rewrite<"cast-cast">(
         any_call<aten::_to_copy>(cast),
-        [](auto& r, const auto& m) -> std::optional<value> {
+        [](auto& r, const auto& m) -> optional<value> {
           const node n = m.root();
           if (!is_tensor(n.result()) || !is_skippable_cast(m[x], m[inner], n.result().tensor().dtype))
             return std::nullopt;
@@ -86,7 +87,7 @@ inline constexpr auto casts = rule_set(
                              kw<"non_blocking">(r.same(n.arg(5))), kw<"memory_format">(r.same(n.arg(6)))),
                          n);
         }),
-    rewrite<"cast-cast">(any_call<aten::to_dtype>(cast), [](auto& r, const auto& m) -> std::optional<value> {
+    rewrite<"cast-cast">(any_call<aten::to_dtype>(cast), [](auto& r, const auto& m) -> optional<value> {
       const node n = m.root();
       if (!is_tensor(n.result()))
         return std::nullopt;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <espalier/passes/canonical/support.hpp>
+#include <espalier/support/optional.hpp>
 
 namespace espalier {
 
@@ -13,7 +14,7 @@ namespace detail::canonical {
 /// A copy of `x` with the same sizes and strides.
 template <op_type Op>
 constexpr auto no_op_copy() {
-  return rewrite<"no-op-copy">(any_call<Op>(x), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"no-op-copy">(any_call<Op>(x), [](auto&, const auto& m) -> optional<value> {
     const value kept = m[x], r = m.root().result();
     if (!same_tensor(r, kept) || !may_share(r, kept))
       return std::nullopt;
@@ -23,7 +24,7 @@ constexpr auto no_op_copy() {
 /// Padding by zero on all sides. Sizes alone do not tell: one element may come in where another one goes.
 template <op_type Op>
 constexpr auto no_op_pad() {
-  return rewrite<"no-op-copy">(any_call<Op>(x), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"no-op-copy">(any_call<Op>(x), [](auto&, const auto& m) -> optional<value> {
     const value kept = m[x], r = m.root().result();
     const auto pads = m.root().arg(1);
     for (std::size_t i = 0; i != pads.size(); ++i)
@@ -37,7 +38,7 @@ constexpr auto no_op_pad() {
 /// Dropout gives back its very input, and draws no random numbers, when it does not train or drops nothing.
 template <op_type Op>
 constexpr auto dropout_off() {
-  return rewrite<"dropout-off">(any_call<Op>(x), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"dropout-off">(any_call<Op>(x), [](auto&, const auto& m) -> optional<value> {
     const auto p = m.root().arg(1), train = m.root().arg(2);
     const bool off = (train.form() == arg_form::boolean && !train.as_bool()) || constant_number(p) == 0.0;
     if (!off || !may_merge(m.root().result(), m[x]))
@@ -51,7 +52,7 @@ inline constexpr auto noops =
              no_op_copy<aten::view_copy>(), no_op_copy<aten::alias_copy>(), no_op_copy<aten::expand_copy>(),
              no_op_copy<aten::repeat>(), no_op_pad<aten::constant_pad_nd>(), no_op_pad<aten::pad>(),
              rewrite<"no-op-copy">(pattern<aten::cat>(list(x), anything),
-                                   [](auto&, const auto& m) -> std::optional<value> {
+                                   [](auto&, const auto& m) -> optional<value> {
                                      const value kept = m[x], r = m.root().result();
                                      if (!same_tensor(r, kept) || !may_share(r, kept))
                                        return std::nullopt;

@@ -7,9 +7,9 @@
 #include <espalier/pipeline/analyses/effects.hpp>
 #include <espalier/rewrite/driver.hpp>
 #include <espalier/schema/aten.hpp>
+#include <espalier/support/optional.hpp>
 
 #include <cstddef>
-#include <optional>
 #include <utility>
 
 namespace espalier::detail {
@@ -94,14 +94,14 @@ constexpr auto any_call(First first) {
 }
 
 /// What a rule built, when it has the meta of what it is to replace; else nothing.
-constexpr std::optional<value> if_same(value built, node root) {
+constexpr optional<value> if_same(value built, node root) {
   if (!is_tensor(root.result()) || same_tensor(built, root.result()))
     return built;
   return std::nullopt;
 }
 
 /// A number written into the graph; nothing for anything else.
-constexpr std::optional<double> constant_number(const arg_view& a) {
+constexpr optional<double> constant_number(const arg_view& a) {
   if (a.form() == arg_form::integer || a.form() == arg_form::floating)
     return a.as_double();
   return std::nullopt;
@@ -109,7 +109,7 @@ constexpr std::optional<double> constant_number(const arg_view& a) {
 constexpr bool is_one(const arg_view& a) { return a.form() == arg_form::absent || constant_number(a) == 1.0; }
 
 /// The number that a tensor is filled with, when it is made by `ones`, `zeros`, `full` or their likes.
-constexpr std::optional<double> filled_with(value v) {
+constexpr optional<double> filled_with(value v) {
   const node n = v.def();
   if (n.kind() != node_kind::call_function)
     return std::nullopt;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <espalier/passes/canonical/support.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <cstdint>
@@ -47,7 +48,7 @@ constexpr bool is_dense(value v) {
   return is_tensor(v) && v.tensor().lay == layout::strided &&
          v.tensor().strides == contiguous_strides(v.tensor().sizes);
 }
-constexpr std::optional<vector<std::int64_t>> static_sizes(value v) {
+constexpr optional<vector<std::int64_t>> static_sizes(value v) {
   vector<std::int64_t> out;
   for (const auto& s : v.tensor().sizes) {
     if (!s.is_int())
@@ -59,7 +60,7 @@ constexpr std::optional<vector<std::int64_t>> static_sizes(value v) {
 
 /// The dimensions that `permute` would be given; nothing when the call is odd. An argument left out of `t`
 /// stands for its two dimensions.
-constexpr std::optional<vector<std::int64_t>> permutation_of(node n) {
+constexpr optional<vector<std::int64_t>> permutation_of(node n) {
   if (n.num_results() != 1 || !n.arg(0).is_value() || !is_tensor(n.arg(0).as_value()))
     return std::nullopt;
   const auto dims = static_cast<std::int64_t>(n.arg(0).as_value().tensor().dim());
@@ -76,7 +77,7 @@ constexpr std::optional<vector<std::int64_t>> permutation_of(node n) {
     for (std::size_t i = 0; i != list.size(); ++i)
       if (!add(list[i]))
         return std::nullopt;
-    return static_cast<std::int64_t>(out.size()) == dims ? std::optional(out) : std::nullopt;
+    return static_cast<std::int64_t>(out.size()) == dims ? optional(out) : std::nullopt;
   }
   std::int64_t a = 0, b = 1;
   if (n.op() == id_of<aten::transpose_int>()) {
@@ -95,7 +96,7 @@ constexpr std::optional<vector<std::int64_t>> permutation_of(node n) {
 /// A view that shows what its input shows, by their metas. With `copy=True` it is a copy of that.
 template <op_type Op>
 constexpr auto no_op_view() {
-  return rewrite<"no-op-view">(any_call<Op>(x), [](auto&, const auto& m) -> std::optional<value> {
+  return rewrite<"no-op-view">(any_call<Op>(x), [](auto&, const auto& m) -> optional<value> {
     const value kept = m[x], r = m.root().result();
     if (m.root().num_results() != 1)
       return std::nullopt;
@@ -112,7 +113,7 @@ constexpr auto no_op_view() {
 template <op_type Op>
 constexpr auto there_and_back() {
   return rewrite<"there-and-back">(any_call<Op>(where(inner, is_strided_view)),
-                                   [](auto&, const auto& m) -> std::optional<value> {
+                                   [](auto&, const auto& m) -> optional<value> {
                                      const value from = viewed(m[inner]), r = m.root().result();
                                      if (same_tensor(r, from) && may_merge(r, from))
                                        return from;
@@ -123,7 +124,7 @@ constexpr auto there_and_back() {
 template <op_type Op>
 constexpr auto permutations() {
   return rewrite<"compose-permutations">(
-      any_call<Op>(where(inner, is_transposing)), [](auto& r, const auto& m) -> std::optional<value> {
+      any_call<Op>(where(inner, is_transposing)), [](auto& r, const auto& m) -> optional<value> {
         const auto first = permutation_of(m[inner].def()), second = permutation_of(m.root());
         if (!first || !second || first->size() != second->size())
           return std::nullopt;
@@ -137,7 +138,7 @@ constexpr auto permutations() {
 template <op_type Op, bool Given>
 constexpr auto reshapings() {
   return rewrite<"compose-views">(
-      any_call<Op>(where(inner, is_reshaping)), [](auto& r, const auto& m) -> std::optional<value> {
+      any_call<Op>(where(inner, is_reshaping)), [](auto& r, const auto& m) -> optional<value> {
         const value from = viewed(m[inner]);
         if (!is_dense(from) || !is_dense(m.root().result()) || !is_dense(m[inner]))
           return std::nullopt;
@@ -150,7 +151,7 @@ constexpr auto reshapings() {
 }
 
 inline constexpr auto expand_expand = rewrite<"compose-views">(
-    any_call<aten::expand>(any_call<aten::expand>(x)), [](auto& r, const auto& m) -> std::optional<value> {
+    any_call<aten::expand>(any_call<aten::expand>(x)), [](auto& r, const auto& m) -> optional<value> {
       if (!is_tensor(m.root().result()) || !is_tensor(m[x]))
         return std::nullopt;
       const auto sizes = static_sizes(m.root().result());
@@ -163,7 +164,7 @@ inline constexpr auto expand_expand = rewrite<"compose-views">(
 struct known_slice {
   std::int64_t dim = 0, begin = 0, size = 0;
 };
-constexpr std::optional<known_slice> slice_of(node n) {
+constexpr optional<known_slice> slice_of(node n) {
   if (!n.arg(0).is_value() || !is_tensor(n.arg(0).as_value()) || !is_one(n.arg(4)))
     return std::nullopt;
   const auto& m = n.arg(0).as_value().tensor();
@@ -196,7 +197,7 @@ constexpr std::optional<known_slice> slice_of(node n) {
 }
 inline constexpr auto slice_slice = rewrite<"compose-views">(
     any_call<aten::slice_Tensor>(as<"inner">(any_call<aten::slice_Tensor>(x))),
-    [](auto& r, const auto& m) -> std::optional<value> {
+    [](auto& r, const auto& m) -> optional<value> {
       const auto first = slice_of(m[inner].def()), second = slice_of(m.root());
       if (!first || !second || first->dim != second->dim)
         return std::nullopt;
@@ -207,7 +208,7 @@ inline constexpr auto slice_slice = rewrite<"compose-views">(
 
 inline constexpr auto detach_detach =
     rewrite<"compose-views">(pattern<aten::detach>(as<"inner">(pattern<aten::detach>(x))),
-                             [](auto&, const auto& m) -> std::optional<value> {
+                             [](auto&, const auto& m) -> optional<value> {
                                const value once = m[inner];
                                if (!may_merge(m.root().result(), once))
                                  return std::nullopt;

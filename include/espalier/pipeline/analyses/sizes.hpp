@@ -7,11 +7,11 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/meta/tensor_meta.hpp>
 #include <espalier/support/hash_map.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/symbolic/expr.hpp>
 
 #include <cstdint>
 #include <limits>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,7 +31,7 @@ inline std::uint64_t saturating_mul(std::uint64_t a, std::uint64_t b) noexcept {
 /// Values of sizes. Each expression is evaluated once.
 class size_values {
 public:
-  using amount = std::optional<std::uint64_t>;
+  using amount = optional<std::uint64_t>;
 
   /// `given` must live as long.
   explicit size_values(const symbol_lookup& given = {}) : given_(given) {}
@@ -98,11 +98,11 @@ private:
   template <class = when_used>
   amount evaluated(const expr* e) {
     try {
-      const auto v = evaluate(e, [&](std::string_view name) -> std::optional<std::int64_t> {
+      const auto v = evaluate(e, [&](std::string_view name) -> optional<std::int64_t> {
         if (const auto g = given_(name))
           return g;
         const auto at = hints_.find(std::string(name));
-        return at == hints_.end() ? std::optional<std::int64_t>{} : at->second;
+        return at == hints_.end() ? optional<std::int64_t>{} : at->second;
       });
       return v < 0 ? amount{} : amount(static_cast<std::uint64_t>(v));
     } catch (const error&) {

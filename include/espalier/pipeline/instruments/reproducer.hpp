@@ -6,13 +6,13 @@
 #include <espalier/pipeline/instrument.hpp>
 #include <espalier/pipeline/legality.hpp>
 #include <espalier/pipeline/pipeline.hpp>
+#include <espalier/support/optional.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/vector.hpp>
 
 #include <concepts>
 #include <cstddef>
 #include <exception>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -112,7 +112,7 @@ private:
   U* unit_;
   const P* pipeline_;
   Write write_;
-  std::optional<U> before_;
+  optional<U> before_;
   reproduction how_;
   span<const std::string_view> disabled_; // of the run in progress
   bool written_ = false;
