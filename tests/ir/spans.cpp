@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// Views of arrays: ours is Boost's, and a user's std::span goes in and comes out.
+// Views of arrays: a user's std::span goes in and comes out.
 #include <espalier/ir/graph.hpp>
 #include <espalier/schema/aten.hpp>
 #include <espalier/support/span.hpp>
@@ -19,6 +19,23 @@ static_assert(std::is_convertible_v<es::span<const es::argument>, std::span<cons
 static_assert(std::is_convertible_v<std::vector<int>&, es::span<int>>);
 static_assert(std::is_convertible_v<const std::array<int, 2>&, es::span<const int>>);
 static_assert(!std::is_convertible_v<es::span<const int>, es::span<int>>);
+static_assert(std::is_convertible_v<es::span<int>, es::span<const int>>);
+struct derived : es::argument {}; // an array of them is no array of arguments
+static_assert(!std::is_convertible_v<std::vector<derived>&, es::span<const es::argument>>);
+static_assert(!std::is_convertible_v<std::vector<long>&, es::span<const int>>);
+
+constexpr int digits(es::span<const int> s) {
+  int d = 0;
+  for (const int x : s)
+    d = d * 10 + x;
+  return d;
+}
+constexpr int numbers[] = {1, 2, 3, 4, 5};
+static_assert(digits(numbers) == 12345 && digits(es::span(numbers).first(2)) == 12);
+static_assert(digits(es::span(numbers).last(2)) == 45 && digits(es::span(numbers).subspan(3)) == 45);
+static_assert(digits(es::span(numbers).subspan(1, 2)) == 23 && digits({numbers + 1, numbers + 3}) == 23);
+static_assert(es::span(numbers).front() == 1 && es::span(numbers).back() == 5 && es::span(numbers)[2] == 3);
+static_assert(es::span<int>().empty() && es::span(numbers).size_bytes() == sizeof numbers);
 
 TEST_CASE("std::span goes into a graph and comes out of it") {
   es::graph<es::training_ir> g;

@@ -182,7 +182,7 @@ private:
         needed[def.index] = true;
         if (const auto t = tensor_of.find(x.w0); t != tensor_of.end()) {
           out.sources.push_back({value_id{x.w0}, t->second});
-          tensor_of.erase(t);
+          tensor_of.erase(x.w0);
         }
       }
     }

@@ -94,7 +94,12 @@ public:
   friend constexpr bool operator==(const optional& a, const optional& b) {
     return a.has_ == b.has_ && (!a.has_ || a.value_ == b.value_);
   }
-  friend constexpr bool operator==(const optional& a, const T& b) { return a.has_ && a.value_ == b; }
+  /// With what a `T` compares with.
+  template <class U>
+  requires(!__is_same(U, optional) && !__is_same(U, std::optional<T>) && !__is_same(U, std::nullopt_t))
+  friend constexpr bool operator==(const optional& a, const U& b) {
+    return a.has_ && a.value_ == b;
+  }
   friend constexpr bool operator==(const optional& a, std::nullopt_t) noexcept { return !a.has_; }
 
 private:

@@ -69,7 +69,7 @@ public:
   template <class = when_used>
   const at::Tensor* value_of(const fake_tensor_impl& f) const {
     const auto c = values_.find(f.identity().value.index);
-    return c == values_.end() || written_.count(f.identity().memory) ? nullptr : &c->second;
+    return c == values_.end() || written_.contains(f.identity().memory) ? nullptr : &c->second;
   }
   /// `result` has this value from now on.
   template <class = when_used>
@@ -175,7 +175,7 @@ public:
     if (p == pending_.end())
       return std::nullopt;
     const pending_empty one = p->second;
-    pending_.erase(p);
+    pending_.erase(t.unsafeGetTensorImpl());
     fake_tensor_impl* f = fake_of(t);
     const auto* bytes = static_cast<const unsigned char*>(f->storage().data());
     bool untouched = true;

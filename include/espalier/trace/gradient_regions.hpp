@@ -82,7 +82,7 @@ private:
     vector<argument> operands;
     for (node_id n : body)
       for (const auto& s : g_.slots(n))
-        if (s.is_use() && !copier[value_id{s.w0}].valid() && !inside.count(g_.def(value_id{s.w0}).index)) {
+        if (s.is_use() && !copier[value_id{s.w0}].valid() && !inside.contains(g_.def(value_id{s.w0}).index)) {
           const value_id outer{s.w0};
           const node_id p = sub.placeholder(input_kind::user_input, g_.text(g_.value_name(outer)));
           sub.set_meta(sub.result(p), g_.meta(outer));
@@ -96,7 +96,7 @@ private:
     for (node_id n : body)
       for (std::size_t r = 0; r != g_.num_results(n); ++r)
         for (slot_id u = g_.first_use(g_.result(n, r)); u.valid(); u = g_.next_use(u))
-          if (!inside.count(g_.user(u).index)) {
+          if (!inside.contains(g_.user(u).index)) {
             escaping.push_back(g_.result(n, r));
             break;
           }

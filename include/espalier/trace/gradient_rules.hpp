@@ -102,7 +102,7 @@ private:
     if (tracked_.empty())
       return false;
     const auto* f = fake_of(t);
-    return f && is_differentiable(f->meta()) && tracked_.count(f->identity().history);
+    return f && is_differentiable(f->meta()) && tracked_.contains(f->identity().history);
   }
   template <class = when_used>
   [[noreturn]] ESPALIER_COLD static void refuse(const char* cause, const char* cure) {

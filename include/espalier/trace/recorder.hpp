@@ -208,7 +208,7 @@ public:
              "' are asked (stride, is_contiguous, contiguous), and the example's answer holds "
              "for every run",
          user_place(capture_stack()), "pass inputs with the example's strides, or write it for any strides"});
-    layouts_not_asked_.erase(input);
+    layouts_not_asked_.erase(who.layout_of);
   }
 
   void enter_scope(std::string_view name) override {

@@ -63,7 +63,7 @@ private:
   template <class = when_used>
   bool has(const at::Tensor& t) const {
     return !storages_.empty() && !is_fake(t) && t.has_storage() &&
-           storages_.count(t.storage().unsafeGetStorageImpl());
+           storages_.contains(t.storage().unsafeGetStorageImpl());
   }
   hash_map<c10::StorageImpl*, c10::Storage> storages_; // kept, so that addresses are not reused
 };

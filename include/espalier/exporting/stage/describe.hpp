@@ -136,7 +136,8 @@ struct describe : pass {
         e.signature = module_call_signature{{}, {}, job.in_spec, job.out_spec, job.arg_names};
       job.info.module_calls.push_back(std::move(e));
     }
-    job.info.opset_version = {{"aten", 10}};
+    job.info.opset_version.clear();
+    job.info.opset_version["aten"] = 10;
     job.info.torch_version = TORCH_VERSION;
     return {};
   }

@@ -152,7 +152,7 @@ public:
     sig.inputs = std::move(left);
     for (const node_id n : order) {
       if (graph_.kind(n) == node_kind::get_attr)
-        unnamed.emplace(node(graph_, n).arg(0).as_string());
+        unnamed.insert(node(graph_, n).arg(0).as_string());
       graph_.erase(n);
     }
     for (const auto& spec : sig.inputs)
