@@ -7,8 +7,12 @@
 #include <espalier/support/error.hpp>
 #include <espalier/support/fixed_string.hpp>
 #include <espalier/support/floats.hpp>
+#include <espalier/support/hash_map.hpp>
 #include <espalier/support/id.hpp>
 #include <espalier/support/inline_vector.hpp>
+#include <espalier/support/mutex.hpp>
+#include <espalier/support/optional.hpp>
+#include <espalier/support/owned_ptr.hpp>
 #include <espalier/support/side_table.hpp>
 #include <espalier/support/span.hpp>
 #include <espalier/support/type_hash.hpp>

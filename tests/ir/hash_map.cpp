@@ -19,7 +19,9 @@ namespace es = espalier;
 
 namespace {
 
-std::string key(std::string*, int i) { return std::string(static_cast<std::size_t>(i % 3) * 12, 'k') + std::to_string(i); }
+std::string key(std::string*, int i) {
+  return std::string(static_cast<std::size_t>(i % 3) * 12, 'k') + std::to_string(i);
+}
 std::uint32_t key(std::uint32_t*, int i) { return static_cast<std::uint32_t>(i) << 20; }
 es::node_id key(es::node_id*, int i) { return es::node_id(static_cast<std::uint32_t>(i)); }
 const char* key(const char**, int i) {

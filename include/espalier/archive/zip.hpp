@@ -291,9 +291,10 @@ private:
     vector<std::size_t> order(headers_.size());
     for (std::size_t i = 0; i != order.size(); ++i)
       order[i] = i;
-    std::sort(order.begin(), order.end(), [&](auto a, auto b) { return headers_[a] < headers_[b]; });
+    std::sort(order.begin(), order.end(),
+              [&](auto a, auto b) { return headers_[a].begin < headers_[b].begin; });
     for (std::size_t i = 1; i < order.size(); ++i)
-      if (headers_[order[i]].first < headers_[order[i - 1]].second)
+      if (headers_[order[i]].begin < headers_[order[i - 1]].end)
         refuse(entries_[order[i]].name,
                "it overlaps the record '" + printable(entries_[order[i - 1]].name) + "'");
     headers_.clear();
@@ -303,7 +304,10 @@ private:
   shared_bytes file_;
   std::string place_;
   vector<entry> entries_;
-  vector<std::pair<std::uint64_t, std::uint64_t>> headers_; // where each entry begins and ends; while opening
+  struct extent {
+    std::uint64_t begin, end;
+  };
+  vector<extent> headers_; // of each entry with its header; while opening
   hash_map<std::string_view, std::size_t> index_;
 };
 
@@ -374,9 +378,7 @@ public:
     offset_ += h.size() + data.size();
     return crc;
   }
-  std::uint32_t add(std::string_view name, std::string_view text) {
-    return add(name, span<const std::byte>(reinterpret_cast<const std::byte*>(text.data()), text.size()));
-  }
+  std::uint32_t add(std::string_view name, std::string_view text) { return add(name, as_bytes(span(text))); }
 
   /// Writes the directory. Nothing may be added after.
   void finish() {

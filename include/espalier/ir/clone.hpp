@@ -160,7 +160,11 @@ private:
   graph_storage& to_;
   copy_tables own_;
   copy_tables& tables_;
-  vector<std::pair<value_id, argument>> constants_;
+  struct constant {
+    value_id from;
+    argument to;
+  };
+  vector<constant> constants_;
 };
 
 } // namespace detail

@@ -435,7 +435,10 @@ private:
 
   /// Python's arithmetic on sizes.
   std::string builtin(node n, std::string_view op) {
-    static constexpr std::pair<std::string_view, std::string_view> infix[] = {
+    struct row {
+      std::string_view python, sign;
+    };
+    static constexpr row infix[] = {
         {"_operator::add", "+"}, {"_operator::sub", "-"},  {"_operator::mul", "*"}, {"_operator::eq", "=="},
         {"_operator::ne", "!="}, {"_operator::lt", "<"},   {"_operator::le", "<="}, {"_operator::gt", ">"},
         {"_operator::ge", ">="}, {"_operator::and_", "&"}, {"_operator::or_", "|"}};

@@ -430,7 +430,10 @@ private:
   diff_side<>& a_;
   diff_side<>& b_;
   std::size_t& steps_;
-  vector<std::pair<node_id, node_id>> pairs_;
+  struct node_pair {
+    node_id before, after;
+  };
+  vector<node_pair> pairs_;
   std::size_t next_strict_ = 0, next_loose_ = 0;
   keyed users_before_, users_after_;
 };

@@ -183,7 +183,7 @@ bool structurally_equal(const graph_storage& a, const graph_storage& b, const st
 /// when both compute the same by the same nodes in the same order. Linear.
 template <class = when_used>
 optional<node_id> first_difference(const graph_storage& a, const graph_storage& b,
-                                        const structure_options& o = {}) {
+                                   const structure_options& o = {}) {
   vector<std::uint32_t> in_b(a.value_capacity(), ~std::uint32_t{0}); // value of a -> value of b
   node_id m = b.first();
   for (node_id n = a.first(); n.valid(); n = a.next(n), m = b.next(m)) {

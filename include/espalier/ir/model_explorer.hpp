@@ -69,9 +69,12 @@ public:
         c = '/';
     return path;
   }
-  /// Constant arguments as name and text, in schema order.
-  vector<std::pair<std::string, std::string>> constants(node_id n) {
-    vector<std::pair<std::string, std::string>> out;
+  struct constant {
+    std::string name, text;
+  };
+  /// Constant arguments in schema order.
+  vector<constant> constants(node_id n) {
+    vector<constant> out;
     if (g_.kind(n) != node_kind::call_function && g_.kind(n) != node_kind::call_higher_order &&
         g_.kind(n) != node_kind::get_attr)
       return out;

@@ -124,8 +124,12 @@ public:
     return {slots_.data() + nodes_[n.index].first_slot, nodes_[n.index].num_slots};
   }
   constexpr const detail::slot& slot(slot_id s) const noexcept { return slots_[s.index]; }
+  struct slot_range {
+    slot_id first;
+    std::size_t count;
+  };
   /// Elements of a list-like slot: its first element's slot and their number.
-  constexpr std::pair<slot_id, std::size_t> elements(node_id n, slot_id s) const noexcept {
+  constexpr slot_range elements(node_id n, slot_id s) const noexcept {
     return {slot_id{nodes_[n.index].first_slot + slots_[s.index].w2}, slots_[s.index].w1};
   }
   constexpr str_id node_name(node_id n) const noexcept { return str_id{nodes_[n.index].name}; }
@@ -294,7 +298,11 @@ public:
       return;
     subgraphs_.resize(kept);
     subgraph_names_.resize(kept);
-    vector<std::pair<node_id, slot_id>> changed; // told when all are consistent
+    struct place {
+      node_id user;
+      slot_id slot;
+    };
+    vector<place> changed; // told when all are consistent
     each([&](node_id n, std::uint32_t i) {
       auto& x = slots_[i];
       if (listener_ && to[x.w2] != x.w2)

@@ -320,7 +320,7 @@ private:
 
   graph_storage& g_;
   hash_set<std::string> names_; // of subgraphs
-  std::size_t calls_ = 0;                 // the number in the last name of a call
+  std::size_t calls_ = 0;       // the number in the last name of a call
 };
 
 } // namespace detail

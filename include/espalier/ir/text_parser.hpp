@@ -54,7 +54,11 @@ private:
     graph_storage& g;
     vector<value_id> values;      // by name
     vector<std::uint32_t> graphs; // by name, plus 1
-    vector<std::pair<node_id, std::uint32_t>> origin_uses;
+    struct origin_use {
+      node_id user;
+      std::uint32_t number;
+    };
+    vector<origin_use> origin_uses;
     vector<optional<origin_id>> origins;
   };
 

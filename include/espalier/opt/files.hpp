@@ -49,7 +49,7 @@ inline std::vector<c10::IValue> read_inputs(const std::string& path) {
   const vector<char> bytes((std::istreambuf_iterator<char>(in)), {});
   const c10::IValue list = [&] {
     try {
-      return torch_load(boost::as_bytes(span(bytes)));
+      return torch_load(as_bytes(span(bytes)));
     } catch (const error& e) {
       throw e.within(path);
     }

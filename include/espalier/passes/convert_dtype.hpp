@@ -288,7 +288,10 @@ private:
   template <class = when_used>
   static std::size_t cast_operands(graph_storage& g, node_id n, const vector<state>& is, state which,
                                    scalar_type t) {
-    vector<std::pair<value_id, value_id>> made;
+    struct cast {
+      value_id from, to;
+    };
+    vector<cast> made;
     const std::size_t slots = g.slots(n).size();
     for (std::size_t i = 0; i != slots; ++i) {
       const auto x = g.slots(n)[i];

@@ -86,7 +86,11 @@ private:
     for (std::size_t i = 0; i != g.num_subgraphs(); ++i)
       done += run(g.subgraph(i), c, modes[i]);
 
-    vector<std::pair<node_id, std::size_t>> calls; // and where their operands begin
+    struct graph_call {
+      node_id call;
+      std::size_t first; // operand
+    };
+    vector<graph_call> calls;
     for (node_id n = g.first(); n.valid(); n = g.next(n))
       if (const std::size_t first = first_operand(g, n, mode); first != none)
         calls.emplace_back(n, first);

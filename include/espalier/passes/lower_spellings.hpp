@@ -22,8 +22,8 @@ inline constexpr auto weight = capture<"weight">;
 inline constexpr auto bias = capture<"bias">;
 
 /// `linear(x, w, b)` is `addmm(b, x, t(w))` for matrices, else `add(matmul(x, t(w)), b)`.
-inline constexpr auto linear_with_bias = rewrite<"linear">(
-    pattern<aten::linear>(x, weight, bias), [](auto& r, const auto& m) -> optional<value> {
+inline constexpr auto linear_with_bias =
+    rewrite<"linear">(pattern<aten::linear>(x, weight, bias), [](auto& r, const auto& m) -> optional<value> {
       if (!is_tensor(m[x]) || !is_tensor(m[weight]) || m[weight].tensor().dim() != 2)
         return std::nullopt;
       const value t = r.template call<aten::t>(m[weight]);

@@ -64,7 +64,11 @@ private:
     const node_id last = inputs.empty() ? node_id{} : inputs.back().id();
     for (std::size_t i = 0; i != inputs.size(); ++i)
       g.set_name(inputs[i].id(), wanted[i]);
-    vector<std::pair<value_id, std::string>> lost; // names that placeholders take
+    struct lost_name {
+      value_id of;
+      std::string name;
+    };
+    vector<lost_name> lost; // to placeholders
     for (node_id n = g.next(last); n.valid(); n = g.next(n)) {
       bool taken = names.contains(g.text(g.node_name(n)));
       for (std::size_t i = 0; i != g.num_results(n); ++i)

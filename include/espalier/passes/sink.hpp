@@ -45,7 +45,11 @@ private:
       sinks[n.index] = only_user(g, n).valid() && detail::may_move(g, n, classes, memory);
     vector<node_id> order;
     order.reserve(g.num_nodes());
-    vector<std::pair<node_id, std::size_t>> path; // a node, and how many of its slots were looked at
+    struct step {
+      node_id n;
+      std::size_t looked_at; // slots
+    };
+    vector<step> path;
     for (node_id root = g.first(); root.valid(); root = g.next(root)) {
       if (sinks[root.index] == 1)
         continue; // comes with its user

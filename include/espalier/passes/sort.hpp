@@ -84,6 +84,10 @@ private:
     }
   }
 
+  struct step {
+    node_id n;
+    std::size_t looked_at; // of its needs
+  };
   /// A walk in depth, in the given order: what a node needs comes right before it.
   template <class = when_used>
   static constexpr vector<node_id> sorted(const graph_storage& g, const vector<node_id>& fixed) {
@@ -91,7 +95,7 @@ private:
     vector<std::uint8_t> state(g.node_capacity(), unseen);
     vector<node_id> out;
     out.reserve(g.num_nodes());
-    vector<std::pair<node_id, std::size_t>> path; // a node, and how many of its needs were looked at
+    vector<step> path;
     const auto visit = [&](node_id root) {
       if (state[root.index] != unseen)
         return;
@@ -133,19 +137,18 @@ private:
   }
 
   template <class = when_used>
-  [[noreturn]] static void refuse_cycle(const graph_storage& g,
-                                        const vector<std::pair<node_id, std::size_t>>& path, node_id again) {
+  [[noreturn]] static void refuse_cycle(const graph_storage& g, const vector<step>& path, node_id again) {
     const auto text = [&](node_id n) {
       const auto given = g.text(g.node_name(n));
       return "'" + (given.empty() ? "#" + std::to_string(n.index) : std::string(given)) + "'";
     };
     std::string nodes;
     for (std::size_t i = path.size(); i-- != 0;) { // from what is used to what uses it
-      nodes += text(path[i].first) + " -> ";
-      if (path[i].first == again)
+      nodes += text(path[i].n) + " -> ";
+      if (path[i].n == again)
         break;
     }
-    const node_id first = path.back().first;
+    const node_id first = path.back().n;
     fail(error_kind::verification, "the nodes form a cycle: " + nodes + text(first), "sort",
          "each needs the one before it, by its arguments or because both touch memory that is written to; "
          "undo the edit that closed the cycle");

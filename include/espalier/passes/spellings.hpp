@@ -136,8 +136,7 @@ private:
       return nullptr;
     return &a.as_value().tensor();
   }
-  optional<op_id> pair(node_id n, std::uint32_t scalar_pair::*from,
-                            std::uint32_t scalar_pair::*to) const {
+  optional<op_id> pair(node_id n, std::uint32_t scalar_pair::*from, std::uint32_t scalar_pair::*to) const {
     for (const auto& p : scalar_pairs)
       if (g_.op(n).index == p.*from)
         return op_id{p.*to};

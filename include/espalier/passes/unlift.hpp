@@ -113,7 +113,11 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
   const vector<bool> cloned = detail::overwritten_sources(g, info, inputs, written); // by output
   vector<value_id> now;                                                              // by input
   vector<node_id> gone;
-  vector<std::pair<std::string, node_id>> reads; // by the placeholders' names
+  struct state_read {
+    std::string placeholder;
+    node_id read;
+  };
+  vector<state_read> reads;
   const insertion_point before = g.current_insertion_point();
   const node_id behind = inputs.empty() ? node_id{} : g.next(inputs.back().id());
   for (std::size_t i = 0; i != inputs.size(); ++i) {

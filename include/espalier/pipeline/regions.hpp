@@ -90,10 +90,14 @@ struct region_gap {
 
 /// The regions of a graph, and why other calls are in none. Holds ids: valid until the graph is edited.
 struct region_plan {
-  vector<vector<node_id>> regions;              ///< by their first calls; calls in program order
-  vector<std::pair<node_id, left_out>> outside; ///< calls in no region, in program order
-  vector<region_gap> gaps;                      ///< each pair of regions once
-  std::size_t steps = 0;                        ///< nodes and arguments looked at
+  vector<vector<node_id>> regions; ///< by their first calls; calls in program order
+  struct left_call {
+    node_id call;
+    left_out why;
+  };
+  vector<left_call> outside; ///< calls in no region, in program order
+  vector<region_gap> gaps;   ///< each pair of regions once
+  std::size_t steps = 0;     ///< nodes and arguments looked at
 
   /// How many calls are in regions.
   std::size_t num_inside() const noexcept {
@@ -369,7 +373,7 @@ private:
     }
     if (given_up)
       std::sort(plan_.outside.begin(), plan_.outside.end(),
-                [&](const auto& a, const auto& b) { return g_.is_before(a.first, b.first); });
+                [&](const auto& a, const auto& b) { return g_.is_before(a.call, b.call); });
   }
 
   /// Regions that feed each other are tried one by one: a walk from the first and one back from the second
@@ -388,7 +392,10 @@ private:
       });
       again = false;
       std::uint32_t free_from = 0; // pairs before that stage have been joined in this round
-      vector<std::pair<node_id, node_id>> joined;
+      struct join {
+        node_id from, to;
+      };
+      vector<join> joined;
       for (candidate& x : candidates_) {
         if (x.between.valid())
           continue;
@@ -547,12 +554,16 @@ private:
   }
 
   void find_gaps() {
-    vector<std::pair<std::uint64_t, node_id>> all;
+    struct way {
+      std::uint64_t pair;
+      node_id between;
+    };
+    vector<way> all;
     for (const candidate& x : candidates_)
       if (const auto from = region_[x.from.index], to = region_[x.to.index]; from != none && to != none)
         all.emplace_back(std::uint64_t{from} << 32 | to, x.between);
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-      return a.first != b.first ? a.first < b.first : a.second.index < b.second.index;
+      return a.pair != b.pair ? a.pair < b.pair : a.between.index < b.between.index;
     });
     for (const auto& [pair, between] : all)
       if (const std::size_t from = pair >> 32, to = pair & none;

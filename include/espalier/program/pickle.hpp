@@ -44,25 +44,21 @@ public:
     {
       memory_output to(bytes);
       zip::writer z(to);
-      z.add("archive/data.pkl", as_bytes(out_));
-      z.add("archive/.format_version", as_bytes("1"));
-      z.add("archive/.storage_alignment", as_bytes("64"));
-      z.add("archive/byteorder", as_bytes("little"));
+      z.add("archive/data.pkl", out_);
+      z.add("archive/.format_version", "1");
+      z.add("archive/.storage_alignment", "64");
+      z.add("archive/byteorder", "little");
       for (std::size_t i = 0; i != storages_.size(); ++i)
         z.add(
             "archive/data/" + std::to_string(i),
             {static_cast<const std::byte*>(storages_[i].storage().data()), storages_[i].storage().nbytes()});
-      z.add("archive/version", as_bytes("3\n"));
+      z.add("archive/version", "3\n");
       z.finish();
     }
     return bytes;
   }
 
 private:
-  template <class = when_used>
-  static span<const std::byte> as_bytes(std::string_view s) {
-    return {reinterpret_cast<const std::byte*>(s.data()), s.size()};
-  }
   template <class = when_used>
   void u32(std::uint32_t x) {
     for (int i = 0; i != 4; ++i)

@@ -229,7 +229,7 @@ private:
     vector<std::pair<std::string, std::vector<at::Tensor>>> nodes; // in the order in which they ran
     hash_map<std::string, std::size_t> by_name;
     hash_set<std::string> unnamed; // nodes without a name, or whose results are no numbers
-    std::uint64_t types = 0; // a bit for each floating-point type of inputs, state and results
+    std::uint64_t types = 0;       // a bit for each floating-point type of inputs, state and results
 
     const result* find(const std::string& what) const {
       for (const auto& r : all)

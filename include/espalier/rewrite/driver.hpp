@@ -78,10 +78,14 @@ struct rewrite_run {
   graph_storage& g;
   pass_context& context;
   call_classes classes{};
-  optional<alias_classes> memory{};              // only of graphs that write
-  vector<node_id> made{};                             // by the rule at hand
-  vector<value_id> touched{};                         // what the replaced node used
-  vector<std::pair<value_id, slot_id>> replaced_by{}; // and the head of its use list before
+  optional<alias_classes> memory{}; // only of graphs that write
+  vector<node_id> made{};           // by the rule at hand
+  vector<value_id> touched{};       // what the replaced node used
+  struct replacement_value {
+    value_id by;
+    slot_id first_use; // before
+  };
+  vector<replacement_value> replaced_by{};
 
   template <class = when_used>
   constexpr rewrite_run(graph_storage& graph, pass_context& c) : g(graph), context(c) {

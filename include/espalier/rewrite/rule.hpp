@@ -161,8 +161,7 @@ struct rule_gives {
   static constexpr std::size_t wanted = op_traits<Op>::num_returns;
   static constexpr bool one = std::same_as<Given, value> || optional_of<Given, value>;
   static constexpr bool ok = (wanted == 1 && one) || std::same_as<Given, std::array<value, wanted>> ||
-                             optional_of<Given, std::array<value, wanted>> ||
-                             std::same_as<Given, refused>;
+                             optional_of<Given, std::array<value, wanted>> || std::same_as<Given, refused>;
   static_assert(
       ok, "espalier: rewrite<NAME>(pattern, function) requires a function that gives an es::value for a "
           "root with one result, and std::array<es::value, N> for one with N (rule_gives<OP, TYPE GIVEN> "

@@ -148,7 +148,11 @@ std::size_t lift_attributes(graph_storage& g, program_info& info, Find&& find) {
     if (const input_spec& spec = specs[i++]; detail::is_state(spec.kind))
       placed.try_emplace(spec.target, n.id());
   vector<read> reads;
-  vector<std::pair<std::string, attribute_info>> wanted;
+  struct wanted_input {
+    std::string target;
+    attribute_info what;
+  };
+  vector<wanted_input> wanted;
   hash_set<std::string> asked;
   for (node n : nodes(g)) {
     if (n.kind() != node_kind::get_attr)

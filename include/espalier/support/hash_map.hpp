@@ -21,8 +21,12 @@ namespace detail {
 inline std::uint32_t hash_of(std::uint64_t x) noexcept {
   return static_cast<std::uint32_t>((x * 0x9e37'79b9'7f4a'7c15ull) >> 32);
 }
-inline std::uint32_t hash_of(std::string_view s) noexcept { return hash_of(std::uint64_t{std::hash<std::string_view>{}(s)}); }
-inline std::uint32_t hash_of(const void* p) noexcept { return hash_of(std::uint64_t{reinterpret_cast<std::uintptr_t>(p)}); }
+inline std::uint32_t hash_of(std::string_view s) noexcept {
+  return hash_of(std::uint64_t{std::hash<std::string_view>{}(s)});
+}
+inline std::uint32_t hash_of(const void* p) noexcept {
+  return hash_of(std::uint64_t{reinterpret_cast<std::uintptr_t>(p)});
+}
 template <class Tag>
 std::uint32_t hash_of(id<Tag> i) noexcept {
   return hash_of(std::uint64_t{i.index});
@@ -120,8 +124,7 @@ struct map_entry {
   Value second;
 
   template <class... A>
-  explicit map_entry(typename looked_up<Key>::type k, A&&... a)
-      : first(k), second(static_cast<A&&>(a)...) {}
+  explicit map_entry(typename looked_up<Key>::type k, A&&... a) : first(k), second(static_cast<A&&>(a)...) {}
 };
 
 /// What hash_map and hash_set share: elements in the order in which they were added, found by their keys.
@@ -159,7 +162,8 @@ public:
   }
   /// Removes the element of a key, if there is one, whose place the last one takes; gives the number removed.
   std::size_t erase(lookup k) {
-    const std::uint32_t hash = hash_of(k), at = position(k, hash), last = static_cast<std::uint32_t>(size() - 1);
+    const std::uint32_t hash = hash_of(k), at = position(k, hash),
+                        last = static_cast<std::uint32_t>(size() - 1);
     if (at == hash_index::none)
       return 0;
     index_.remove(hash, at);

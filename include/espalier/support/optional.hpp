@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// The optional of the library's own types, in the manner of support/vector.hpp: `std::optional` is five layers
-// of bases for each type, and costs a compiler five times as much (`./dev bench --only compile`: `compile one
-// more optional`).
+// The optional of the library's own types, in the manner of support/vector.hpp: `std::optional` is five
+// layers of bases for each type, and costs a compiler five times as much (`./dev bench --only compile`:
+// `compile one more optional`).
 #pragma once
 
 #include <new>
@@ -25,7 +25,8 @@ public:
   template <class U>
   requires requires(U&& x, void (&take)(T)) { take(static_cast<U&&>(x)); }
   constexpr optional(U&& x) : value_(static_cast<U&&>(x)), has_(true) {}
-  constexpr optional(const std::optional<T>& o) : nothing_() {
+  template <class O> // a template, so that the other optional is not looked into where it is not given
+  requires(__is_same(O, std::optional<T>)) constexpr optional(const O& o) : nothing_() {
     if (o)
       emplace(*o);
   }
@@ -40,9 +41,7 @@ public:
       emplace(static_cast<T&&>(o.value_));
   }
   constexpr optional& operator=(const optional&) requires(__is_trivially_copyable(T)) = default;
-  constexpr optional& operator=(const optional& o) {
-    return *this = optional(o);
-  }
+  constexpr optional& operator=(const optional& o) { return *this = optional(o); }
   constexpr optional& operator=(optional&&) requires(__is_trivially_copyable(T)) = default;
   constexpr optional& operator=(optional&& o) noexcept {
     if (this != &o) {
@@ -67,9 +66,8 @@ public:
   constexpr T& value() & { return has_ ? value_ : throw std::bad_optional_access(); }
   constexpr T value_or(T other) const& { return has_ ? value_ : static_cast<T&&>(other); }
   constexpr T value_or(T other) && { return static_cast<T&&>(has_ ? value_ : other); }
-  constexpr operator std::optional<T>() const {
-    return has_ ? std::optional<T>(value_) : std::nullopt;
-  }
+  template <class O>
+  requires(__is_same(O, std::optional<T>)) constexpr operator O() const { return has_ ? O(value_) : O(); }
 
   constexpr void reset() noexcept {
     if constexpr (__is_trivially_copyable(T))
@@ -96,8 +94,9 @@ public:
   }
   /// With what a `T` compares with.
   template <class U>
-  requires(!__is_same(U, optional) && !__is_same(U, std::optional<T>) && !__is_same(U, std::nullopt_t))
-  friend constexpr bool operator==(const optional& a, const U& b) {
+  requires(!__is_same(U, optional) && !__is_same(U, std::optional<T>) &&
+           !__is_same(U, std::nullopt_t)) friend constexpr bool
+  operator==(const optional& a, const U& b) {
     return a.has_ && a.value_ == b;
   }
   friend constexpr bool operator==(const optional& a, std::nullopt_t) noexcept { return !a.has_; }

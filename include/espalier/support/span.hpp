@@ -9,9 +9,9 @@
 namespace espalier {
 
 /// A pointer and a length, with the interface of `std::span` and no fixed extents: it takes a `std::span` and
-/// becomes one. It asks a range for `data()` and `size()` alone; the constructor of `std::span` has a compiler
-/// prove the concepts of iterators for each type of element (`./dev bench --only compile`: `compile one more
-/// span`).
+/// becomes one. It asks a range for `data()` and `size()` alone; the constructor of `std::span` has a
+/// compiler prove the concepts of iterators for each type of element (`./dev bench --only compile`: `compile
+/// one more span`).
 template <class T>
 class span {
 public:
@@ -60,5 +60,10 @@ template <class Range>
 span(Range&&) -> span<std::remove_pointer_t<decltype(std::declval<Range&>().data())>>;
 template <class T, std::size_t N>
 span(T (&)[N]) -> span<T>;
+
+template <class T>
+span<const std::byte> as_bytes(span<T> s) noexcept {
+  return {reinterpret_cast<const std::byte*>(s.data()), s.size_bytes()};
+}
 
 } // namespace espalier

@@ -20,6 +20,30 @@ namespace detail {
 [[noreturn]] inline void vector_too_long() {
   throw std::length_error("espalier::vector: more elements than memory has addresses");
 }
+/// Walks an array from its end to its beginning. `std::reverse_iterator` has the concepts of iterators proved
+/// for each type of element.
+template <class T>
+class reverse_pointer {
+public:
+  using value_type = std::remove_cv_t<T>;
+  using difference_type = std::ptrdiff_t;
+  using pointer = T*;
+  using reference = T&;
+  using iterator_category = std::bidirectional_iterator_tag;
+
+  constexpr reverse_pointer() noexcept = default;
+  constexpr explicit reverse_pointer(T* end) noexcept : end_(end) {}
+  constexpr T& operator*() const noexcept { return end_[-1]; }
+  constexpr T* operator->() const noexcept { return end_ - 1; }
+  constexpr reverse_pointer& operator++() noexcept { return --end_, *this; }
+  constexpr reverse_pointer& operator--() noexcept { return ++end_, *this; }
+  constexpr reverse_pointer operator++(int) noexcept { return reverse_pointer(end_--); }
+  constexpr reverse_pointer operator--(int) noexcept { return reverse_pointer(end_++); }
+  friend constexpr bool operator==(reverse_pointer, reverse_pointer) noexcept = default;
+
+private:
+  T* end_ = nullptr;
+};
 } // namespace detail
 
 /// A growable array with the interface and the guarantees of `std::vector`; iterators are pointers. It works
@@ -82,10 +106,10 @@ public:
   constexpr T* end() noexcept { return data_ + size_; }
   constexpr const T* begin() const noexcept { return data_; }
   constexpr const T* end() const noexcept { return data_ + size_; }
-  constexpr auto rbegin() noexcept { return std::reverse_iterator<T*>(end()); }
-  constexpr auto rend() noexcept { return std::reverse_iterator<T*>(begin()); }
-  constexpr auto rbegin() const noexcept { return std::reverse_iterator<const T*>(end()); }
-  constexpr auto rend() const noexcept { return std::reverse_iterator<const T*>(begin()); }
+  constexpr auto rbegin() noexcept { return detail::reverse_pointer<T>(end()); }
+  constexpr auto rend() noexcept { return detail::reverse_pointer<T>(begin()); }
+  constexpr auto rbegin() const noexcept { return detail::reverse_pointer<const T>(end()); }
+  constexpr auto rend() const noexcept { return detail::reverse_pointer<const T>(begin()); }
   constexpr T& operator[](std::size_t i) noexcept { return data_[i]; }
   constexpr const T& operator[](std::size_t i) const noexcept { return data_[i]; }
   /// Throws `std::out_of_range`.

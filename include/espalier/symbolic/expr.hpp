@@ -114,14 +114,18 @@ namespace detail {
 /// integers.
 struct affine {
   static constexpr std::size_t limit = 64; // terms; larger sums stay as written (a hard cap on symbolic work)
-  vector<std::pair<const expr*, std::int64_t>> terms;
+  struct term {
+    const expr* monomial;
+    std::int64_t coefficient;
+  };
+  vector<term> terms;
   std::int64_t constant = 0;
   bool exact = true;
 
   void add_term(const expr* e, std::int64_t c) {
     for (auto& t : terms)
-      if (t.first == e) {
-        exact = exact && !__builtin_add_overflow(t.second, c, &t.second);
+      if (t.monomial == e) {
+        exact = exact && !__builtin_add_overflow(t.coefficient, c, &t.coefficient);
         return;
       }
     terms.push_back({e, c});
@@ -155,12 +159,21 @@ struct affine {
 
 std::string to_string_prec(const expr* e, int outer);
 
+struct power {
+  const expr* base;
+  std::int64_t exponent;
+};
+
 /// Expressions in the order of texts. Insertion will do: they are few, and were compared pair by pair before.
 struct text_order {
-  vector<std::pair<std::string, const expr*>> items;
+  struct item {
+    std::string text;
+    const expr* e;
+  };
+  vector<item> items;
   void put(std::string text, const expr* e) {
     items.push_back({std::move(text), e});
-    for (std::size_t i = items.size(); --i != 0 && items[i].first < items[i - 1].first;)
+    for (std::size_t i = items.size(); --i != 0 && items[i].text < items[i - 1].text;)
       std::swap(items[i], items[i - 1]);
   }
 };
@@ -214,7 +227,7 @@ inline const expr* product(const expr* a, const expr* b) {
   }
   std::int64_t c = 1;
   bool exact = true;
-  vector<std::pair<const expr*, std::int64_t>> factors; // base, exponent
+  vector<power> factors;
   const auto put = [&](const expr* f) {
     std::int64_t n = 1;
     if (f->kind() == expr_kind::pow && f->args().size() == 2 && f->args()[1]->kind() == expr_kind::integer) {
@@ -284,7 +297,7 @@ constexpr bool divides(std::int64_t by, std::int64_t x) noexcept {
 /// A product as a coefficient and powers of other expressions.
 struct monomial {
   std::int64_t coefficient = 1;
-  vector<std::pair<const expr*, std::int64_t>> powers;
+  vector<power> powers;
   bool exact = true;
 
   explicit monomial(const expr* e) {
@@ -613,11 +626,11 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
       s.accumulate(x, 1);
       bool divides = s.exact && detail::divides(y->value(), s.constant);
       for (auto& t : s.terms)
-        divides = divides && detail::divides(y->value(), t.second);
+        divides = divides && detail::divides(y->value(), t.coefficient);
       if (divides) {
         s.constant /= y->value();
         for (auto& t : s.terms)
-          t.second /= y->value();
+          t.coefficient /= y->value();
         return from_affine(std::move(s));
       }
     }
@@ -631,7 +644,7 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
       s.accumulate(x, 1);
       bool divides = s.exact;
       for (auto& t : s.terms)
-        divides = divides && detail::divides(y->value(), t.second);
+        divides = divides && detail::divides(y->value(), t.coefficient);
       if (divides)
         return integer(floormod_int(s.constant, y->value()));
     }
@@ -648,7 +661,7 @@ inline const expr* sym_binary(sym_op op, const sym_int& a, const sym_int& b) {
     s.accumulate(y, -1);
     bool constant = s.exact;
     for (auto& t : s.terms)
-      constant = constant && t.second == 0;
+      constant = constant && t.coefficient == 0;
     if (constant) {
       const bool holds = op == sym_op::eq   ? s.constant == 0
                          : op == sym_op::ne ? s.constant != 0

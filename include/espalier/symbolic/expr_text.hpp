@@ -40,10 +40,12 @@ namespace detail {
 // binding powers, as Python's
 inline constexpr int prec_relation = 1, prec_sum = 2, prec_product = 3, prec_unary = 4, prec_power = 5;
 
+struct relation_name {
+  std::string_view head, sign;
+};
 inline std::string_view relation_sign(std::string_view head) noexcept {
-  constexpr std::pair<std::string_view, std::string_view> rows[] = {
-      {"Equality", "=="}, {"Unequality", "!="},       {"StrictLessThan", "<"},
-      {"LessThan", "<="}, {"StrictGreaterThan", ">"}, {"GreaterThan", ">="}};
+  constexpr relation_name rows[] = {{"Equality", "=="}, {"Unequality", "!="},       {"StrictLessThan", "<"},
+                                    {"LessThan", "<="}, {"StrictGreaterThan", ">"}, {"GreaterThan", ">="}};
   for (auto& [h, sign] : rows)
     if (h == head)
       return sign;
@@ -254,10 +256,10 @@ private:
   // sympy's `str`: relations, sums, products, powers, calls
   const expr* relation(int depth) {
     const expr* a = sum_(depth);
-    constexpr std::pair<std::string_view, std::string_view> signs[] = {
-        {"==", "Equality"},    {"!=", "Unequality"},    {"<=", "LessThan"},
-        {">=", "GreaterThan"}, {"<", "StrictLessThan"}, {">", "StrictGreaterThan"}};
-    for (auto& [sign, head] : signs)
+    constexpr relation_name signs[] = {{"Equality", "=="},      {"Unequality", "!="},
+                                       {"LessThan", "<="},      {"GreaterThan", ">="},
+                                       {"StrictLessThan", "<"}, {"StrictGreaterThan", ">"}};
+    for (auto& [head, sign] : signs)
       if (take(sign))
         return make_expr(head, {a, sum_(depth)});
     return a;

@@ -143,7 +143,7 @@ private:
   vector<std::pair<node_id, std::string>> placeholders_;
   hash_map<std::uint32_t, at::Tensor> values_;     // by value
   hash_map<std::uint32_t, std::string> by_memory_; // their names
-  std::map<std::uint32_t, fresh_constant> fresh_;            // by memory, in order
+  std::map<std::uint32_t, fresh_constant> fresh_;  // by memory, in order
   hash_set<std::uint32_t> written_;                // by memory
 };
 

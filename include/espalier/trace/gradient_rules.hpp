@@ -109,7 +109,7 @@ private:
     fail(error_kind::trace, cause, user_place(capture_stack()), cure);
   }
   gradient_chain& chain_;
-  vector<bool> leaves_;                       // by history, whether it is a leaf's that requires gradients
+  vector<bool> leaves_;             // by history, whether it is a leaf's that requires gradients
   hash_set<std::uint32_t> tracked_; // histories that an in-place operator made track gradients
 };
 

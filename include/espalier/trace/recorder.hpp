@@ -657,9 +657,9 @@ private:
   vector<argument> graph_args_;
   argument_pool pool_;
   hash_map<std::uint32_t, std::size_t> counts_;
-  scope_id state_read_ = no_scope; // by the call in progress
-  int depth_ = 0;                  // of composites that are served
-  int calls_open_ = 0;             // a question about a fake is ours or LibTorch's
+  scope_id state_read_ = no_scope;                     // by the call in progress
+  int depth_ = 0;                                      // of composites that are served
+  int calls_open_ = 0;                                 // a question about a fake is ours or LibTorch's
   hash_map<std::uint32_t, node_id> layouts_not_asked_; // inputs by memory
   bool grad_at_start_ = c10::GradMode::is_enabled();
 };

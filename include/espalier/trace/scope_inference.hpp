@@ -283,7 +283,7 @@ private:
   vector<node_id> calls_;
   vector<floating> floating_;
   hash_map<scope_id, std::map<std::string_view, vector<scope_id>>>
-      layers_;                                            // stateless layers in each scope, by operator
+      layers_;                                  // stateless layers in each scope, by operator
   hash_map<scope_id, std::size_t> layer_calls_; // by the first layer of a kind
   hash_map<std::uint32_t, std::string> bases_;  // by operator
 };

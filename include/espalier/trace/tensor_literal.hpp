@@ -16,7 +16,6 @@
 #include <c10/core/impl/LocalDispatchKeySet.h>
 #include <c10/util/ArrayRef.h>
 
-
 namespace espalier::detail {
 
 /// `torch::tensor` makes its tensor below autograd, but not below in-place tracking: nobody else does.

@@ -174,8 +174,8 @@ private:
       }
   }
 
-  void input(node n, pt2::node& out, std::size_t i, std::string_view name,
-             optional<pt2::argument_kind> kind, const arg_type* type, std::string_view tags) {
+  void input(node n, pt2::node& out, std::size_t i, std::string_view name, optional<pt2::argument_kind> kind,
+             const arg_type* type, std::string_view tags) {
     pt2::named_argument& a = out.inputs.emplace_back();
     a.name = std::string(name);
     a.kind = kind;
@@ -225,8 +225,8 @@ private:
       if (i >= count || n.arg(i).form() == arg_form::absent)
         continue;
       done[i] = true;
-      input(n, out, i, name, how == "-" ? std::nullopt : optional(static_cast<kind>(to_number(how))),
-            type, tags);
+      input(n, out, i, name, how == "-" ? std::nullopt : optional(static_cast<kind>(to_number(how))), type,
+            tags);
     }
     for (std::size_t i = 0; i != count; ++i) // what a pass has added since
       if (!done[i] && n.arg(i).form() != arg_form::absent) {

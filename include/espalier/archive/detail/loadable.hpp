@@ -32,7 +32,8 @@ node_id write_to_input(const graph_storage& g, call_classes& classes) {
       continue;
     const auto& formal = schema_of(n.op())->args;
     for (std::size_t i = 0; i != formal.size() && i < n.num_args(); ++i)
-      if (formal[i].is_write && n.arg(i).is_value() && given.contains(memory.class_of(n.arg(i).as_value().id())))
+      if (formal[i].is_write && n.arg(i).is_value() &&
+          given.contains(memory.class_of(n.arg(i).as_value().id())))
         return n.id();
   }
   return {};

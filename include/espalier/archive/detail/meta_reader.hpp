@@ -122,8 +122,7 @@ protected:
                 (&e != last_source_ && e.expr_str != last_source_->expr_str);
     return parsed.e;
   }
-  static bool same_hint(const optional<pt2::sym_expr_hint>& a,
-                        const optional<pt2::sym_expr_hint>& b) {
+  static bool same_hint(const optional<pt2::sym_expr_hint>& a, const optional<pt2::sym_expr_hint>& b) {
     if (!a || !b)
       return !a && !b;
     using tag = pt2::sym_expr_hint::tag;

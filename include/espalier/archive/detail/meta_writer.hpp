@@ -127,7 +127,11 @@ protected:
     hash_map<std::string_view, std::size_t> index;
     for (std::size_t i = 0; i != to.size(); ++i)
       index.emplace(to.entries[i].key, i);
-    vector<std::pair<std::size_t, pt2::dict_entry<T>>> unclaimed; // in the file's order
+    struct placed_entry {
+      std::size_t at;
+      pt2::dict_entry<T> entry;
+    };
+    vector<placed_entry> unclaimed; // in the file's order
     for (const auto& k : kept_) {
       if (k.table != table)
         continue;
@@ -145,12 +149,12 @@ protected:
     merged.reserve(to.size() + unclaimed.size());
     auto next = unclaimed.begin();
     for (auto& e : to.entries) {
-      for (; next != unclaimed.end() && next->first <= merged.size(); ++next)
-        merged.push_back(std::move(next->second));
+      for (; next != unclaimed.end() && next->at <= merged.size(); ++next)
+        merged.push_back(std::move(next->entry));
       merged.push_back(std::move(e));
     }
     for (; next != unclaimed.end(); ++next)
-      merged.push_back(std::move(next->second));
+      merged.push_back(std::move(next->entry));
     to.entries = std::move(merged);
   }
 
@@ -320,7 +324,10 @@ protected:
 
 private:
   hash_map<std::string_view, std::string_view> hints_, spellings_, custom_names_;
-  vector<std::pair<std::string_view, std::string_view>> extras_;
+  struct extra_member {
+    std::string_view path, json;
+  };
+  vector<extra_member> extras_;
   struct kept_entry {
     std::string_view table, name, at, json;
   };

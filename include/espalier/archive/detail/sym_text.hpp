@@ -23,7 +23,8 @@ public:
     const expr* e = nullptr;
     std::string canonical; ///< the text we would write
   };
-  /// The reference holds until the next call. Throws `error` (archive) with the place when the text is not understood.
+  /// The reference holds until the next call. Throws `error` (archive) with the place when the text is not
+  /// understood.
   template <class = when_used>
   const parsed& parse(const std::string& text, std::string_view place) {
     if (last_ && last_->first == text)

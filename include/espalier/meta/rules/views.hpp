@@ -7,7 +7,6 @@
 #include <espalier/support/optional.hpp>
 #include <espalier/support/vector.hpp>
 
-
 namespace espalier::shape_rules {
 namespace detail {
 

@@ -81,12 +81,11 @@ constexpr auto idempotent() {
 /// `op(op(x))` is `x`.
 template <op_type Op>
 constexpr auto self_inverse() {
-  return rewrite<"self-inverse">(
-      pattern<Op>(pattern<Op>(x)), [](auto&, const auto& m) -> optional<value> {
-        if (!same_tensor(m.root().result(), m[x]) || !may_share(m.root().result(), m[x]))
-          return std::nullopt;
-        return m[x];
-      });
+  return rewrite<"self-inverse">(pattern<Op>(pattern<Op>(x)), [](auto&, const auto& m) -> optional<value> {
+    if (!same_tensor(m.root().result(), m[x]) || !may_share(m.root().result(), m[x]))
+      return std::nullopt;
+    return m[x];
+  });
 }
 /// `op(y)` is `y` where `y` is made by an operator of which `Holds` is true.
 template <fixed_string Name, op_type Op, class Holds>
