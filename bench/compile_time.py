@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: BSL-1.0
 """What including Espalier costs: CPU seconds and peak memory of the compiler on a source that includes a header and
-nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h. And what one more pass of
-a pipeline, one more rule of a rewriter, one more type of a vector's elements, and one more type whose vector becomes a span
-cost: seconds each, from generated sources of 2 and of n."""
+nothing else, without optimisation. bench/run.py shows them beside LibTorch's own torch/torch.h. And what one more costs of
+a pipeline's passes, of a rewriter's rules, and of types that a vector, a span, a hash map, an optional or a pointer holds:
+seconds each, from generated sources of 2 and of n."""
 import os
 import re
 import resource
@@ -90,10 +90,40 @@ def vectors_of(header, vector):
 def spans_of(header, span):
     """n types of which a vector becomes a span."""
     def lines(n):
-        yield f"#include <{header}>\n#include <vector>"
+        yield f"#include <{header}>\n#include <espalier/support/vector.hpp>"
         for i in range(n):
             yield (f"struct t{i} {{ int x; }}; inline std::size_t size({span}<const t{i}> s) {{ return s.size(); }} "
-                   f"inline std::size_t size(const std::vector<t{i}>& v) {{ return size({span}<const t{i}>(v)); }}")
+                   f"inline std::size_t size(const espalier::vector<t{i}>& v) {{ return size({span}<const t{i}>(v)); }}")
+    return lines
+
+
+def maps_of(header, hash_map):
+    """n types of values of hash maps that are filled and asked."""
+    def lines(n):
+        yield f"#include <{header}>\n#include <string>"
+        for i in range(n):
+            yield (f"struct t{i} {{ int x; }}; struct s{i} {{ {hash_map}<std::string, t{i}> m; void put(const std::string& k) {{ m[k].x = 1; }} "
+                   "int get(const std::string& k) const { auto at = m.find(k); return at == m.end() ? 0 : at->second.x; } };")
+    return lines
+
+
+def optionals_of(header, optional):
+    """n types of optionals that are given back and read."""
+    def lines(n):
+        yield f"#include <{header}>"
+        for i in range(n):
+            yield (f"struct t{i} {{ int x; }}; inline {optional}<t{i}> given{i}(int x) {{ if (x) return t{i}{{x}}; return std::nullopt; }} "
+                   f"inline int read{i}(int x) {{ auto t = given{i}(x); return t ? t->x : 0; }}")
+    return lines
+
+
+def owners_of(header, make):
+    """n types of objects that a pointer owns."""
+    def lines(n):
+        yield f"#include <{header}>"
+        for i in range(n):
+            yield (f"struct t{i} {{ int x; }}; inline auto made{i}() {{ return {make.format(f't{i}')}; }} "
+                   f"inline int read{i}() {{ return made{i}()->x; }}")
     return lines
 
 
@@ -113,6 +143,12 @@ GENERATED = (
               {"std::vector": vectors_of("vector", "std::vector")}),
     Generated("compile one more span", spans_of("espalier/support/span.hpp", "espalier::span"), (64,),
               {"std::span": spans_of("span", "std::span")}),
+    Generated("compile one more hash map", maps_of("espalier/support/hash_map.hpp", "espalier::hash_map"), (64,),
+              {"std::unordered_map": maps_of("unordered_map", "std::unordered_map")}),
+    Generated("compile one more optional", optionals_of("espalier/support/optional.hpp", "espalier::optional"), (64,),
+              {"std::optional": optionals_of("optional", "std::optional")}),
+    Generated("compile one more owned pointer", owners_of("espalier/support/owned_ptr.hpp", "espalier::owned_ptr(new {0}())"), (64,),
+              {"std::unique_ptr": owners_of("memory", "std::make_unique<{0}>()")}),
 )
 
 
