@@ -17,7 +17,7 @@
 #include <espalier/support/vector.hpp>
 
 #include <cstdint>
-#include <ostream>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -89,8 +89,8 @@ private:
   std::size_t steps_ = 0;
 };
 
-template <class = when_used>
-std::ostream& operator<<(std::ostream& os, const graph_diff& d) {
+template <class Traits>
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& os, const graph_diff& d) {
   return os << d.text();
 }
 

@@ -8,7 +8,6 @@
 #include <espalier/ir/storage.hpp>
 #include <espalier/schema/builtin.hpp>
 
-#include <ostream>
 #include <string>
 #include <string_view>
 

@@ -9,7 +9,7 @@
 #include <espalier/schema/builtin.hpp>
 #include <espalier/support/vector.hpp>
 
-#include <ostream>
+#include <iosfwd>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -485,8 +485,8 @@ std::string print_short(const graph_storage& g) {
   return out;
 }
 
-template <class = when_used>
-std::ostream& operator<<(std::ostream& os, const graph_storage& g) {
+template <class Traits> // so that who prints to a stream includes <ostream>, and nobody else
+std::basic_ostream<char, Traits>& operator<<(std::basic_ostream<char, Traits>& os, const graph_storage& g) {
   return os << print_readable(g);
 }
 

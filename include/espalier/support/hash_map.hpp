@@ -17,9 +17,10 @@
 namespace espalier {
 namespace detail {
 
-// The upper half of a product depends on all bits of the number (Fibonacci hashing, Knuth, TAOCP 3, 6.4).
+// Fibonacci hashing (Knuth, TAOCP 3, 6.4): all bits of the lower half of a number reach the upper half of the
+// product; so the upper half is put onto it first.
 inline std::uint32_t hash_of(std::uint64_t x) noexcept {
-  return static_cast<std::uint32_t>((x * 0x9e37'79b9'7f4a'7c15ull) >> 32);
+  return static_cast<std::uint32_t>(((x ^ x >> 32) * 0x9e37'79b9'7f4a'7c15ull) >> 32);
 }
 inline std::uint32_t hash_of(std::string_view s) noexcept {
   return hash_of(std::uint64_t{std::hash<std::string_view>{}(s)});

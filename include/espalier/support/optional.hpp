@@ -11,7 +11,8 @@
 namespace espalier {
 
 /// A value or nothing, with the interface of `std::optional`, from which and to which it converts. Trivially
-/// copyable where its value is; only then can it be assigned to in constant evaluation.
+/// copyable where its value is; only then can it be assigned to in constant evaluation. Moving values must
+/// not throw.
 template <class T>
 class optional {
 public:
