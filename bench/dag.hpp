@@ -81,10 +81,10 @@ namespace dags {
 
 /// What an exporter might give: operands from among the last 32 values; one node in eight repeats one of
 /// those, one in eight multiplies by one, one in sixteen negates twice; what nobody uses in the end is dead.
-inline dag random(std::uint32_t n) {
+inline dag random(std::uint32_t n, std::uint64_t seed = 1) {
   dag d;
   d.inputs = 4;
-  dag_random r(1);
+  dag_random r(seed);
   d.nodes.reserve(n);
   const auto one = d.call(dag_op::one);
   const auto value = [&] {

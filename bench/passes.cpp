@@ -78,8 +78,8 @@ storage build(const bench::dag& d) {
   return g;
 }
 
-void per_node(benchmark::State& state, const storage& g, std::size_t copies = 1) {
-  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(g.num_nodes() * copies));
+void per_node(benchmark::State& state, const storage& g) {
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(g.num_nodes()));
 }
 /// What a pass left to do: calls but for those that make a constant, which peers hold outside of graphs.
 double calls_left(const storage& g) {
@@ -88,27 +88,37 @@ double calls_left(const storage& g) {
     n += g.kind(at) == es::node_kind::call_function && g.op(at) != es::id_of<es::aten::full>();
   return static_cast<double>(n);
 }
-/// `work(copy)` on fresh copies, small graphs several at a time so that stopping the clock does not count.
-/// Fails when it does not give the same as the first time.
+/// `work(copy)` on fresh copies of graphs. Fails when it does not give the same as the first time.
 template <class F>
-void on_copies(benchmark::State& state, const storage& g, F work) {
-  const std::size_t at_once = std::max<std::size_t>(1, 10'000 / g.num_nodes());
-  storage first = g;
-  const auto expected = work(first);
-  state.counters["calls_left"] = calls_left(first);
-  first = {};
+void on_copies(benchmark::State& state, const std::vector<storage>& graphs, F work) {
+  std::vector<storage> copies = graphs;
+  std::vector<es::pass_result> expected;
+  double left = 0;
+  std::size_t nodes = 0;
+  for (auto& g : copies) {
+    nodes += g.num_nodes();
+    expected.push_back(work(g));
+    left += calls_left(g);
+  }
+  state.counters["calls_left"] = left / static_cast<double>(graphs.size());
+  copies.clear();
   for (auto _ : state) {
     state.PauseTiming();
-    std::vector<storage> copies(at_once, g);
+    copies = graphs;
     state.ResumeTiming();
-    for (auto& copy : copies)
-      if (work(copy) != expected)
+    for (std::size_t i = 0; i != copies.size(); ++i)
+      if (work(copies[i]) != expected[i])
         state.SkipWithError("the same work on the same graph gave another result");
     state.PauseTiming();
     copies.clear();
     state.ResumeTiming();
   }
-  per_node(state, g, at_once);
+  state.SetItemsProcessed(state.iterations() * static_cast<std::int64_t>(nodes));
+}
+/// Of one graph: small ones several at a time, so that stopping the clock does not count.
+template <class F>
+void on_copies(benchmark::State& state, const storage& g, F work) {
+  on_copies(state, std::vector<storage>(std::max<std::size_t>(1, 10'000 / g.num_nodes()), g), work);
 }
 template <class Pass>
 es::pass_result run(storage& g) {
@@ -274,6 +284,18 @@ const storage& graph_of(std::string_view name, std::int64_t n) {
   return kept.second;
 }
 
+/// A million nodes or more, in random graphs of `n` nodes of which no two are the same.
+const std::vector<storage>& randoms(std::int64_t n) {
+  static std::pair<std::int64_t, std::vector<storage>> kept;
+  if (kept.first != n) {
+    kept = {n, {}};
+    for (std::int64_t i = 0; i == 0 || i < 1'000'000 / n; ++i)
+      kept.second.push_back(
+          build(bench::dags::random(static_cast<std::uint32_t>(n), static_cast<std::uint64_t>(i + 1))));
+  }
+  return kept.second;
+}
+
 void register_all() {
   for (const auto& d : bench::dags::all)
     for (const std::int64_t n : sizes_of(d.name))
@@ -289,6 +311,19 @@ void register_all() {
           if (n >= 1'000'000)
             b->Iterations(1); // a repetition each
         }
+  for (const std::int64_t n : sizes_of("random"))
+    for (const row& r : rows())
+      if (std::string_view(r.name) == "cse" || std::string_view(r.name) == "dce" ||
+          std::string_view(r.name) == "canonicalize") {
+        auto* b =
+            benchmark::RegisterBenchmark((std::string(r.name) + "_randoms/" + std::to_string(n)).c_str(),
+                                         [&r, n](benchmark::State& state) {
+                                           on_copies(state, randoms(n), r.run);
+                                           bench::touches(state, r.bytes);
+                                         });
+        b->Unit(benchmark::kMillisecond);
+        b->Iterations(1);
+      }
   const auto reads = [](const char* name, auto f) {
     for (const std::int64_t n : {1'000, 100'000})
       benchmark::RegisterBenchmark((std::string(name) + "_random/" + std::to_string(n)).c_str(),

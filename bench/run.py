@@ -221,8 +221,8 @@ def derived(rows):
                     peers[peer] = slope(p)
             out.append({"bench": f"slope of {bench}", "size": f"{points[0][0]}..{points[-1][0]}", "unit": "log-log",
                         "ours": slope(points), "peers": peers})
-    for bench in ("graph_create", "graph_iterate", "graph_operands", "graph_clone", "graph_erase", "cse_random", "dce_random",
-                  "canonicalize_random", "fifty_rules_pairs", "load_weight_unread"):
+    for bench in ("graph_create", "graph_iterate", "graph_operands", "graph_clone", "graph_erase", "cse_randoms", "dce_randoms",
+                  "canonicalize_randoms", "fifty_rules_pairs", "load_weight_unread"):
         points = by_size(rows, bench)
         if len(points) > 1:
             times = [t for _, t in points]

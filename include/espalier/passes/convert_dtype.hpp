@@ -288,10 +288,10 @@ private:
   template <class = when_used>
   static std::size_t cast_operands(graph_storage& g, node_id n, const vector<state>& is, state which,
                                    scalar_type t) {
-    struct cast {
+    struct converted {
       value_id from, to;
     };
-    vector<cast> made;
+    vector<converted> made;
     const std::size_t slots = g.slots(n).size();
     for (std::size_t i = 0; i != slots; ++i) {
       const auto x = g.slots(n)[i];

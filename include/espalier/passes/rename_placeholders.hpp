@@ -76,7 +76,7 @@ private:
       if (!taken)
         continue;
       for (std::size_t i = 0; i != g.num_results(n); ++i)
-        lost.emplace_back(g.result(n, i), g.text(g.value_name(g.result(n, i))));
+        lost.push_back({g.result(n, i), std::string(g.text(g.value_name(g.result(n, i))))});
       g.clear_name(n);
     }
     refresh_signature(g, info);

@@ -132,7 +132,7 @@ std::size_t unlift_attributes(graph_storage& g, program_info& info) {
     g.set_origin(read, g.origin_of(inputs[i].id()));
     g.replace_all_uses(v, now.back());
     gone.push_back(inputs[i].id());
-    reads.emplace_back(inputs[i].name(), read);
+    reads.push_back({std::string(inputs[i].name()), read});
   }
 
   hash_map<value_id, value_id> copied;
