@@ -81,7 +81,7 @@ namespace dags {
 
 /// What an exporter might give: operands from among the last 32 values; one node in eight repeats one of
 /// those, one in eight multiplies by one, one in sixteen negates twice; what nobody uses in the end is dead.
-inline dag random(std::uint32_t n, std::uint64_t seed = 1) {
+inline dag random(std::uint32_t n, std::uint64_t seed) {
   dag d;
   d.inputs = 4;
   dag_random r(seed);
@@ -115,6 +115,7 @@ inline dag random(std::uint32_t n, std::uint64_t seed = 1) {
   d.outputs = {last - 3, last - 2, last - 1, last};
   return d;
 }
+inline dag random(std::uint32_t n) { return random(n, 1); }
 /// B1: every node adds to the one before it another one some way back.
 inline dag chain(std::uint32_t n) {
   dag d;
