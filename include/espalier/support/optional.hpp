@@ -29,17 +29,17 @@ public:
   template <class O> // a template, so that the other optional is not looked into where it is not given
   requires(__is_same(O, std::optional<T>)) constexpr optional(const O& o) : nothing_() {
     if (o)
-      emplace(*o);
+      construct(*o);
   }
   constexpr optional(const optional&) requires(__is_trivially_copyable(T)) = default;
   constexpr optional(const optional& o) : nothing_() {
     if (o.has_)
-      emplace(o.value_);
+      construct(o.value_);
   }
   constexpr optional(optional&&) requires(__is_trivially_copyable(T)) = default;
   constexpr optional(optional&& o) noexcept : nothing_() {
     if (o.has_)
-      emplace(static_cast<T&&>(o.value_));
+      construct(static_cast<T&&>(o.value_));
   }
   constexpr optional& operator=(const optional&) requires(__is_trivially_copyable(T)) = default;
   constexpr optional& operator=(const optional& o) { return *this = optional(o); }
@@ -48,7 +48,7 @@ public:
     if (this != &o) {
       reset();
       if (o.has_)
-        emplace(static_cast<T&&>(o.value_));
+        construct(static_cast<T&&>(o.value_));
     }
     return *this;
   }
@@ -80,13 +80,8 @@ public:
   }
   template <class... A>
   constexpr T& emplace(A&&... a) {
-    if constexpr (__is_trivially_copyable(T))
-      *this = optional(T(static_cast<A&&>(a)...));
-    else {
-      reset();
-      ::new (static_cast<void*>(&value_)) T(static_cast<A&&>(a)...);
-      has_ = true;
-    }
+    reset();
+    construct(static_cast<A&&>(a)...);
     return value_;
   }
 
@@ -103,8 +98,23 @@ public:
   friend constexpr bool operator==(const optional& a, std::nullopt_t) noexcept { return !a.has_; }
 
 private:
+  /// Where there is none.
+  template <class... A>
+  constexpr void construct(A&&... a) {
+    if constexpr (__is_trivially_copyable(T))
+      *this = optional(T(static_cast<A&&>(a)...));
+    else {
+      ::new (static_cast<void*>(&value_)) T(static_cast<A&&>(a)...);
+      has_ = true;
+    }
+  }
+
+  // As many zeros as a value has bytes: g++ cannot always see that nobody reads what is not there, and warns.
+  struct nothing {
+    unsigned char zeros[sizeof(T)] = {};
+  };
   union {
-    char nothing_;
+    nothing nothing_;
     T value_;
   };
   bool has_ = false;

@@ -129,7 +129,9 @@ public:
       move_to(n);
   }
   constexpr void shrink_to_fit() {
-    if (size_ != capacity_)
+    if (size_ == 0)
+      *this = vector();
+    else if (size_ != capacity_)
       move_to(size_);
   }
   constexpr void clear() noexcept { cut(0); }
