@@ -85,7 +85,7 @@ struct argument {
   constexpr argument(span<const argument> l) noexcept
       : form(arg_form::list), items(l.data()), count(l.size()) {}
 
-  /// `re + im j`; `parts` are the two numbers.
+  /// `re + im j`; `parts` are those two numbers, and no more.
   static constexpr argument of_complex(span<const argument> parts) noexcept {
     argument a(parts);
     a.form = arg_form::complex;

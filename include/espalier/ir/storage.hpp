@@ -124,6 +124,7 @@ public:
     return {slots_.data() + nodes_[n.index].first_slot, nodes_[n.index].num_slots};
   }
   constexpr const detail::slot& slot(slot_id s) const noexcept { return slots_[s.index]; }
+  /// Slots that follow each other: the first, and their number.
   struct slot_range {
     slot_id first;
     std::size_t count;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The optional of the library's own types, in the manner of support/vector.hpp: `std::optional` is five
-// layers of bases for each type, and costs a compiler five times as much (`./dev bench --only compile`:
+// layers of bases for each type, and costs a compiler many times as much (`./dev bench --only compile`:
 // `compile one more optional`).
 #pragma once
 
@@ -70,6 +70,7 @@ public:
   template <class O>
   requires(__is_same(O, std::optional<T>)) constexpr operator O() const { return has_ ? O(value_) : O(); }
 
+  /// Leaves nothing.
   constexpr void reset() noexcept {
     if constexpr (__is_trivially_copyable(T))
       *this = optional();
@@ -78,6 +79,7 @@ public:
       value_.~T();
     }
   }
+  /// Makes a value of `a`, which must be no part of the one that is there.
   template <class... A>
   constexpr T& emplace(A&&... a) {
     reset();

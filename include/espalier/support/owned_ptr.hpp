@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // The owner of one object, in the manner of support/vector.hpp: `std::unique_ptr` keeps its deleter in a
-// tuple, and costs a compiler twenty times as much for each type (`./dev bench --only compile`: `compile one
+// tuple, and costs a compiler many times as much for each type (`./dev bench --only compile`: `compile one
 // more owned pointer`).
 #pragma once
 

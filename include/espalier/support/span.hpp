@@ -28,6 +28,7 @@ public:
   constexpr span(T* first, T* last) noexcept : data_(first), size_(static_cast<std::size_t>(last - first)) {}
   template <std::size_t N>
   constexpr span(T (&array)[N]) noexcept : data_(array), size_(N) {}
+  /// Of anything with `data()` and `size()`, of elements of this very type.
   template <class Range>
   requires requires(Range& r, std::size_t& n) {
     requires __is_same(decltype(r.data()), T*) || __is_same(decltype(r.data()), value_type*);
@@ -61,6 +62,7 @@ span(Range&&) -> span<std::remove_pointer_t<decltype(std::declval<Range&>().data
 template <class T, std::size_t N>
 span(T (&)[N]) -> span<T>;
 
+/// The bytes of the elements, as `std::as_bytes` gives them.
 template <class T>
 span<const std::byte> as_bytes(span<T> s) noexcept {
   return {reinterpret_cast<const std::byte*>(s.data()), s.size_bytes()};
